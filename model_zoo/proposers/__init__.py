@@ -1,0 +1,1 @@
+"""Proposers: an object in a photograph in, posed candidate meshes out."""
