@@ -1,0 +1,1 @@
+"""What starts and runs the project: embedded services, the supervisor, container files."""
