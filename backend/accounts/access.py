@@ -1,0 +1,138 @@
+"""Who may call what: token and session authentication, the `endpoint` decorator, and the one shape of every error."""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import InvalidPage
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiTypes, extend_schema
+from rest_framework import authentication, exceptions, permissions, status
+from rest_framework.decorators import api_view, parser_classes, permission_classes
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend.accounts.models import AuditEvent, Token, User
+
+Role = User.Role
+EVERYONE = frozenset(Role)
+
+
+class ApiError(exceptions.APIException):
+    """An error a client can act on: HTTP status, short code, message, and the fields at fault."""
+
+    def __init__(self, status_code: int, code: str, message: str, fields: dict[str, Any] | None = None) -> None:
+        super().__init__(detail=message, code=code)
+        self.status_code = status_code
+        self.code = code
+        self.message = message
+        self.fields = fields or {}
+
+
+class TokenAuthentication(authentication.BaseAuthentication):
+    """`Authorization: Bearer TOKEN`, looked up by hash."""
+
+    def authenticate(self, request: Request) -> tuple[User, Token] | None:
+        """The token's user, None without a token, 401 for one that is unknown or over."""
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if not header.startswith("Bearer "):
+            return None
+        token = Token.objects.select_related("user").filter(sha256=Token.digest(header[7:].strip())).first()
+        if token is None or token.expires_at < timezone.now() or not token.user.is_active:
+            raise exceptions.AuthenticationFailed("This token is unknown or has expired.")
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        """Makes a missing login a 401 instead of a 403."""
+        return "Bearer"
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    """The browser's login; writing needs the CSRF token."""
+
+
+def _role_permission(roles: frozenset[str]) -> type[permissions.BasePermission]:
+    class HasRole(permissions.BasePermission):
+        def has_permission(self, request: Request, view: Any) -> bool:
+            user = request.user
+            return bool(user and user.is_authenticated and (user.role in roles or user.role == Role.ADMIN))
+
+    return HasRole
+
+
+def endpoint(
+    *methods: str,
+    roles: Iterable[str],
+    request: Any = None,
+    response: Any = OpenApiTypes.OBJECT,
+    parsers: list[Any] | None = None,
+    parameters: list[Any] | None = None,
+) -> Callable[[Callable[..., Response]], Callable[..., Any]]:
+    """Make a function an API view for these methods, open to these roles (admins always), described in OpenAPI.
+
+    `roles` empty means the route needs no login. The set is kept on the view (`view.roles`) so that a test can
+    walk every route as every role.
+    """
+    allowed = frozenset(roles)
+
+    def decorate(function: Callable[..., Response]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Response:
+            return function(*args, **kwargs)
+
+        if parsers is not None:
+            parser_classes(parsers)(call)
+        permission_classes([_role_permission(allowed)] if allowed else [permissions.AllowAny])(call)
+        view = api_view(list(methods))(call)
+        view = extend_schema(methods=list(methods), request=request, responses=response, parameters=parameters)(view)
+        view.roles = allowed
+        return view
+
+    return decorate
+
+
+_CODES = {
+    400: "bad_request",
+    401: "not_authenticated",
+    403: "not_allowed",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "too_large",
+    415: "unsupported_media_type",
+    429: "too_many_requests",
+}
+
+
+def error_body(code: str, message: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The one shape of every error answer."""
+    return {"error": {"code": code, "message": message, "fields": fields or {}}}
+
+
+def errors(failure: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF exception handler: every refusal in one shape; what is not a refusal stays a 500."""
+    if isinstance(failure, ApiError):
+        return Response(error_body(failure.code, failure.message, failure.fields), status=failure.status_code)
+    if isinstance(failure, Http404):
+        return Response(error_body("not_found", "There is no such thing here."), status=status.HTTP_404_NOT_FOUND)
+    if isinstance(failure, PermissionDenied):
+        return Response(error_body("not_allowed", "Your role may not do this."), status=status.HTTP_403_FORBIDDEN)
+    if isinstance(failure, InvalidPage):
+        return Response(error_body("bad_request", str(failure)), status=status.HTTP_400_BAD_REQUEST)
+    if isinstance(failure, exceptions.ValidationError):
+        fields = failure.detail if isinstance(failure.detail, dict) else {"non_field_errors": failure.detail}
+        first = next(iter(fields.items()))
+        message = f"{first[0]}: {first[1][0] if isinstance(first[1], list) else first[1]}"
+        return Response(error_body("invalid", message, fields), status=status.HTTP_400_BAD_REQUEST)
+    if isinstance(failure, exceptions.APIException):
+        headers = {"WWW-Authenticate": failure.auth_header} if getattr(failure, "auth_header", None) else None
+        code = _CODES.get(failure.status_code, "error")
+        return Response(error_body(code, str(failure.detail)), status=failure.status_code, headers=headers)
+    return None
+
+
+def record(user: User | None, verb: str, subject: str, **detail: Any) -> None:
+    """Append one line to the audit trail."""
+    AuditEvent.objects.create(user=user, verb=verb, subject=subject, detail=detail)

@@ -1,0 +1,9 @@
+"""App configuration."""
+
+from django.apps import AppConfig
+
+
+class AnnotationConfig(AppConfig):
+    """Django app `annotation`."""
+
+    name = "backend.annotation"

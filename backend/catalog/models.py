@@ -1,0 +1,152 @@
+"""What is worked on: batches, images with their pointmaps, objects (image + mask), and meshes."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from backend.models import Blob
+
+
+class Batch(models.Model):
+    """Objects worked under one configuration: N candidates, the bar alpha, overlap, protocol."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        PAUSED = "paused"
+        CLOSED = "closed"
+
+    class Kind(models.TextChoices):
+        MITL = "mitl"
+        ART = "art3do"
+
+    class Protocol(models.TextChoices):
+        KING_OF_THE_HILL = "king_of_the_hill"
+
+    name = models.SlugField(max_length=60, unique=True)
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.MITL)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    priority = models.IntegerField(default=0)
+    n_candidates = models.PositiveSmallIntegerField(default=8)
+    alpha = models.FloatField(default=0.5, help_text="bar a rating must reach, 0..1")
+    overlap = models.PositiveSmallIntegerField(default=1, help_text="people who compare each object")
+    protocol = models.CharField(max_length=20, choices=Protocol.choices, default=Protocol.KING_OF_THE_HILL)
+    asks_rating = models.BooleanField(default=True)
+    asks_alignment = models.BooleanField(default=True)
+    asks_review = models.BooleanField(default=False, help_text="alignments wait for a reviewer")
+    allows_neither = models.BooleanField(default=True)
+    instructions = models.TextField(blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "batches"
+        constraints = [
+            models.CheckConstraint(name="batch_alpha_0_1", condition=models.Q(alpha__gte=0, alpha__lte=1)),
+            models.CheckConstraint(
+                name="batch_n_candidates_2_50", condition=models.Q(n_candidates__gte=2, n_candidates__lte=50)
+            ),
+            models.CheckConstraint(name="batch_overlap_1_20", condition=models.Q(overlap__gte=1, overlap__lte=20)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Image(models.Model):
+    """A photo, upright; `blob` is what was given, `display` the re-encoded copy without private metadata."""
+
+    blob = models.OneToOneField(Blob, on_delete=models.PROTECT, related_name="+")
+    display = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    name = models.CharField(max_length=300)
+    licence = models.CharField(max_length=100, blank=True)
+    attribution = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Pointmap(models.Model):
+    """One 3D point per pixel (OpenCV camera frame, NaN = invalid), with where it came from."""
+
+    class Source(models.TextChoices):
+        SENSOR = "sensor"
+        MODEL = "model"
+        FALLBACK = "fallback"
+        RENDER = "render"
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="pointmaps")
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+", help_text="npz, (H, W, 3) float32")
+    points = models.ForeignKey(
+        Blob, on_delete=models.PROTECT, related_name="+", null=True, blank=True, help_text="thinned copy for the viewer"
+    )
+    source = models.CharField(max_length=10, choices=Source.choices)
+    metric = models.BooleanField(default=False)
+    camera = models.JSONField(help_text="fx, fy, cx, cy in pixels of the image, width, height")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["image", "blob"], name="pointmap_once")]
+
+    def __str__(self) -> str:
+        return f"{self.image_id} {self.source}"
+
+
+class TargetObject(models.Model):
+    """Image + mask: one object to reconstruct. Without a mask it waits for someone to draw one (Stage 1)."""
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="objects")
+    mask = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    name = models.CharField(max_length=200, blank=True)
+    category = models.CharField(max_length=100, blank=True)
+    drawn_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
+    area = models.PositiveIntegerField(default=0, help_text="pixels inside the mask")
+    box = ArrayField(models.PositiveIntegerField(), size=4, default=list, help_text="x0, y0, x1, y1 of the mask")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "object"
+        constraints = [models.UniqueConstraint(fields=["image", "mask"], name="object_once")]
+
+    def __str__(self) -> str:
+        return self.name or f"object {self.pk}"
+
+
+class Mesh(models.Model):
+    """A mesh as given (GLB, y-up): from the library, a proposer, or an artist."""
+
+    class Source(models.TextChoices):
+        LIBRARY = "library"
+        PROPOSER = "proposer"
+        ARTIST = "artist"
+        TRUTH = "truth"
+
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+    source = models.CharField(max_length=10, choices=Source.choices)
+    name = models.CharField(max_length=200, blank=True)
+    category = models.CharField(max_length=100, blank=True)
+    triangles = models.PositiveIntegerField()
+    extents = ArrayField(models.FloatField(), size=3)
+    licence = models.CharField(max_length=100, blank=True)
+    attribution = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "meshes"
+        constraints = [models.UniqueConstraint(fields=["blob", "source"], name="mesh_once_per_source")]
+
+    def __str__(self) -> str:
+        return self.name or f"mesh {self.pk}"
+
+
+class Truth(models.Model):
+    """Known mesh and pose of an object (synthetic or fitted scenes). Never shown to annotators."""
+
+    object = models.OneToOneField(TargetObject, on_delete=models.CASCADE, related_name="truth")
+    mesh = models.ForeignKey(Mesh, on_delete=models.PROTECT)
+    R = ArrayField(models.FloatField(), size=9)
+    t = ArrayField(models.FloatField(), size=3)
+    s = ArrayField(models.FloatField(), size=3)
+    measured = models.BooleanField(default=False, help_text="exact by construction, not fitted")

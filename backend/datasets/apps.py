@@ -1,0 +1,9 @@
+"""App configuration."""
+
+from django.apps import AppConfig
+
+
+class DatasetsConfig(AppConfig):
+    """Django app `datasets`."""
+
+    name = "backend.datasets"

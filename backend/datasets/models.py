@@ -1,0 +1,96 @@
+"""What comes out: samples (D+), preference pairs (d+ over d-), and frozen releases of them."""
+
+import uuid
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from backend.annotation.models import Alignment, Assignment
+from backend.catalog.models import Batch, TargetObject
+from backend.models import Blob, Job
+from backend.proposals.models import Candidate
+
+
+class Sample(models.Model):
+    """An accepted reconstruction D+ = (I, M, S, T, R, t, s, r) with everything it came from."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, related_name="samples")
+    object = models.ForeignKey(TargetObject, on_delete=models.PROTECT, related_name="samples")
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="samples")
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="samples")
+    alignment = models.ForeignKey(Alignment, on_delete=models.PROTECT, null=True, blank=True)
+    r = models.FloatField(help_text="rating in [0, 1]; 1 for an approved artist's mesh")
+    R = ArrayField(models.FloatField(), size=9, null=True)
+    t = ArrayField(models.FloatField(), size=3, null=True)
+    s = ArrayField(models.FloatField(), size=3, null=True)
+    pointmap_source = models.CharField(max_length=10, blank=True)
+    simulated = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["batch", "object", "candidate"], name="sample_once")]
+
+
+class PreferencePair(models.Model):
+    """`chosen` is preferred over `rejected` for one object."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, related_name="pairs")
+    object = models.ForeignKey(TargetObject, on_delete=models.PROTECT, related_name="pairs")
+    chosen = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+")
+    rejected = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+")
+    assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="pairs")
+    weight = models.FloatField(default=1)
+    simulated = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["assignment", "chosen", "rejected"], name="pair_once"),
+            models.CheckConstraint(name="pair_of_two", condition=~models.Q(chosen=models.F("rejected"))),
+        ]
+
+
+class Release(models.Model):
+    """A frozen, hashed export. The rows it holds never change; the hash is the manifest's sha256."""
+
+    class Kind(models.TextChoices):
+        SFT = "sft"
+        DPO = "dpo"
+
+    class State(models.TextChoices):
+        BUILDING = "building"
+        FROZEN = "frozen"
+        FAILED = "failed"
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    kind = models.CharField(max_length=4, choices=Kind.choices)
+    batches = models.ManyToManyField(Batch, related_name="releases")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.BUILDING)
+    include_simulated = models.BooleanField(default=False)
+    include_fallback_layout = models.BooleanField(default=False)
+    min_rating = models.FloatField(default=0)
+    location = models.CharField(max_length=500, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    manifest = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    rows = models.PositiveBigIntegerField(default=0)
+    counts = models.JSONField(default=dict)
+    samples = models.ManyToManyField(Sample, related_name="releases")
+    pairs = models.ManyToManyField(PreferencePair, related_name="releases")
+    job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} release {self.pk}"
+
+
+class ReleaseFile(models.Model):
+    """One file of a frozen release, as stored and hashed."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=200)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["release", "name"], name="release_file_once")]
