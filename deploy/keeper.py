@@ -24,8 +24,11 @@ class Keeper:
 
     def __init__(self, folder: Path, names: list[str], *, fsync: bool) -> None:
         self.folder = folder
-        makers = {"postgres": lambda: Postgres(folder, fsync=fsync), "redis": lambda: Redis(folder)}
-        self.servers = {name: makers[name]() for name in names}
+        self.servers: dict[str, Postgres | Redis] = {}
+        if "postgres" in names:
+            self.servers["postgres"] = Postgres(folder, fsync=fsync)
+        if "redis" in names:
+            self.servers["redis"] = Redis(folder)
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.stopping = False
 
