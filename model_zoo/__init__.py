@@ -1,1 +1,1 @@
-"""Networks, proposers, mesh and picture tools, training stages and metrics. No Django anywhere below."""
+"""Networks, proposers, data-set builders, training stages and metrics. No Django."""
