@@ -141,14 +141,12 @@ STATIC_ROOT = HOME / "static"
 _THREE = BASE_DIR / "node_modules" / "three"
 STATICFILES_DIRS = [
     (name, path)
-    for name, path in (
-        ("vendor/three/build", _THREE / "build"),
-        ("vendor/three/addons/controls", _THREE / "examples/jsm/controls"),
-        ("vendor/three/addons/loaders", _THREE / "examples/jsm/loaders"),
-        ("vendor/three/addons/libs", _THREE / "examples/jsm/libs"),
-        ("vendor/three/addons/utils", _THREE / "examples/jsm/utils"),
-    )
+    for name, path in (("vendor/three/build", _THREE / "build"), ("vendor/three/addons", _THREE / "examples/jsm"))
     if path.is_dir()
+]
+STATICFILES_FINDERS = [
+    "annotator_ui.finders.StaticFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
 ]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

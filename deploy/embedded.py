@@ -20,6 +20,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
 _held: dict[Path, IO[str]] = {}
+_VARS = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
 
 
 class ServicesError(RuntimeError):
@@ -65,7 +66,20 @@ def ensure(at: Path | None = None, *, durable: bool = True) -> dict[str, str]:
     return urls
 
 
-_VARS = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
+def revive(urls: dict[str, str], at: Path | None = None) -> bool:
+    """For a long-lived holder: start the keeper again if it was killed, and put the addresses into urls.
+
+    True when it had to be started.
+    """
+    folder = (at or home()) / "services"
+    if not urls or not _lock_is_free(folder / "keeper.lock"):
+        return False
+    with _locked(folder / "start.lock"):
+        names = [name for name, var in _VARS.items() if var in urls]
+        state = running(folder) or _start_keeper(folder, names, durable=True)
+    urls.update({_VARS[name]: state["urls"][name] for name in names})
+    os.environ.update(urls)
+    return True
 
 
 def running(folder: Path) -> dict[str, Any] | None:
@@ -86,11 +100,13 @@ def release(at: Path | None = None, *, wait: bool = False) -> None:
     if held is None:
         return
     held.close()
-    if not wait or not _lock_is_free(folder / "holders.lock"):
+    if not wait:
         return
     (folder / "hurry").touch()
     deadline = time.monotonic() + STOP_SECONDS
-    while not _lock_is_free(folder / "keeper.lock") and time.monotonic() < deadline:
+    while time.monotonic() < deadline and not _lock_is_free(folder / "keeper.lock"):
+        if _has_holders(folder / "holders.lock"):
+            return
         time.sleep(0.05)
 
 
@@ -172,3 +188,18 @@ def _lock_is_free(path: Path) -> bool:
         return False
     except FileNotFoundError:
         return True
+
+
+def _has_holders(path: Path) -> bool:
+    """Whether others hold the shared lock; a keeper that is stopping its servers holds it exclusively instead."""
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            pass
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            return False
