@@ -39,6 +39,7 @@ KINDS: dict[str, Kind] = {
     "import_images": Kind("cpu"),
     "import_meshes": Kind("cpu"),
     "propose": Kind("gpu"),
+    "store_mask": Kind("interactive"),
     "check_submission": Kind("interactive"),
     "fit_pose": Kind("interactive"),
     "release": Kind("export"),
@@ -77,13 +78,21 @@ def ring(jobs: list[Job]) -> None:
     """Ask workers to look at these rows. A lost message does no harm: `reap` rings again."""
     with _doorbell.producer_or_acquire() as producer:
         for job in jobs:
-            _doorbell.send_task(f"workers.tasks.{job.kind}", args=[job.pk], queue=job.queue, producer=producer)
+            _doorbell.send_task(
+                f"workers.tasks.{job.kind}", args=[job.pk], queue=job.queue, producer=producer
+            )
 
 
 def retry(job: Job) -> bool:
     """Queue a failed or cancelled job again; False if it is in another state."""
     moved = Job.objects.filter(pk=job.pk, state__in=[Job.State.FAILED, Job.State.CANCELLED]).update(
-        state=Job.State.QUEUED, attempts=0, error="", message="", progress=0, sent_at=timezone.now(), finished_at=None
+        state=Job.State.QUEUED,
+        attempts=0,
+        error="",
+        message="",
+        progress=0,
+        sent_at=timezone.now(),
+        finished_at=None,
     )
     if moved:
         transaction.on_commit(lambda: ring([job]))
@@ -164,7 +173,10 @@ def reap() -> int:
     now = timezone.now()
     dead = Q(state=Job.State.RUNNING, lease_until__lt=now)
     Job.objects.filter(dead, attempts__gte=F("max_attempts")).update(
-        state=Job.State.FAILED, error="the worker died and no attempts are left", finished_at=now, lease_until=None
+        state=Job.State.FAILED,
+        error="the worker died and no attempts are left",
+        finished_at=now,
+        lease_until=None,
     )
     stale = Q(state=Job.State.QUEUED, sent_at__lt=now - timedelta(seconds=RESEND_SECONDS))
     with transaction.atomic():

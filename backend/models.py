@@ -16,7 +16,9 @@ class Blob(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(name="blob_sha256_is_hex", condition=models.Q(sha256__regex=r"^[0-9a-f]{64}$")),
+            models.CheckConstraint(
+                name="blob_sha256_is_hex", condition=models.Q(sha256__regex=r"^[0-9a-f]{64}$")
+            ),
             models.CheckConstraint(name="blob_size_not_negative", condition=models.Q(size__gte=0)),
         ]
 
@@ -57,8 +59,12 @@ class Job(models.Model):
 
     kind = models.CharField(max_length=30)
     queue = models.CharField(max_length=15)
-    group = models.CharField(max_length=80, blank=True, help_text="jobs that are waited for together, e.g. propose:3:17")
-    key = models.CharField(max_length=200, unique=True, help_text="same key, same work: sending twice makes one row")
+    group = models.CharField(
+        max_length=80, blank=True, help_text="jobs that are waited for together, e.g. propose:3:17"
+    )
+    key = models.CharField(
+        max_length=200, unique=True, help_text="same key, same work: sending twice makes one row"
+    )
     args = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -111,7 +111,9 @@ DATABASES = {
     )
 }
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL server: other databases hand one task to two people")
+    raise ImproperlyConfigured(
+        "DATABASE_URL must name a PostgreSQL server: other databases hand one task to two people"
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 
@@ -141,7 +143,10 @@ STATIC_ROOT = HOME / "static"
 _THREE = BASE_DIR / "node_modules" / "three"
 STATICFILES_DIRS = [
     (name, path)
-    for name, path in (("vendor/three/build", _THREE / "build"), ("vendor/three/addons", _THREE / "examples/jsm"))
+    for name, path in (
+        ("vendor/three/build", _THREE / "build"),
+        ("vendor/three/addons", _THREE / "examples/jsm"),
+    )
     if path.is_dir()
 ]
 STATICFILES_FINDERS = [
@@ -170,12 +175,14 @@ CONTENT_SECURITY_POLICY = {
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env_bool("HTTPS_ONLY", default=False)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("BEHIND_TLS_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("BEHIND_TLS_PROXY", default=False) else None
+)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "backend.accounts.access.TokenAuthentication",
-        "backend.accounts.access.SessionAuthentication",
+        "backend.accounts.authentication.TokenAuthentication",
+        "backend.accounts.authentication.SessionAuthentication",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],

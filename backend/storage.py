@@ -14,8 +14,8 @@ from typing import IO, Any, Protocol
 from uuid import UUID
 
 import boto3
-from botocore.exceptions import ClientError
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from django.conf import settings
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 

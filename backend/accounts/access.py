@@ -1,4 +1,4 @@
-"""Who may call what: token and session authentication, the `endpoint` decorator, and the one shape of every error."""
+"""Who may call what: the `endpoint` decorator with its roles, the one shape of every error, and the audit line."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -7,14 +7,13 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import InvalidPage
 from django.http import Http404
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiTypes, extend_schema
-from rest_framework import authentication, exceptions, permissions, status
+from rest_framework import exceptions, permissions, status
 from rest_framework.decorators import api_view, parser_classes, permission_classes
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts.models import AuditEvent, Token, User
+from backend.accounts.models import AuditEvent, User
 
 Role = User.Role
 EVERYONE = frozenset(Role)
@@ -23,34 +22,14 @@ EVERYONE = frozenset(Role)
 class ApiError(exceptions.APIException):
     """An error a client can act on: HTTP status, short code, message, and the fields at fault."""
 
-    def __init__(self, status_code: int, code: str, message: str, fields: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, status_code: int, code: str, message: str, fields: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(detail=message, code=code)
         self.status_code = status_code
         self.code = code
         self.message = message
         self.fields = fields or {}
-
-
-class TokenAuthentication(authentication.BaseAuthentication):
-    """`Authorization: Bearer TOKEN`, looked up by hash."""
-
-    def authenticate(self, request: Request) -> tuple[User, Token] | None:
-        """The token's user, None without a token, 401 for one that is unknown or over."""
-        header = request.META.get("HTTP_AUTHORIZATION", "")
-        if not header.startswith("Bearer "):
-            return None
-        token = Token.objects.select_related("user").filter(sha256=Token.digest(header[7:].strip())).first()
-        if token is None or token.expires_at < timezone.now() or not token.user.is_active:
-            raise exceptions.AuthenticationFailed("This token is unknown or has expired.")
-        return token.user, token
-
-    def authenticate_header(self, request: Request) -> str:
-        """Makes a missing login a 401 instead of a 403."""
-        return "Bearer"
-
-
-class SessionAuthentication(authentication.SessionAuthentication):
-    """The browser's login; writing needs the CSRF token."""
 
 
 def _role_permission(roles: frozenset[str]) -> type[permissions.BasePermission]:
@@ -86,7 +65,9 @@ def endpoint(
             parser_classes(parsers)(call)
         permission_classes([_role_permission(allowed)] if allowed else [permissions.AllowAny])(call)
         view = api_view(list(methods))(call)
-        view = extend_schema(methods=list(methods), request=request, responses=response, parameters=parameters)(view)
+        view = extend_schema(
+            methods=list(methods), request=request, responses=response, parameters=parameters
+        )(view)
         view.roles = allowed
         return view
 
@@ -116,9 +97,13 @@ def errors(failure: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(failure, ApiError):
         return Response(error_body(failure.code, failure.message, failure.fields), status=failure.status_code)
     if isinstance(failure, Http404):
-        return Response(error_body("not_found", "There is no such thing here."), status=status.HTTP_404_NOT_FOUND)
+        return Response(
+            error_body("not_found", "There is no such thing here."), status=status.HTTP_404_NOT_FOUND
+        )
     if isinstance(failure, PermissionDenied):
-        return Response(error_body("not_allowed", "Your role may not do this."), status=status.HTTP_403_FORBIDDEN)
+        return Response(
+            error_body("not_allowed", "Your role may not do this."), status=status.HTTP_403_FORBIDDEN
+        )
     if isinstance(failure, InvalidPage):
         return Response(error_body("bad_request", str(failure)), status=status.HTTP_400_BAD_REQUEST)
     if isinstance(failure, exceptions.ValidationError):

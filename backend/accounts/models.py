@@ -20,7 +20,9 @@ class User(AbstractUser):
         ADMIN = "admin"
 
     role = models.CharField(max_length=12, choices=Role.choices, default=Role.ANNOTATOR)
-    simulated = models.BooleanField(default=False, help_text="answers of this account are a simulation's, not a person's")
+    simulated = models.BooleanField(
+        default=False, help_text="answers of this account are a simulation's, not a person's"
+    )
 
 
 class Token(models.Model):

@@ -31,21 +31,29 @@ class Task(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     round = models.PositiveSmallIntegerField(default=1, help_text="a returned task is a new round")
     candidate = models.ForeignKey(
-        Candidate, on_delete=models.PROTECT, null=True, blank=True, help_text="the chosen mesh, for align and art"
+        Candidate,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        help_text="the chosen mesh, for align and art",
     )
     priority = models.IntegerField(default=0)
     sort_key = models.BigIntegerField(default=0)
     needed = models.PositiveSmallIntegerField(default=1)
     n_leased = models.PositiveSmallIntegerField(default=0)
     n_done = models.PositiveSmallIntegerField(default=0)
-    reason = models.CharField(max_length=40, blank=True, help_text="why it was escalated, or the kind of art case")
+    reason = models.CharField(
+        max_length=40, blank=True, help_text="why it was escalated, or the kind of art case"
+    )
     note = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["batch", "object", "stage", "round"], name="task_once"),
-            models.CheckConstraint(name="task_not_over_assigned", condition=Q(needed__gte=F("n_leased") + F("n_done"))),
+            models.CheckConstraint(
+                name="task_not_over_assigned", condition=Q(needed__gte=F("n_leased") + F("n_done"))
+            ),
         ]
         indexes = [
             models.Index(
@@ -88,8 +96,20 @@ class Assignment(models.Model):
     prefetch = models.BooleanField(default=False)
     fence = models.PositiveIntegerField(default=1)
     lease_until = models.DateTimeField()
-    bracket = ArrayField(models.BigIntegerField(), default=list, help_text="candidate ids in the order of showing")
-    key = models.UUIDField(unique=True, null=True, blank=True, help_text="the client's key of the completing answer")
+    bracket = ArrayField(
+        models.BigIntegerField(), default=list, help_text="candidate ids in the order of showing"
+    )
+    survivor = models.ForeignKey(
+        Candidate,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="what the bracket kept",
+    )
+    key = models.UUIDField(
+        unique=True, null=True, blank=True, help_text="the client's key of the completing answer"
+    )
     draft = models.JSONField(null=True, blank=True)
     reason = models.CharField(max_length=60, blank=True)
     active_ms = models.PositiveIntegerField(default=0)
@@ -168,7 +188,9 @@ class Alignment(models.Model):
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["assignment", "version"], name="alignment_version_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["assignment", "version"], name="alignment_version_once")
+        ]
 
 
 class Review(models.Model):

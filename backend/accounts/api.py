@@ -1,0 +1,85 @@
+"""Tokens, the own account, and jobs as anyone logged in may see them."""
+
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend import jobs
+from backend.accounts.access import EVERYONE, ApiError, Role, endpoint, record
+from backend.accounts.models import Token
+from backend.models import Job
+
+
+class Login(serializers.Serializer):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=200)
+
+
+def describe_job(job: Job) -> dict[str, Any]:
+    """A job for the person who waits for it: the first line of an error, never a traceback."""
+    return {
+        "id": job.pk,
+        "kind": job.kind,
+        "state": job.state,
+        "progress": round(job.progress, 3),
+        "message": job.message,
+        "result": job.result,
+        "error": job.error.split("\n", 1)[0],
+        "attempts": job.attempts,
+        "cost_seconds": round(job.cost_seconds, 2),
+    }
+
+
+@endpoint("POST", roles=(), request=Login)
+def token(request: Request) -> Response:
+    """Exchange name and password for an API token that ends in 30 days."""
+    parsed = Login(data=request.data)
+    parsed.is_valid(raise_exception=True)
+    user = authenticate(request, **parsed.validated_data)
+    if user is None:
+        raise ApiError(401, "bad_login", "Name or password is wrong.")
+    plain, expires = Token.issue(user)
+    record(user, "token", f"user:{user.pk}")
+    return Response({"token": plain, "expires_at": expires})
+
+
+@endpoint("GET", roles=EVERYONE)
+def me(request: Request) -> Response:
+    """Who is logged in."""
+    return Response({"id": request.user.pk, "username": request.user.username, "role": request.user.role})
+
+
+@endpoint("GET", roles=EVERYONE)
+def job(request: Request, pk: int) -> Response:
+    """State, progress and result of a job."""
+    row = Job.objects.filter(pk=pk).first()
+    if row is None or (
+        row.created_by_id != request.user.pk and request.user.role in {Role.ANNOTATOR, Role.ARTIST}
+    ):
+        raise ApiError(404, "not_found", "There is no such job.")
+    return Response(describe_job(row))
+
+
+@endpoint("POST", roles={Role.ADMIN})
+def retry_job(request: Request, pk: int) -> Response:
+    """Queue a failed job again."""
+    row = Job.objects.filter(pk=pk).first()
+    if row is None:
+        raise ApiError(404, "not_found", "There is no such job.")
+    if not jobs.retry(row):
+        raise ApiError(409, "not_failed", f"This job is {row.state}; only a failed one can be tried again.")
+    record(request.user, "retry", f"job:{pk}")
+    row.refresh_from_db()
+    return Response(describe_job(row))
+
+
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Whether the web process can reach its database."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return JsonResponse({"ok": True})

@@ -1,0 +1,29 @@
+"""Who is calling: a bearer token, or the browser's session. Apart from access.py because DRF imports this by name."""
+
+from django.utils import timezone
+from rest_framework import authentication, exceptions
+from rest_framework.request import Request
+
+from backend.accounts.models import Token, User
+
+
+class TokenAuthentication(authentication.BaseAuthentication):
+    """`Authorization: Bearer TOKEN`, looked up by hash."""
+
+    def authenticate(self, request: Request) -> tuple[User, Token] | None:
+        """The token's user, None without a token, 401 for one that is unknown or over."""
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if not header.startswith("Bearer "):
+            return None
+        token = Token.objects.select_related("user").filter(sha256=Token.digest(header[7:].strip())).first()
+        if token is None or token.expires_at < timezone.now() or not token.user.is_active:
+            raise exceptions.AuthenticationFailed("This token is unknown or has expired.")
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        """Makes a missing login a 401 instead of a 403."""
+        return "Bearer"
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    """The browser's login; writing needs the CSRF token."""

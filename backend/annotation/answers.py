@@ -1,0 +1,306 @@
+"""Answers: comparisons and their undo, ratings, alignments, masks. Each is idempotent by the client's key.
+
+An answer locks its assignment row first, so one assignment's answers are serial; the lease and its fence are checked
+under that lock, and the task's counters move in the same transaction.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import F, Max
+from django.utils import timezone
+
+from backend import jobs
+from backend.accounts.access import ApiError, record
+from backend.accounts.models import User
+from backend.annotation import bracket, services
+from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Task
+from backend.catalog.models import Pointmap
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an answer. `replayed`: the same key had been stored before."""
+
+    assignment: Assignment
+    replayed: bool = False
+
+
+def salt(assignment: Assignment) -> str:
+    """What an assignment's coins are thrown with."""
+    return f"assignment:{assignment.pk}"
+
+
+def hold(user: User, assignment_id: int, fence: int, draft: Any = None) -> Assignment:
+    """Lock an assignment for its owner. A lease that ran out is renewed while its task has room, else 409 lease_lost."""
+    assignment = (
+        Assignment.objects.select_for_update(of=("self",))
+        .select_related("batch")
+        .filter(pk=assignment_id, user=user)
+        .first()
+    )
+    if assignment is None:
+        raise ApiError(404, "not_found", "You have no such assignment.")
+    assignment.user = user
+    if assignment.state == Assignment.State.SUBMITTED or (
+        assignment.fence == fence and assignment.state == Assignment.State.LEASED
+    ):
+        return assignment
+    if assignment.fence == fence and assignment.state == Assignment.State.EXPIRED:
+        room = Task.objects.filter(
+            pk=assignment.task_id, state=Task.State.OPEN, needed__gt=F("n_leased") + F("n_done")
+        )
+        clash = Assignment.objects.filter(
+            user=user, batch_id=assignment.batch_id, prefetch=False, state=Assignment.State.LEASED
+        )
+        if not clash.exists() and room.update(n_leased=F("n_leased") + 1):
+            assignment.state, assignment.prefetch = Assignment.State.LEASED, False
+            return assignment
+    if draft is not None:
+        Assignment.objects.filter(pk=assignment.pk).update(draft=draft)
+    raise _Lost()
+
+
+class _Lost(Exception):
+    """Carries a lost lease out of the transaction block, so that the kept draft is committed."""
+
+
+def _answer(function: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Outcome:
+        lost: _Lost | None = None
+        with transaction.atomic():
+            try:
+                return function(*args, **kwargs)
+            except _Lost as failure:
+                lost = failure
+        raise services.lease_lost() from lost
+
+    call.__doc__ = function.__doc__
+    return call
+
+
+@_answer
+def compare(
+    user: User,
+    assignment_id: int,
+    *,
+    fence: int,
+    seq: int,
+    answer: str,
+    key: UUID,
+    active_ms: int,
+    reasons: list[str],
+) -> Outcome:
+    """Store one comparison (or an undo). Same key: the stored state again; another key for a stored seq: 409."""
+    assignment = hold(user, assignment_id, fence, {"seq": seq, "answer": answer})
+    rows = list(Comparison.objects.filter(assignment=assignment).order_by("seq"))
+    if seq <= len(rows):
+        if rows[seq - 1].key == key and rows[seq - 1].answer == answer:
+            return Outcome(assignment, replayed=True)
+        raise ApiError(
+            409, "already_answered", "This comparison has an answer already.", {"seq": ["already answered"]}
+        )
+    if assignment.state == Assignment.State.SUBMITTED:
+        raise ApiError(409, "already_submitted", "This object is finished.")
+    if assignment.stage != Task.Stage.COMPARE:
+        raise ApiError(409, "wrong_stage", "This assignment is not a comparison.")
+    state = bracket.replay(assignment.bracket, rows, salt(assignment))
+    if seq != state.next_seq:
+        raise ApiError(
+            409, "out_of_order", f"The next answer is number {state.next_seq}.", {"seq": ["out of order"]}
+        )
+    row = Comparison(
+        assignment=assignment, seq=seq, answer=answer, key=key, active_ms=active_ms, reasons=reasons
+    )
+    if answer == Comparison.Answer.UNDO:
+        if state.done == 0:
+            raise ApiError(409, "nothing_to_undo", "There is no comparison to undo.")
+    else:
+        if state.step is None:
+            raise ApiError(409, "bracket_over", "Every candidate has been compared; the rating is due.")
+        if answer == Comparison.Answer.NEITHER and not assignment.batch.allows_neither:
+            raise ApiError(
+                400, "invalid", "This batch has no answer «neither».", {"answer": ["not allowed here"]}
+            )
+        row.left_id, row.right_id = state.step
+        row.kept_id = bracket.keep(answer, *state.step, salt(assignment), state.done)
+    row.save(force_insert=True)
+    after = bracket.replay(assignment.bracket, [*rows, row], salt(assignment))
+    rating_due = after.survivor is not None and assignment.batch.asks_rating
+    if after.step is None and answer != Comparison.Answer.UNDO and not rating_due:
+        _finish(assignment, key=key, active_ms=active_ms, survivor=after.survivor, r=None)
+        return Outcome(assignment)
+    Assignment.objects.filter(pk=assignment.pk).update(
+        active_ms=F("active_ms") + active_ms, state=assignment.state, prefetch=assignment.prefetch
+    )
+    return Outcome(assignment)
+
+
+@_answer
+def rate(
+    user: User, assignment_id: int, *, fence: int, r: float, reasons: list[str], key: UUID, active_ms: int
+) -> Outcome:
+    """Store the rating of a bracket's survivor, which completes the assignment."""
+    assignment = hold(user, assignment_id, fence, {"r": r})
+    if (stored := _stored(assignment, key)) is not None:
+        return stored
+    rows = list(Comparison.objects.filter(assignment=assignment).order_by("seq"))
+    state = bracket.replay(assignment.bracket, rows, salt(assignment))
+    if assignment.stage != Task.Stage.COMPARE or state.survivor is None:
+        raise ApiError(409, "rating_not_due", "There is no survivor to rate yet.")
+    Rating.objects.create(assignment=assignment, candidate_id=state.survivor, r=r, reasons=reasons)
+    _finish(assignment, key=key, active_ms=active_ms, survivor=state.survivor, r=r)
+    return Outcome(assignment)
+
+
+@_answer
+def align(
+    user: User,
+    assignment_id: int,
+    *,
+    fence: int,
+    R: list[float],
+    t: list[float],
+    s: list[float],
+    iou: float | None,
+    version: int,
+    key: UUID,
+    active_ms: int,
+) -> Outcome:
+    """Store the pose of the chosen mesh on the object's pointmap, which completes the assignment."""
+    assignment = hold(user, assignment_id, fence, {"R": R, "t": t, "s": s})
+    if (stored := _stored(assignment, key)) is not None:
+        return stored
+    if assignment.stage != Task.Stage.ALIGN:
+        raise ApiError(409, "wrong_stage", "This assignment is not an alignment.")
+    check_version(assignment, version)
+    task = Task.objects.select_related("object").get(pk=assignment.task_id)
+    pointmap = Pointmap.objects.filter(image_id=task.object.image_id).order_by("-id").first()
+    if pointmap is None:
+        raise ApiError(409, "no_pointmap", "This image has no pointmap to align on.")
+    _store_pose(assignment, user, task.candidate_id, pointmap.pk, R, t, s, iou)
+    _finish(assignment, key=key, active_ms=active_ms, survivor=task.candidate_id, r=None)
+    return Outcome(assignment)
+
+
+@_answer
+def draw(
+    user: User,
+    assignment_id: int,
+    *,
+    fence: int,
+    polygons: list[list[float]],
+    category: str,
+    key: UUID,
+    active_ms: int,
+) -> Outcome:
+    """Store a drawn mask (polygons in pixels of the upright photo); a worker rasterises it and opens what comes next."""
+    drawing = {"polygons": polygons, "category": category}
+    assignment = hold(user, assignment_id, fence, drawing)
+    if (stored := _stored(assignment, key)) is not None:
+        return stored
+    if assignment.stage != Task.Stage.SELECT:
+        raise ApiError(409, "wrong_stage", "This assignment asks for no mask.")
+    Assignment.objects.filter(pk=assignment.pk).update(draft=drawing)
+    _finish(assignment, key=key, active_ms=active_ms, survivor=None, r=None)
+    jobs.send("store_mask", key=f"store_mask:{assignment.pk}", args={"assignment": assignment.pk}, by=user)
+    return Outcome(assignment)
+
+
+def _stored(assignment: Assignment, key: UUID) -> Outcome | None:
+    """The outcome of an answer that is stored already; 409 when it was another answer."""
+    if assignment.state != Assignment.State.SUBMITTED:
+        return None
+    if assignment.key == key:
+        return Outcome(assignment, replayed=True)
+    raise ApiError(409, "already_submitted", "This assignment has another answer already.")
+
+
+def check_version(assignment: Assignment, version: int) -> None:
+    """412 when somebody stored another pose since this one was loaded; both versions are named."""
+    current = Alignment.objects.filter(assignment=assignment).aggregate(top=Max("version"))["top"] or 0
+    if version != current:
+        raise ApiError(
+            412,
+            "version_conflict",
+            "Another pose was stored meanwhile.",
+            {"yours": version, "current": current},
+        )
+
+
+def _store_pose(
+    assignment: Assignment,
+    by: User,
+    candidate_id: int | None,
+    pointmap_id: int,
+    R: list[float],
+    t: list[float],
+    s: list[float],
+    iou: float | None,
+) -> Alignment:
+    top = Alignment.objects.filter(assignment=assignment).aggregate(top=Max("version"))["top"] or 0
+    return Alignment.objects.create(
+        assignment=assignment,
+        version=top + 1,
+        candidate_id=candidate_id,
+        pointmap_id=pointmap_id,
+        by=by,
+        R=R,
+        t=t,
+        s=s,
+        iou=iou,
+    )
+
+
+def repose(
+    reviewer: User, assignment: Assignment, R: list[float], t: list[float], s: list[float]
+) -> Alignment:
+    """A reviewer's own pose: a new version over the annotator's."""
+    last = assignment.alignments.order_by("-version").first()
+    if last is None:
+        raise ApiError(409, "nothing_to_fix", "This assignment has no alignment.")
+    return _store_pose(assignment, reviewer, last.candidate_id, last.pointmap_id, R, t, s, None)
+
+
+COUNT_DONE = """
+UPDATE annotation_task SET n_leased = n_leased - 1, n_done = n_done + 1,
+  state = CASE WHEN n_done + 1 >= needed AND state = 'open' THEN 'done' ELSE state END
+WHERE id = %s RETURNING state, stage, object_id, n_done >= needed
+"""
+
+
+def _finish(
+    assignment: Assignment, *, key: UUID, active_ms: int, survivor: int | None, r: float | None
+) -> None:
+    """Close an assignment with its completing answer and route the object to what comes next."""
+    assignment.state, assignment.survivor_id, assignment.key = Assignment.State.SUBMITTED, survivor, key
+    Assignment.objects.filter(pk=assignment.pk).update(
+        state=assignment.state,
+        survivor_id=survivor,
+        key=key,
+        active_ms=F("active_ms") + active_ms,
+        finished_at=timezone.now(),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT_DONE, [assignment.task_id])
+        _, stage, object_id, complete = cursor.fetchone()
+    record(assignment.user, "submitted", f"assignment:{assignment.pk}", stage=stage)
+    if stage == Task.Stage.COMPARE and complete:
+        _route(assignment, object_id, survivor, r)
+
+
+def _route(assignment: Assignment, object_id: int, survivor: int | None, r: float | None) -> None:
+    """After the last needed bracket: the best survivor at or above alpha goes to Stage 3, else the object escalates."""
+    batch = assignment.batch
+    chosen, best = survivor, r
+    if batch.overlap > 1:
+        ratings = Rating.objects.filter(assignment__task_id=assignment.task_id).order_by("-r", "id")
+        top = ratings.values_list("candidate_id", "r").first()
+        if top is not None:
+            chosen, best = top
+    if chosen is None or (batch.asks_rating and (best is None or best < batch.alpha)):
+        Task.objects.filter(pk=assignment.task_id).update(state=Task.State.ESCALATED, reason="below alpha")
+    elif batch.asks_alignment:
+        services.open_align(batch.pk, object_id, chosen)
