@@ -26,7 +26,7 @@ class Shading:
     """How surfaces look. `light` points from the surface to the light, in the camera frame."""
 
     light: tuple[float, float, float] = (-0.45, -0.8, -0.55)
-    ambient: float = 0.5
+    ambient: float = 0.6
     background: tuple[int, int, int] = (255, 255, 255)
     grey: bool = False  # ignore materials: one neutral grey for every surface
     shadows: bool = False
