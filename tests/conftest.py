@@ -1,5 +1,6 @@
 """Fixtures that all tests share: the people, an API client, a web server, a worker and a browser, all real."""
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,14 @@ def test_data() -> Path:
     return folder
 
 
+@functools.cache
+def _hashed() -> str:
+    """PASSWORD as stored; hashing is slow on purpose, so once a session."""
+    from django.contrib.auth.hashers import make_password
+
+    return make_password(PASSWORD)
+
+
 @pytest.fixture
 def people(db: None) -> SimpleNamespace:
     """ada annotates, art is an artist, rev reviews, res researches, leo administers; sam is a stranger (no account)."""
@@ -38,8 +47,8 @@ def people(db: None) -> SimpleNamespace:
 
     users = get_user_model().objects
     made = {
-        name: users.create_user(
-            name, password=PASSWORD, role=role, is_staff=role == "admin", is_superuser=role == "admin"
+        name: users.create(
+            username=name, password=_hashed(), role=role, is_staff=role == "admin", is_superuser=role == "admin"
         )
         for name, role in ROLES.items()
     }

@@ -97,7 +97,7 @@ class Pointmap(models.Model):
 class TargetObject(models.Model):
     """Image + mask: one object to reconstruct. Without a mask it waits for someone to draw one (Stage 1)."""
 
-    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="objects")
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="targets")
     mask = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
     name = models.CharField(max_length=200, blank=True)
     category = models.CharField(max_length=100, blank=True)
