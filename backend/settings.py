@@ -122,7 +122,7 @@ S3_BUCKET = os.environ.get("S3_BUCKET", "maquette" if S3_ENDPOINT_URL else "")
 BLOB_ROOT = HOME / "blobs"
 UPLOAD_MAX_BYTES = env_int("UPLOAD_MAX_BYTES", 2 * 1024**3)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024**2
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["backend.uploads.LimitedUploadHandler"]
 
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
@@ -164,7 +164,7 @@ CONTENT_SECURITY_POLICY = {
         "default-src": [SELF],
         "script-src": [SELF, NONCE, "'wasm-unsafe-eval'"],
         "style-src": [SELF, "'unsafe-inline'"],
-        "img-src": [SELF, "blob:", "data:"],
+        "img-src": [SELF, "blob:", "data:", *([S3_ENDPOINT_URL] if S3_ENDPOINT_URL else [])],
         "connect-src": [SELF, "blob:", *([S3_ENDPOINT_URL] if S3_ENDPOINT_URL else [])],
         "worker-src": [SELF, "blob:"],
         "object-src": [NONE],

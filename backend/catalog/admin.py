@@ -1,0 +1,77 @@
+"""Django admin of the catalog. Content-addressed rows are shown, not edited."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from backend.catalog.models import Batch, Image, Mesh, Pointmap, TargetObject, Truth
+
+
+@admin.register(Batch)
+class BatchAdmin(admin.ModelAdmin):
+    """Batches: configuration may change, the row stays."""
+
+    list_display = ["name", "kind", "state", "priority", "n_candidates", "alpha", "overlap", "created_at"]
+    list_filter = ["state", "kind"]
+    search_fields = ["name"]
+    raw_id_fields = ["created_by"]
+
+
+class ReadOnly(admin.ModelAdmin):
+    """Rows that only importers write."""
+
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Image)
+class ImageAdmin(ReadOnly):
+    """Photos."""
+
+    list_display = ["name", "width", "height", "licence", "created_at"]
+    search_fields = ["name"]
+
+
+@admin.register(Pointmap)
+class PointmapAdmin(ReadOnly):
+    """Pointmaps and where they came from."""
+
+    list_display = ["id", "image", "source", "metric", "created_at"]
+    list_filter = ["source", "metric"]
+    list_select_related = ["image"]
+
+
+@admin.register(TargetObject)
+class TargetObjectAdmin(ReadOnly):
+    """Objects."""
+
+    list_display = ["id", "name", "category", "image", "area", "drawn_by", "created_at"]
+    list_select_related = ["image", "drawn_by"]
+    search_fields = ["name", "category"]
+
+
+@admin.register(Mesh)
+class MeshAdmin(ReadOnly):
+    """Meshes of the library, of proposers, of artists."""
+
+    list_display = ["id", "name", "category", "source", "triangles", "licence", "created_at"]
+    list_filter = ["source"]
+    search_fields = ["name", "category"]
+
+
+@admin.register(Truth)
+class TruthAdmin(ReadOnly):
+    """Known poses, for admins' eyes only."""
+
+    list_display = ["id", "object", "mesh", "measured"]
+    list_select_related = ["object", "mesh"]

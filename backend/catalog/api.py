@@ -1,0 +1,328 @@
+"""HTTP of the catalog: batches, imports, uploads, and the photos, masks and points that pages show."""
+
+import hashlib
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count, QuerySet
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from rest_framework import serializers
+from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend import jobs, storage, uploads
+from backend.accounts.access import EVERYONE, ApiError, Role, endpoint, record
+from backend.accounts.api import describe_job
+from backend.catalog import services
+from backend.catalog.models import Batch, Image, TargetObject
+from backend.models import Blob, Job, Upload
+from backend.paging import page
+from backend.serving import serve
+
+KEEPERS = frozenset({Role.RESEARCHER})
+SENDERS = frozenset({Role.RESEARCHER, Role.ARTIST})
+BATCH_FIELDS = (
+    "id",
+    "name",
+    "kind",
+    "state",
+    "priority",
+    "n_candidates",
+    "alpha",
+    "overlap",
+    "asks_rating",
+    "asks_alignment",
+    "asks_review",
+    "allows_neither",
+    "instructions",
+    "created_at",
+)
+
+
+class BatchIn(serializers.Serializer):
+    """A new batch."""
+
+    name = serializers.SlugField(max_length=60)
+    n_candidates = serializers.IntegerField(min_value=2, max_value=50, required=False)
+    alpha = serializers.FloatField(min_value=0, max_value=1, required=False)
+    overlap = serializers.IntegerField(min_value=1, max_value=20, required=False)
+    priority = serializers.IntegerField(min_value=-1000, max_value=1000, required=False)
+    asks_rating = serializers.BooleanField(required=False)
+    asks_alignment = serializers.BooleanField(required=False)
+    asks_review = serializers.BooleanField(required=False)
+    allows_neither = serializers.BooleanField(required=False)
+    instructions = serializers.CharField(required=False, allow_blank=True, max_length=20000)
+
+
+class BatchChange(serializers.Serializer):
+    """What may change while people work: nothing that would make earlier answers mean something else."""
+
+    state = serializers.ChoiceField(choices=Batch.State.choices, required=False)
+    priority = serializers.IntegerField(min_value=-1000, max_value=1000, required=False)
+    alpha = serializers.FloatField(min_value=0, max_value=1, required=False)
+    n_candidates = serializers.IntegerField(min_value=2, max_value=50, required=False)
+    asks_review = serializers.BooleanField(required=False)
+    allows_neither = serializers.BooleanField(required=False)
+    instructions = serializers.CharField(required=False, allow_blank=True, max_length=20000)
+
+
+class UploadIn(serializers.Serializer):
+    """An upload that is announced."""
+
+    filename = serializers.CharField(max_length=300)
+    size = serializers.IntegerField(min_value=1, max_value=2**53)
+    sha256 = serializers.RegexField(r"^[0-9a-fA-F]{64}$", required=False)
+
+
+class FinaliseIn(serializers.Serializer):
+    """The hash that the client computed, when it did not announce it."""
+
+    sha256 = serializers.RegexField(r"^[0-9a-fA-F]{64}$", required=False)
+
+
+class ImagesIn(serializers.Serializer):
+    """Photos to import: a file (multipart) or the id of a finalised upload, and the batch they go to."""
+
+    file = serializers.FileField(required=False, allow_empty_file=False)
+    upload = serializers.UUIDField(required=False)
+    batch = serializers.IntegerField(min_value=1, max_value=2**62)
+    licence = serializers.CharField(required=False, allow_blank=True, max_length=100, default="")
+    attribution = serializers.CharField(required=False, allow_blank=True, max_length=2000, default="")
+
+
+class MeshesIn(serializers.Serializer):
+    """Meshes for the library: a file (multipart) or the id of a finalised upload."""
+
+    file = serializers.FileField(required=False, allow_empty_file=False)
+    upload = serializers.UUIDField(required=False)
+    category = serializers.CharField(required=False, allow_blank=True, max_length=100, default="")
+    licence = serializers.CharField(required=False, allow_blank=True, max_length=100, default="")
+    attribution = serializers.CharField(required=False, allow_blank=True, max_length=2000, default="")
+
+
+class AnyBytes(BaseParser):
+    """Hands the raw body on as a stream, whatever its type says."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        """The stream itself: nothing is read here."""
+        return stream
+
+
+@endpoint("GET", "POST", roles=KEEPERS, request=BatchIn)
+def batches(request: Request) -> Response:
+    """List batches with their counts, or make one."""
+    if request.method == "GET":
+        reply = page(request, Batch.objects.all(), describe)
+        counts = count([row["id"] for row in reply.data["results"]])
+        for row in reply.data["results"]:
+            row["counts"] = counts[row["id"]]
+        return reply
+    fields = _valid(BatchIn, request)
+    try:
+        with transaction.atomic():
+            made = services.create_batch(by=request.user, **fields)
+            record(request.user, "create", f"batch {made.pk}", name=made.name)
+    except IntegrityError:
+        raise ApiError(409, "name_taken", "There is a batch of this name.", {"name": ["taken"]}) from None
+    return Response(_with_counts(made), status=201)
+
+
+@endpoint("GET", "PATCH", roles=KEEPERS, request=BatchChange)
+def batch(request: Request, pk: int) -> Response:
+    """One batch with its counts; change its state, bar, priority or instructions."""
+    found = get_object_or_404(Batch, pk=pk)
+    if request.method == "PATCH":
+        fields = _valid(BatchChange, request)
+        with transaction.atomic():
+            Batch.objects.filter(pk=pk).update(**fields)
+            record(request.user, "change", f"batch {pk}", **fields)
+        found.refresh_from_db()
+    return Response(_with_counts(found))
+
+
+@endpoint("GET", roles=KEEPERS)
+def batch_objects(request: Request, pk: int) -> Response:
+    """The objects of a batch with what is ready, how their proposal jobs stand, and the state of each stage."""
+    found = get_object_or_404(Batch, pk=pk)
+    rows = TargetObject.objects.filter(pk__in=found.tasks.values("object_id"))
+    reply = page(request, rows, describe_object, order="id")
+    _add_progress(found, reply.data["results"])
+    return reply
+
+
+@endpoint("POST", roles=KEEPERS, request=ImagesIn, parsers=[MultiPartParser, JSONParser])
+def import_images(request: Request) -> Response:
+    """Import a photo, or a ZIP of photos with sidecars, into a batch. The job's result is the report."""
+    fields = _valid(ImagesIn, request)
+    target = Batch.objects.filter(pk=fields["batch"]).first()
+    if target is None:
+        raise ApiError(400, "invalid", "There is no batch with this id.", {"batch": ["unknown"]})
+    return _import(request, "import_images", fields, batch=target.pk)
+
+
+@endpoint("POST", roles=KEEPERS, request=MeshesIn, parsers=[MultiPartParser, JSONParser])
+def import_meshes(request: Request) -> Response:
+    """Import meshes (GLB, OBJ, PLY, STL, glTF or OBJ in a ZIP) into the library."""
+    fields = _valid(MeshesIn, request)
+    return _import(request, "import_meshes", fields, category=fields["category"])
+
+
+@endpoint("POST", roles=SENDERS, request=UploadIn)
+def begin_upload(request: Request) -> Response:
+    """Announce a file; the answer says where to send its bytes."""
+    fields = _valid(UploadIn, request)
+    made, link = uploads.begin(
+        request.user, filename=fields["filename"], size=fields["size"], sha256=fields.get("sha256", "").lower()
+    )
+    if link:
+        return Response({"id": made.pk, "method": "post", "url": link["url"], "fields": link["fields"]}, status=201)
+    return Response({"id": made.pk, "method": "put", "url": f"/api/v1/uploads/{made.pk}/file/", "fields": {}}, status=201)
+
+
+@endpoint("PUT", roles=SENDERS, request=bytes, parsers=[AnyBytes])
+def upload_file(request: Request, pk: UUID) -> Response:
+    """Take the bytes of an announced upload (local store)."""
+    found = get_object_or_404(Upload, pk=pk, user=request.user)
+    if found.state != Upload.State.OPEN:
+        raise ApiError(409, "already_finalised", f"This upload is {found.state}.")
+    uploads.receive(found, request.stream)
+    return Response({"id": found.pk, "state": found.state})
+
+
+@endpoint("POST", roles=SENDERS, request=FinaliseIn)
+def finalise_upload(request: Request, pk: UUID) -> Response:
+    """Check size and hash of what arrived; from then on the upload can be imported or submitted."""
+    found = get_object_or_404(Upload, pk=pk, user=request.user)
+    fields = _valid(FinaliseIn, request)
+    try:
+        found = uploads.finalise(found, fields.get("sha256", ""))
+    except uploads.Refused as refusal:
+        raise ApiError(400, "upload_refused", str(refusal)) from None
+    return Response({"id": found.pk, "state": found.state})
+
+
+@endpoint("GET", roles=EVERYONE, response=bytes)
+def photo(request: Request, pk: int) -> HttpResponseBase:
+    """The photo, upright, re-encoded without private metadata."""
+    return _blob(request, get_object_or_404(Image.objects.select_related("display"), pk=pk).display, services.JPEG)
+
+
+@endpoint("GET", roles=EVERYONE, response=bytes)
+def mask(request: Request, pk: int) -> HttpResponseBase:
+    """The object's mask as PNG, white inside."""
+    found = get_object_or_404(TargetObject.objects.select_related("mask"), pk=pk, mask__isnull=False)
+    return _blob(request, found.mask, services.PNG)
+
+
+@endpoint("GET", roles=EVERYONE, response=bytes)
+def points(request: Request, pk: int) -> HttpResponseBase:
+    """The object's surroundings as float32 little-endian N x 6: x y z (OpenCV camera) and r g b (0..1), N <= 60,000."""
+    found = get_object_or_404(TargetObject.objects.select_related("image"), pk=pk)
+    pointmap = services.best_pointmap(found.image)
+    if pointmap is None or pointmap.points_id is None:
+        raise ApiError(404, "not_found", "This photo has no points yet.")
+    return _blob(request, pointmap.points, services.RAW)
+
+
+def describe(row: Batch) -> dict[str, Any]:
+    """A batch as pages see it, without its counts."""
+    return {name: getattr(row, name) for name in BATCH_FIELDS}
+
+
+def describe_object(row: TargetObject) -> dict[str, Any]:
+    """An object as the batch page sees it, without its progress."""
+    return {
+        "id": row.pk,
+        "name": row.name,
+        "category": row.category,
+        "image_id": row.image_id,
+        "photo_url": f"/api/v1/images/{row.image_id}/photo.jpg",
+        "mask_url": f"/api/v1/objects/{row.pk}/mask.png" if row.mask_id else None,
+    }
+
+
+def count(batch_ids: list[int]) -> dict[int, dict[str, Any]]:
+    """Counts of several batches in three grouped statements: objects, candidates, tasks by state and stage, samples.
+
+    The rows counted belong to apps above this one; they are reached by relation name.
+    """
+    made: dict[int, dict[str, Any]] = {
+        pk: {"objects": 0, "candidates": 0, "samples": 0, "waiting": 0, "open": 0, "done": 0, "escalated": 0, "stages": {}}
+        for pk in batch_ids
+    }
+    rows: QuerySet[Any, Any] = Batch.objects.filter(pk__in=batch_ids)
+    for relation in ("candidates", "samples"):
+        for pk, n in rows.values_list("pk").annotate(n=Count(relation)):
+            made[pk][relation] = n
+    for pk, stage, state, n in rows.values_list("pk", "tasks__stage", "tasks__state").annotate(n=Count("tasks")):
+        if stage:
+            made[pk]["stages"].setdefault(stage, {})[state] = n
+            made[pk][state] = made[pk].get(state, 0) + n
+    for pk, n in rows.values_list("pk").annotate(n=Count("tasks__object", distinct=True)):
+        made[pk]["objects"] = n
+    return made
+
+
+def _with_counts(row: Batch) -> dict[str, Any]:
+    return {**describe(row), "counts": count([row.pk])[row.pk]}
+
+
+def _add_progress(found: Batch, rows: list[dict[str, Any]]) -> None:
+    """Three grouped statements for a whole page of objects."""
+    by_id = {row["id"]: row for row in rows}
+    for row in rows:
+        row |= {"candidates_ready": 0, "stage_states": {}, "jobs": dict.fromkeys(Job.State.values, 0)}
+    ready = found.candidates.filter(object__in=by_id, state="ready")
+    for pk, n in ready.values_list("object").annotate(n=Count("id")):
+        by_id[pk]["candidates_ready"] = n
+    for pk, stage, state in found.tasks.filter(object__in=by_id).order_by("round").values_list("object", "stage", "state"):
+        by_id[pk]["stage_states"][stage] = state
+    groups = {f"propose:{found.pk}:{pk}": row for pk, row in by_id.items()}
+    for group, state, n in Job.objects.filter(group__in=groups).values_list("group", "state").annotate(n=Count("id")):
+        groups[group]["jobs"][state] = n
+
+
+def _valid(kind: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+    """The request's fields, checked; a field that is not known is an error, not ignored."""
+    data = kind(data=request.data)
+    data.is_valid(raise_exception=True)
+    unknown = set(request.data) - set(data.fields)
+    if unknown:
+        raise serializers.ValidationError({name: ["unknown field"] for name in sorted(unknown)})
+    return dict(data.validated_data)
+
+
+def _import(request: Request, kind: str, fields: dict[str, Any], **args: Any) -> Response:
+    blob, filename = _source(request, fields)
+    args |= {"blob": blob.pk, "filename": filename, "licence": fields["licence"], "attribution": fields["attribution"]}
+    # The same file for the same place with the same name is the same work, however often it is sent.
+    same = hashlib.sha256(repr(sorted(args.items())).encode()).hexdigest()
+    with transaction.atomic():
+        job = jobs.send(kind, key=f"{kind}:{same}", args=args, by=request.user)
+        jobs.retry(job)
+        record(request.user, kind, f"job {job.pk}", filename=filename)
+    job.refresh_from_db()
+    return Response(describe_job(job), status=202)
+
+
+def _source(request: Request, fields: dict[str, Any]) -> tuple[Blob, str]:
+    """The blob to import: the file in this request, or a finalised upload."""
+    if ("file" in fields) == ("upload" in fields):
+        raise ApiError(400, "invalid", "Send either a file or the id of an upload.", {"file": ["required"]})
+    if "file" in fields:
+        return storage.put(fields["file"], uploads.MEDIA_TYPE), str(fields["file"].name)[:300]
+    try:
+        return uploads.blob_of(request.user, fields["upload"])
+    except uploads.Refused as refusal:
+        raise ApiError(400, "invalid", str(refusal), {"upload": [str(refusal)]}) from None
+
+
+def _blob(request: Request, blob: Blob, media_type: str) -> HttpResponseBase:
+    return serve(
+        request, storage.blob_name(blob.sha256), size=blob.size, etag=blob.sha256[:32], media_type=media_type
+    )

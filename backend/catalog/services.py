@@ -1,0 +1,117 @@
+"""Verbs of the catalog: store what importers parsed, once per content, and hand back the rows.
+
+Nothing here reads a user's bytes: workers parse them with model_zoo.io and pass clean, re-encoded data.
+"""
+
+from typing import Any
+
+from django.db import transaction
+
+from backend import storage
+from backend.catalog.models import Batch, Image, Mesh, Pointmap, TargetObject, Truth
+
+JPEG, PNG, GLB, NPZ, RAW = "image/jpeg", "image/png", "model/gltf-binary", "application/x-npz", "application/octet-stream"
+
+
+def store_image(
+    *,
+    original: bytes,
+    media_type: str,
+    display: bytes,
+    size: tuple[int, int],
+    name: str,
+    licence: str = "",
+    attribution: str = "",
+) -> tuple[Image, bool]:
+    """The image row of these bytes, and whether it is new. `display` is an upright JPEG without metadata of `size` (W, H)."""
+    blob = storage.put(original, media_type)
+    found = Image.objects.filter(blob=blob).first()
+    if found:
+        return found, False
+    return Image.objects.get_or_create(
+        blob=blob,
+        defaults={
+            "display": storage.put(display, JPEG),
+            "width": size[0],
+            "height": size[1],
+            "name": name[:300],
+            "licence": licence[:100],
+            "attribution": attribution,
+        },
+    )
+
+
+@transaction.atomic
+def store_object(
+    image: Image,
+    *,
+    mask: bytes | None,
+    area: int = 0,
+    box: list[int] | None = None,
+    name: str = "",
+    category: str = "",
+) -> tuple[TargetObject, bool]:
+    """The object of this image and mask (PNG), and whether it is new. Without a mask: the one that waits for its mask."""
+    # NULL masks are distinct to PostgreSQL, so the image's row lock keeps two importers apart.
+    Image.objects.select_for_update().get(pk=image.pk)
+    return TargetObject.objects.get_or_create(
+        image=image,
+        mask=storage.put(mask, PNG) if mask else None,
+        defaults={"area": area, "box": box or [], "name": name[:200], "category": category[:100]},
+    )
+
+
+def store_pointmap(
+    image: Image, *, npz: bytes, points: bytes, source: str, metric: bool, camera: dict[str, Any]
+) -> tuple[Pointmap, bool]:
+    """The pointmap row of these bytes, and whether it is new. `points`: float32 N x 6 (x y z r g b) for the viewer."""
+    return Pointmap.objects.get_or_create(
+        image=image,
+        blob=storage.put(npz, NPZ),
+        defaults={"points": storage.put(points, RAW), "source": source, "metric": metric, "camera": camera},
+    )
+
+
+def store_mesh(
+    glb: bytes,
+    *,
+    source: str,
+    triangles: int,
+    extents: list[float],
+    name: str = "",
+    category: str = "",
+    licence: str = "",
+    attribution: str = "",
+) -> tuple[Mesh, bool]:
+    """The mesh row of this GLB and source, and whether it is new."""
+    return Mesh.objects.get_or_create(
+        blob=storage.put(glb, GLB),
+        source=source,
+        defaults={
+            "name": name[:200],
+            "category": category[:100],
+            "triangles": triangles,
+            "extents": extents,
+            "licence": licence[:100],
+            "attribution": attribution,
+        },
+    )
+
+
+def store_truth(
+    target: TargetObject, mesh: Mesh, *, R: list[float], t: list[float], s: list[float], measured: bool
+) -> tuple[Truth, bool]:
+    """The known mesh and pose of an object; what is there already stays."""
+    return Truth.objects.get_or_create(
+        object=target, defaults={"mesh": mesh, "R": R, "t": t, "s": s, "measured": measured}
+    )
+
+
+def best_pointmap(image: Image) -> Pointmap | None:
+    """The pointmap to place objects on: the newest, since importers never add a worse one to a better one."""
+    return image.pointmaps.select_related("blob", "points").order_by("-id").first()
+
+
+def create_batch(*, name: str, by: Any = None, **settings: Any) -> Batch:
+    """A new batch; the name must be free."""
+    return Batch.objects.create(name=name, created_by=by, **settings)
