@@ -1,0 +1,239 @@
+"""Verbs of the data sets: collect samples and pairs, freeze a release and read it back as one snapshot.
+
+Files are written by workers/releasing.py; nothing here reads bytes.
+"""
+
+import itertools
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, connections, transaction
+from django.db.models import Q
+from psycopg2.extras import NamedTupleCursor
+
+from backend import jobs
+from backend.accounts.access import ApiError, record
+from backend.catalog.models import Batch
+from backend.datasets import sql
+from backend.datasets.models import Release, ReleaseFile
+from backend.models import Blob, Job
+
+FETCH_ROWS = 2000
+LOAD_DATASETS = """\
+from datasets import load_dataset
+rows = load_dataset("parquet", data_files="{path}/index/*.parquet", split="train")
+print(rows[0])"""
+LOAD_WEBDATASET = """\
+import webdataset
+members = webdataset.WebDataset(sorted(__import__("glob").glob("{path}/shards/*.tar")), shardshuffle=False)
+print(next(iter(members)).keys())"""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """How many rows one collect added and dropped (dropped: no longer wanted, and in no release)."""
+
+    samples: int
+    pairs: int
+    dropped: int
+
+
+def collect(batches: Sequence[Batch]) -> Collected:
+    """Bring the samples and preference pairs of these batches up to date with what people answered.
+
+    Safe to repeat and to run beside itself; rows that are in a release are never touched.
+    """
+    values = {"batches": [batch.pk for batch in batches]}
+    with transaction.atomic(), connection.cursor() as cursor:
+        # One collector a batch at a time: two could each drop what the other just added.
+        cursor.execute(
+            "SELECT id FROM catalog_batch WHERE id = ANY(%(batches)s) ORDER BY id FOR NO KEY UPDATE", values
+        )
+        counts = []
+        for statement in (sql.DROP_SAMPLES, sql.ADD_SAMPLES, sql.DROP_PAIRS, sql.ADD_PAIRS):
+            cursor.execute(statement, values)
+            counts.append(cursor.rowcount)
+    return Collected(samples=counts[1], pairs=counts[3], dropped=counts[0] + counts[2])
+
+
+def named(names: Sequence[str]) -> list[Batch]:
+    """The batches of these names, in the order of their ids. UserError names those that are not there."""
+    found = list(Batch.objects.filter(name__in=names).order_by("id"))
+    if missing := sorted(set(names) - {batch.name for batch in found}):
+        raise jobs.UserError(f"no batch named {', '.join(missing)}")
+    return found
+
+
+@transaction.atomic
+def begin(
+    *,
+    kind: str,
+    batches: Sequence[Batch],
+    include_simulated: bool = False,
+    include_fallback_layout: bool = False,
+    min_rating: float = 0,
+    by: Any = None,
+) -> Release:
+    """A release that is still to be frozen."""
+    release = Release.objects.create(
+        kind=kind,
+        include_simulated=include_simulated,
+        include_fallback_layout=include_fallback_layout,
+        min_rating=min_rating,
+        created_by=by,
+    )
+    release.batches.set(batches)
+    record(by, "release", f"release:{release.pk}", kind=kind, batches=[batch.name for batch in batches])
+    return release
+
+
+@transaction.atomic
+def order(release: Release, *, by: Any = None) -> Job:
+    """Send a release to a worker, which writes its files to the store."""
+    job = jobs.send("release", key=f"release:{release.pk}", args={"release": release.pk}, by=by)
+    Release.objects.filter(pk=release.pk).update(job=job)
+    release.job = job
+    return job
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object of a release with its candidates and rows (named tuples, columns as in sql.py)."""
+
+    target: Any
+    candidates: list[Any]
+    rows: list[Any]
+
+
+class Snapshot:
+    """A release's rows as they stood at one moment, read in constant memory."""
+
+    def __init__(self, link: Any, release: Release, rows: int) -> None:
+        self._link, self._release, self.rows = link, release, rows
+
+    def _read(self, name: str, statement: str) -> Iterator[Any]:
+        with self._link.cursor(name=f"{name}_{self._release.pk}", cursor_factory=NamedTupleCursor) as cursor:
+            cursor.itersize = FETCH_ROWS
+            cursor.execute(statement, {"release": self._release.pk})
+            yield from cursor
+
+    def entries(self) -> Iterator[Entry]:
+        """Object by object, by ascending id: three named cursors walked side by side."""
+        kind = self._release.kind
+        by_object = {
+            name: itertools.groupby(self._read(name, text[kind]), key=lambda row: row.object_id)
+            for name, text in (("candidates", sql.CANDIDATES), ("rows", sql.ROWS))
+        }
+        for target in self._read("objects", sql.OBJECTS[kind]):
+            groups = {}
+            for name, walk in by_object.items():
+                object_id, group = next(walk)
+                if object_id != target.id:
+                    raise jobs.UserError(f"object {object_id} has no mask; it cannot be part of a release")
+                groups[name] = list(group)
+            yield Entry(target, groups["candidates"], groups["rows"])
+
+
+@contextmanager
+def snapshot(release: Release) -> Iterator[Snapshot]:
+    """Choose the rows of a release and read them, all in one REPEATABLE READ transaction.
+
+    It runs on a connection of its own, so that progress is visible meanwhile; when the block fails nothing is chosen.
+    """
+    own = connections["default"].copy()
+    try:
+        own.ensure_connection()
+        link = own.connection
+        link.set_session(isolation_level="REPEATABLE READ", autocommit=False)
+        values = {
+            "release": release.pk,
+            "batches": list(release.batches.order_by("id").values_list("pk", flat=True)),
+            "min_rating": release.min_rating,
+            "include_simulated": release.include_simulated,
+        }
+        with link.cursor() as cursor:
+            cursor.execute("SET LOCAL cursor_tuple_fraction = 1")
+            cursor.execute(sql.THAW[release.kind], values)
+            cursor.execute(sql.FREEZE[release.kind], values)
+            chosen = cursor.rowcount
+        yield Snapshot(link, release, chosen)
+        link.commit()
+    finally:
+        own.close()
+
+
+@transaction.atomic
+def freeze(
+    release: Release,
+    *,
+    manifest: Blob,
+    rows: int,
+    counts: dict[str, Any],
+    location: str = "",
+    files: Sequence[tuple[str, Blob]] = (),
+) -> Release:
+    """Seal a release whose files are written. From here on the database refuses to change it."""
+    ReleaseFile.objects.filter(release=release).delete()
+    ReleaseFile.objects.bulk_create(
+        ReleaseFile(release=release, name=name, blob=blob) for name, blob in files
+    )
+    moved = Release.objects.filter(
+        pk=release.pk, state__in=[Release.State.BUILDING, Release.State.FAILED]
+    ).update(
+        state=Release.State.FROZEN,
+        sha256=manifest.sha256,
+        manifest=manifest,
+        rows=rows,
+        counts=counts,
+        location=location,
+    )
+    if not moved:
+        raise jobs.UserError(f"release {release.pk} is frozen already")
+    release.refresh_from_db()
+    return release
+
+
+def fail(release: Release) -> None:
+    """Mark a release whose files could not be written."""
+    Release.objects.filter(pk=release.pk, state=Release.State.BUILDING).update(state=Release.State.FAILED)
+
+
+def find(reference: str) -> Release:
+    """The frozen release with this number, uid or hash (from 8 digits on). UserError when there is none."""
+    wanted = Q()
+    if reference.isascii() and reference.isdigit() and len(reference) < 12:
+        wanted |= Q(pk=int(reference))
+    try:
+        wanted |= Q(uid=uuid.UUID(reference))
+    except ValueError:
+        if len(reference) >= 8:
+            wanted |= Q(sha256__startswith=reference.lower())
+    found = (
+        Release.objects.filter(wanted, state=Release.State.FROZEN).order_by("id").first() if wanted else None
+    )
+    if found is None:
+        raise jobs.UserError(f"no frozen release {reference!r}")
+    return found
+
+
+def difference(mine: Release, theirs: Release) -> dict[str, int]:
+    """How many rows `mine` has that `theirs` has not, the other way round, and both. ApiError 400 across kinds."""
+    if mine.kind != theirs.kind:
+        raise ApiError(
+            400, "invalid", f"A release of {mine.kind} and one of {theirs.kind} have no rows in common."
+        )
+    table, column = sql.COMPARE[mine.kind]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.DIFFERENCE.format(table=table, column=column), {"mine": mine.pk, "theirs": theirs.pk}
+        )
+        added, removed, common = cursor.fetchone()
+    return {"added": added, "removed": removed, "common": common}
+
+
+def loading_lines(path: str) -> dict[str, str]:
+    """The three lines that load a release's folder with each library."""
+    return {"datasets": LOAD_DATASETS.format(path=path), "webdataset": LOAD_WEBDATASET.format(path=path)}

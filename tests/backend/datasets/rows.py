@@ -1,0 +1,111 @@
+"""A small world in rows for the tests of what comes out: one batch, its objects, candidates and answers."""
+
+import io
+import uuid
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+from PIL import Image as Picture
+
+from backend import storage
+from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Task
+from backend.catalog.models import Batch, Image, Mesh, Pointmap, TargetObject
+from backend.proposals.models import Candidate, Proposer
+
+IDENTITY = [1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0]
+POSE = {"R": IDENTITY, "t": [0.0, 0.0, 2.0], "s": [1.0, 1.0, 1.0]}
+CAMERA = {"fx": 20.0, "fy": 20.0, "cx": 8.0, "cy": 6.0, "width": 16, "height": 12}
+
+
+def picture(number: int, kind: str) -> bytes:
+    """A 16 x 12 picture that differs by number, as JPEG or PNG."""
+    pixels = np.random.default_rng(number).integers(0, 255, (12, 16) if kind == "PNG" else (12, 16, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Picture.fromarray(pixels).save(out, kind)
+    return out.getvalue()
+
+
+def pointmap(number: int) -> bytes:
+    """An NPZ of 12 x 16 points."""
+    out = io.BytesIO()
+    np.savez(out, pointmap=np.full((12, 16, 3), number, np.float32))
+    return out.getvalue()
+
+
+@dataclass
+class World:
+    """Grows row by row. `bracket` stores what one person answered about one object."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    source: str = "sensor"
+
+    def __post_init__(self) -> None:
+        users = get_user_model().objects
+        self.ada = users.get_or_create(username="ada")[0]
+        self.bot = users.get_or_create(username="bot", simulated=True)[0]
+        options = {"name": "street", "asks_alignment": False, **self.options}
+        self.batch = Batch.objects.create(**options)
+        self.proposer = Proposer.objects.get_or_create(name="retrieval", defaults={"kind": "retrieval"})[0]
+        self.count = 0
+
+    def target(self, candidates: int = 3) -> SimpleNamespace:
+        """An object with its photo, pointmap and ready candidates."""
+        self.count += 1
+        number = self.count
+        display = storage.put(picture(number, "JPEG"), "image/jpeg")
+        image = Image.objects.create(blob=display, display=display, width=16, height=12, name=f"{number}.jpg", licence="CC0")
+        points = storage.put(pointmap(number), "application/x-npz")
+        places = Pointmap.objects.create(image=image, blob=points, source=self.source, camera=CAMERA)
+        mask = storage.put(picture(number, "PNG"), "image/png")
+        made = TargetObject.objects.create(image=image, mask=mask, name="cup", category="cup")
+        found = [self.candidate(made, seed) for seed in range(candidates)]
+        return SimpleNamespace(row=made, image=image, pointmap=places, candidates=found)
+
+    def candidate(self, target: TargetObject, seed: int, proposer: Proposer | None = None) -> Candidate:
+        """One more candidate; its mesh is bytes that only look like a GLB."""
+        blob = storage.put(f"glTF mesh {target.pk} {seed}".encode(), "model/gltf-binary")
+        mesh = Mesh.objects.create(blob=blob, source="proposer", triangles=12, extents=[1, 1, 1], licence="MIT")
+        return Candidate.objects.create(
+            batch=self.batch, object=target, proposer=proposer or self.proposer, seed=seed, mesh=mesh,
+            viewer=blob, thumbnail=blob, pointmap_source=self.source, **POSE,
+        )  # fmt: skip
+
+    def assignment(self, target: TargetObject, stage: str, user: Any, **fields: Any) -> Assignment:
+        """A submitted assignment on the object's task of this stage."""
+        task, _ = Task.objects.get_or_create(
+            batch=self.batch, object=target, stage=stage, round=fields.pop("round", 1), defaults={"needed": 20}
+        )
+        return Assignment.objects.create(
+            task=task, user=user, batch=self.batch, stage=stage, state="submitted", lease_until=timezone.now(),
+            origin="simulation" if user.simulated else "person", **fields,
+        )  # fmt: skip
+
+    def bracket(
+        self, target: SimpleNamespace, answers: list[tuple[str, int, int]], winner: int, r: float | None = 0.9, by: Any = None
+    ) -> Assignment:
+        """Comparisons as (answer, left, right) by candidate place, the survivor's place, and its rating."""
+        ids = [candidate.pk for candidate in target.candidates]
+        assignment = self.assignment(
+            target.row, "compare", by or self.ada, bracket=ids, survivor_id=ids[winner]
+        )
+        Comparison.objects.bulk_create(
+            Comparison(assignment=assignment, seq=seq, answer=answer, left_id=ids[left], right_id=ids[right], key=uuid.uuid4())
+            for seq, (answer, left, right) in enumerate(answers, 1)
+        )
+        if r is not None:
+            Rating.objects.create(assignment=assignment, candidate_id=ids[winner], r=r)
+        return assignment
+
+    def align(self, target: SimpleNamespace, candidate: Candidate, by: Any = None, **fields: Any) -> Alignment:
+        """A submitted pose of the candidate on the object's pointmap."""
+        assignment = self.assignment(target.row, "align", by or self.ada, **fields)
+        return Alignment.objects.create(
+            assignment=assignment, candidate=candidate, pointmap=target.pointmap, by=assignment.user, **POSE
+        )
+
+
+PLAIN = [("left", 0, 1), ("left", 0, 2)]
