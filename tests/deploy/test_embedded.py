@@ -73,7 +73,9 @@ def test_it_starts_both_and_exports_their_addresses(home: Path) -> None:
     assert redis.from_url(urls["REDIS_URL"]).ping()
 
 
-def test_it_leaves_servers_that_the_environment_names_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_leaves_servers_that_the_environment_names_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://db.example/maquette")
     monkeypatch.setenv("REDIS_URL", "redis://redis.example/0")
     assert embedded.ensure(home) == {}
