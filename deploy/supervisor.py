@@ -1,7 +1,8 @@
-"""Start the whole product on one machine and keep it running: python -m deploy.supervisor [--reset]
+"""Start the whole product on one machine and keep it running: python -m deploy.supervisor [--reset] [--empty]
 
 Embedded services where the environment names none, migrations, static files, demo data, web server, workers and
-beat. Ctrl-C or SIGTERM ends all of them. PORT (8000) and HOST (127.0.0.1) say where the web server listens.
+beat. Ctrl-C or SIGTERM ends all of them. --reset starts over, --empty leaves out the demo data. PORT (8000) and
+HOST (127.0.0.1) say where the web server listens.
 """
 
 import fcntl
@@ -46,8 +47,8 @@ class StartError(RuntimeError):
 
 def main(arguments: list[str]) -> int:
     """0 after a clean stop or when it runs already, 1 with one line when it cannot start."""
-    if set(arguments) - {"--reset"}:
-        print("usage: python -m deploy.supervisor [--reset]", file=sys.stderr)
+    if set(arguments) - {"--reset", "--empty"}:
+        print("usage: python -m deploy.supervisor [--reset] [--empty]", file=sys.stderr)
         return 2
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     home = embedded.home()
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
         lock = only_one(home)
         if lock is None:
             return 0
-        return Supervisor(home).run()
+        return Supervisor(home, demo="--empty" not in arguments).run()
     except (StartError, embedded.ServicesError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -128,8 +129,8 @@ def _try_lock(handle: IO[str]) -> bool:
 class Supervisor:
     """Runs the steps in order, then watches the children until asked to stop."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, home: Path, *, demo: bool) -> None:
+        self.home, self.demo = home, demo
         self.logs = home / "logs"
         self.logs.mkdir(exist_ok=True)
         self.host = os.environ.get("HOST") or "127.0.0.1"
@@ -179,7 +180,7 @@ class Supervisor:
                 child.start()
             self._announce()
             self.wait_for_web()
-        if (embedded.PROJECT / "workers/management/commands/demo_seed.py").exists():
+        if self.demo and (embedded.PROJECT / "workers/management/commands/demo_seed.py").exists():
             self.manage("demo data", "demo_seed", quiet=False)
         show_box(self.url, self.home)
 
