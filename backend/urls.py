@@ -6,6 +6,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from backend.accounts import api as accounts
 from backend.annotation import api as annotation
+from backend.catalog import api as catalog
+from backend.datasets import api as datasets
 
 api = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
@@ -15,6 +17,18 @@ api = [
     path("me/", accounts.me),
     path("jobs/<int:pk>/", accounts.job),
     path("jobs/<int:pk>/retry/", accounts.retry_job),
+    # catalog
+    path("batches/", catalog.batches),
+    path("batches/<int:pk>/", catalog.batch),
+    path("batches/<int:pk>/objects/", catalog.batch_objects),
+    path("imports/images/", catalog.import_images),
+    path("imports/meshes/", catalog.import_meshes),
+    path("uploads/", catalog.begin_upload),
+    path("uploads/<uuid:pk>/file/", catalog.upload_file),
+    path("uploads/<uuid:pk>/finalise/", catalog.finalise_upload),
+    path("images/<int:pk>/photo.jpg", catalog.photo),
+    path("objects/<int:pk>/mask.png", catalog.mask),
+    path("objects/<int:pk>/points.bin", catalog.points),
     # annotation
     path("next/", annotation.next_assignment),
     path("assignments/<int:pk>/", annotation.assignment),
@@ -31,6 +45,13 @@ api = [
     path("reviews/", annotation.review_list),
     path("reviews/<int:pk>/", annotation.review),
     path("progress/", annotation.progress_view),
+    # datasets
+    path("releases/", datasets.releases),
+    path("releases/<int:pk>/", datasets.release),
+    path("releases/<int:pk>/files/", datasets.files),
+    path("releases/<int:pk>/files/<path:name>", datasets.download),
+    path("releases/<int:pk>/compare/<int:other>/", datasets.compare),
+    path("releases/<int:pk>/verify/", datasets.verify),
 ]
 urlpatterns = [
     path("api/v1/", include(api)),
