@@ -71,6 +71,12 @@ def api() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def static_files() -> None:
+    """Collected static files: for tests that render a page without the live server."""
+    processes.collect_static()
+
+
+@pytest.fixture(scope="session")
 def web_server(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
     """gunicorn on this process's test database, one for the session. Tests ask for live_url."""
     with processes.web() as url:

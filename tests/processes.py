@@ -1,5 +1,6 @@
 """Real server and worker processes for tests, on the test database and Redis of the calling pytest process."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -88,12 +89,15 @@ def web(workers: int = 1, threads: int = 4) -> Iterator[str]:
 
 
 def collect_static() -> None:
-    """Static files into this process's home, once."""
+    """Static files for all processes of this test run, once; a template that names one needs them."""
     from django.conf import settings
     from django.core.management import call_command
 
-    if not Path(settings.STATIC_ROOT).is_dir():
-        call_command("collectstatic", interactive=False, verbosity=0)
+    root = Path(settings.STATIC_ROOT).resolve()
+    with (root.parent / "static.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "staticfiles.json").exists():
+            call_command("collectstatic", interactive=False, verbosity=0)
 
 
 def answers(url: str) -> bool:

@@ -36,6 +36,10 @@ def _set_up_process() -> None:
     number = _worker_number()
     home = Path(os.environ["MAQUETTE_TEST_RUN"]) / f"home{number}"
     home.mkdir()
+    # Static files are the same for all processes: collected once a run, by whoever needs them first.
+    static = home.parent / "static"
+    static.mkdir(exist_ok=True)
+    (home / "static").symlink_to(static)
     os.environ["MAQUETTE_HOME"] = str(home)
     address, _, _ = os.environ["REDIS_URL"].rpartition("/")
     os.environ["REDIS_URL"] = f"{address}/{number + 1}"
