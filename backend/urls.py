@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from backend.accounts import api as accounts
 from backend.annotation import api as annotation
 from backend.catalog import api as catalog
+from backend.proposals import api as proposals
 from backend.datasets import api as datasets
 
 api = [
@@ -29,6 +30,10 @@ api = [
     path("images/<int:pk>/photo.jpg", catalog.photo),
     path("objects/<int:pk>/mask.png", catalog.mask),
     path("objects/<int:pk>/points.bin", catalog.points),
+    # proposals
+    path("batches/<int:pk>/propose/", proposals.propose),
+    path("candidates/<uuid:key>/model.glb", proposals.model),
+    path("candidates/<uuid:key>/thumbnail.png", proposals.thumbnail),
     # annotation
     path("next/", annotation.next_assignment),
     path("assignments/<int:pk>/", annotation.assignment),

@@ -27,8 +27,8 @@ from datasets import load_dataset
 rows = load_dataset("parquet", data_files="{path}/index/*.parquet", split="train")
 print(rows[0])"""
 LOAD_WEBDATASET = """\
-import webdataset
-members = webdataset.WebDataset(sorted(__import__("glob").glob("{path}/shards/*.tar")), shardshuffle=False)
+import glob, webdataset
+members = webdataset.WebDataset(sorted(glob.glob("{path}/shards/*.tar")), shardshuffle=False)
 print(next(iter(members)).keys())"""
 
 
@@ -97,6 +97,13 @@ def order(release: Release, *, by: Any = None) -> Job:
     Release.objects.filter(pk=release.pk).update(job=job)
     release.job = job
     return job
+
+
+def check_again(release: Release, *, by: Any = None) -> Job:
+    """Have a worker verify a frozen release; asking while that runs gives the running job."""
+    prefix = f"verify_release:{release.pk}:"
+    ended = Job.objects.filter(key__startswith=prefix, state__in=[Job.State.DONE, Job.State.FAILED]).count()
+    return jobs.send("verify_release", key=f"{prefix}{ended}", args={"release": release.pk}, by=by)
 
 
 @dataclass(frozen=True)

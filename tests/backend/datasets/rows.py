@@ -23,7 +23,9 @@ CAMERA = {"fx": 20.0, "fy": 20.0, "cx": 8.0, "cy": 6.0, "width": 16, "height": 1
 
 def picture(number: int, kind: str) -> bytes:
     """A 16 x 12 picture that differs by number, as JPEG or PNG."""
-    pixels = np.random.default_rng(number).integers(0, 255, (12, 16) if kind == "PNG" else (12, 16, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(number).integers(
+        0, 255, (12, 16) if kind == "PNG" else (12, 16, 3), dtype=np.uint8
+    )
     out = io.BytesIO()
     Picture.fromarray(pixels).save(out, kind)
     return out.getvalue()
@@ -57,7 +59,9 @@ class World:
         self.count += 1
         number = self.count
         display = storage.put(picture(number, "JPEG"), "image/jpeg")
-        image = Image.objects.create(blob=display, display=display, width=16, height=12, name=f"{number}.jpg", licence="CC0")
+        image = Image.objects.create(
+            blob=display, display=display, width=16, height=12, name=f"{number}.jpg", licence="CC0"
+        )
         points = storage.put(pointmap(number), "application/x-npz")
         places = Pointmap.objects.create(image=image, blob=points, source=self.source, camera=CAMERA)
         mask = storage.put(picture(number, "PNG"), "image/png")
@@ -68,7 +72,9 @@ class World:
     def candidate(self, target: TargetObject, seed: int, proposer: Proposer | None = None) -> Candidate:
         """One more candidate; its mesh is bytes that only look like a GLB."""
         blob = storage.put(f"glTF mesh {target.pk} {seed}".encode(), "model/gltf-binary")
-        mesh = Mesh.objects.create(blob=blob, source="proposer", triangles=12, extents=[1, 1, 1], licence="MIT")
+        mesh = Mesh.objects.create(
+            blob=blob, source="proposer", triangles=12, extents=[1, 1, 1], licence="MIT"
+        )
         return Candidate.objects.create(
             batch=self.batch, object=target, proposer=proposer or self.proposer, seed=seed, mesh=mesh,
             viewer=blob, thumbnail=blob, pointmap_source=self.source, **POSE,
@@ -77,7 +83,11 @@ class World:
     def assignment(self, target: TargetObject, stage: str, user: Any, **fields: Any) -> Assignment:
         """A submitted assignment on the object's task of this stage."""
         task, _ = Task.objects.get_or_create(
-            batch=self.batch, object=target, stage=stage, round=fields.pop("round", 1), defaults={"needed": 20}
+            batch=self.batch,
+            object=target,
+            stage=stage,
+            round=fields.pop("round", 1),
+            defaults={"needed": 20},
         )
         return Assignment.objects.create(
             task=task, user=user, batch=self.batch, stage=stage, state="submitted", lease_until=timezone.now(),
@@ -85,7 +95,12 @@ class World:
         )  # fmt: skip
 
     def bracket(
-        self, target: SimpleNamespace, answers: list[tuple[str, int, int]], winner: int, r: float | None = 0.9, by: Any = None
+        self,
+        target: SimpleNamespace,
+        answers: list[tuple[str, int, int]],
+        winner: int,
+        r: float | None = 0.9,
+        by: Any = None,
     ) -> Assignment:
         """Comparisons as (answer, left, right) by candidate place, the survivor's place, and its rating."""
         ids = [candidate.pk for candidate in target.candidates]
@@ -93,14 +108,23 @@ class World:
             target.row, "compare", by or self.ada, bracket=ids, survivor_id=ids[winner]
         )
         Comparison.objects.bulk_create(
-            Comparison(assignment=assignment, seq=seq, answer=answer, left_id=ids[left], right_id=ids[right], key=uuid.uuid4())
+            Comparison(
+                assignment=assignment,
+                seq=seq,
+                answer=answer,
+                left_id=ids[left],
+                right_id=ids[right],
+                key=uuid.uuid4(),
+            )
             for seq, (answer, left, right) in enumerate(answers, 1)
         )
         if r is not None:
             Rating.objects.create(assignment=assignment, candidate_id=ids[winner], r=r)
         return assignment
 
-    def align(self, target: SimpleNamespace, candidate: Candidate, by: Any = None, **fields: Any) -> Alignment:
+    def align(
+        self, target: SimpleNamespace, candidate: Candidate, by: Any = None, **fields: Any
+    ) -> Alignment:
         """A submitted pose of the candidate on the object's pointmap."""
         assignment = self.assignment(target.row, "align", by or self.ada, **fields)
         return Alignment.objects.create(
