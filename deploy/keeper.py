@@ -87,6 +87,8 @@ class Keeper:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        for server in self.servers.values():
+            server.clean()
 
     def _write(self) -> None:
         state = {

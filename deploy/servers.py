@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import secrets
+import shutil
 import signal
 import socket
 import stat
@@ -107,12 +108,18 @@ class Postgres:
             raise ServicesError(f"initdb failed: {words[-1] if words else done.returncode}")
 
     def _own(self, folder: Path) -> None:
+        """Make the folder the server's own; one that somebody else put there is refused, not taken over."""
         folder.mkdir(parents=True, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid not in {os.geteuid(), self.identity.get("user")}:
+            raise ServicesError(f"{folder} belongs to another user: run as that user or set MAQUETTE_HOME")
         folder.chmod(0o700)
         if self.identity:
             os.chown(folder, self.identity["user"], self.identity["group"])
-        elif folder.stat().st_uid != os.geteuid():
-            raise ServicesError(f"{folder} belongs to another user: run as that user or set MAQUETTE_HOME")
+
+    def clean(self) -> None:
+        """Remove a socket folder outside the home."""
+        if self.sockets.parent != self.data.parent:
+            shutil.rmtree(self.sockets, ignore_errors=True)
 
 
 class Redis:
@@ -152,7 +159,11 @@ class Redis:
         (self.folder / "redis.pid").write_text(f"{child.pid}\n")
         return child
 
+    def clean(self) -> None:
+        """Nothing of it lies outside the home."""
+
     def wait_ready(self, child: subprocess.Popen[bytes]) -> None:
+        """Block until it accepts its password."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if child.poll() is not None:
