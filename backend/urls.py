@@ -62,4 +62,6 @@ urlpatterns = [
     path("api/v1/", include(api)),
     path("admin/", admin.site.urls),
     path("healthz", accounts.healthz),
+    path("", include("annotator_ui.urls")),
 ]
+handler403 = "annotator_ui.views.refused"

@@ -1,0 +1,40 @@
+"""Django admin of proposals: proposers are switched and shared out here, candidates are only shown."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from backend.proposals.models import Candidate, Proposer
+
+
+@admin.register(Proposer)
+class ProposerAdmin(admin.ModelAdmin):
+    """Proposers: active or not, and their share of the N candidates."""
+
+    list_display = ["name", "kind", "active", "share", "created_at"]
+    list_editable = ["active", "share"]
+    list_filter = ["kind", "active"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Candidate)
+class CandidateAdmin(admin.ModelAdmin):
+    """Candidates with what made them."""
+
+    list_display = ["id", "batch", "object", "proposer", "seed", "state", "score", "cost_seconds", "created_at"]
+    list_filter = ["state", "proposer"]
+    list_select_related = ["batch", "object", "proposer"]
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
