@@ -87,9 +87,13 @@ def _is_npz(data: bytes) -> bool:
 
 
 def _is_binary_stl(data: bytes) -> bool:
+    """By length, since the format has no mark; a wrong count is the reader's to report."""
     if len(data) < 134 or b"\0" not in data[:134]:
         return False
-    return 84 + 50 * int.from_bytes(data[80:84], "little") == len(data)
+    if 84 + 50 * int.from_bytes(data[80:84], "little") == len(data):
+        return True
+    header_is_text = all(b == 0 or 32 <= b < 127 for b in data[:80])
+    return header_is_text and (len(data) - 84) % 50 == 0
 
 
 def _look_at_text(data: bytes) -> tuple[str, str]:

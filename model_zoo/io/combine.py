@@ -1,0 +1,213 @@
+"""Parts with their materials to one trimesh: one material when they share it, else vertex colours or one atlas."""
+
+import math
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from PIL import Image
+from trimesh.visual.color import ColorVisuals
+from trimesh.visual.material import PBRMaterial
+from trimesh.visual.texture import TextureVisuals
+
+from model_zoo.io.surface import Floats, Material, Part
+from model_zoo.io.textures import colours_from_linear, linear_from_srgb, srgb_from_linear
+
+ATLAS_SIDE = 4096
+TILE_SIDE = 2048
+PADDING = 4
+FLAT_SIDE = 8
+MAX_REPEATS = 8
+
+
+def combine(parts: list[Part], notes: list[str]) -> trimesh.Trimesh:
+    """One mesh of all parts; nothing is merged or reordered within a part. uv has v upwards, as trimesh has it."""
+    textured = [part for part in parts if part.material.texture is not None and part.uv is not None]
+    if not textured:
+        return _join(parts, _plain_visual(parts))
+    first = parts[0].material
+    if len(textured) == len(parts) and all(_same(part.material, first) for part in parts):
+        uv = np.concatenate([part.uv for part in parts])
+        return _join(parts, TextureVisuals(uv=uv, material=_pbr(first, first.texture, first.factor)))
+    parts = [_within_unit(part) for part in parts]
+    image, uv = _atlas(parts, notes)
+    return _join(parts, TextureVisuals(uv=uv, material=_pbr(first, image, (1.0, 1.0, 1.0, 1.0))))
+
+
+def _join(parts: list[Part], visual: ColorVisuals | TextureVisuals) -> trimesh.Trimesh:
+    offsets = np.cumsum([0, *(len(part.vertices) for part in parts)])
+    vertices = np.concatenate([part.vertices for part in parts])
+    faces = np.concatenate([part.faces + at for part, at in zip(parts, offsets, strict=False)])
+    normals = None
+    if all(part.normals is not None for part in parts):
+        normals = _unit(np.concatenate([part.normals for part in parts]), vertices, faces)
+    return trimesh.Trimesh(vertices, faces, vertex_normals=normals, visual=visual, process=False, validate=False)
+
+
+def _unit(normals: Floats, vertices: Floats, faces: NDArray[np.int64]) -> Floats:
+    """Unit normals; where one has no length, the mean of its faces'."""
+    length = np.linalg.norm(normals, axis=1)
+    lost = ~(length > 1e-9)
+    if lost.any():
+        normals = normals.copy()
+        normals[lost] = face_normals_at_vertices(vertices, faces)[lost]
+        length = np.linalg.norm(normals, axis=1)
+    return normals / length[:, None]
+
+
+def face_normals_at_vertices(vertices: Floats, faces: NDArray[np.int64]) -> Floats:
+    """Unit normals (V,3): area-weighted mean of the faces at each vertex, (0,1,0) where they cancel out."""
+    corners = vertices[faces]
+    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    scale = np.abs(weighted).max(initial=0)
+    weighted = weighted / scale if scale > 0 else weighted
+    total = np.stack([np.bincount(faces.ravel(), np.repeat(weighted[:, axis], 3), len(vertices)) for axis in range(3)], axis=1)
+    length = np.linalg.norm(total, axis=1)
+    total[length < 1e-12] = (0.0, 1.0, 0.0)
+    return total / np.linalg.norm(total, axis=1)[:, None]
+
+
+def _same(one: Material, other: Material) -> bool:
+    return one.texture is other.texture and one.factor == other.factor
+
+
+def _pbr(material: Material, texture: Image.Image | None, factor: tuple[float, ...]) -> PBRMaterial:
+    """trimesh's material. The factor stays linear, as glTF has it."""
+    return PBRMaterial(
+        baseColorFactor=np.round(np.array(factor) * 255).astype(np.uint8),
+        baseColorTexture=texture,
+        metallicFactor=material.metallic,
+        roughnessFactor=material.roughness,
+        doubleSided=material.double_sided,
+        alphaMode=material.alpha_mode,
+        alphaCutoff=material.alpha_cutoff if material.alpha_mode == "MASK" else None,
+    )
+
+
+def _plain_visual(parts: list[Part]) -> ColorVisuals | TextureVisuals:
+    """Vertex colours when there are any or materials differ, else the one plain material."""
+    first = parts[0].material
+    if all(part.colours is None and part.material.factor == first.factor for part in parts):
+        return TextureVisuals(material=_pbr(first, None, first.factor))
+    return ColorVisuals(vertex_colors=np.concatenate([_tinted(part) for part in parts]))
+
+
+def _tinted(part: Part) -> NDArray[np.uint8]:
+    """sRGB colours (V,4): the part's own times its material's factor."""
+    factor = np.array(part.material.factor)
+    if part.colours is None:
+        return np.repeat(colours_from_linear(factor[None]), len(part.vertices), axis=0)
+    if (factor == 1).all():
+        return part.colours
+    linear = part.colours / 255.0
+    linear[:, :3] = linear_from_srgb(linear[:, :3])
+    return colours_from_linear(linear * factor)
+
+
+def _within_unit(part: Part) -> Part:
+    """The part with every face's uv moved by whole repeats next to the origin, corners split where faces disagree."""
+    if part.uv is None or (part.uv.min() >= 0 and part.uv.max() <= 1):
+        return part
+    corner_uv = part.uv[part.faces]
+    shift = np.floor(corner_uv.min(axis=1) + 1e-6)[:, None, :]
+    shift = np.where(corner_uv.max(axis=1, keepdims=True) - shift <= 1 + 1e-4, shift, np.floor(corner_uv.min(axis=(0, 1))))
+    moved = corner_uv - shift
+    keys = np.concatenate([part.faces.reshape(-1, 1), np.broadcast_to(shift, corner_uv.shape).reshape(-1, 2)], axis=1)
+    unique, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    pick = unique[:, 0].astype(np.int64)
+    normals = None if part.normals is None else part.normals[pick]
+    colours = None if part.colours is None else part.colours[pick]
+    faces = inverse.reshape(-1, 3).astype(np.int64)
+    return Part(part.vertices[pick], faces, part.material, normals, moved.reshape(-1, 2)[first], colours)
+
+
+def _atlas(parts: list[Part], notes: list[str]) -> tuple[Image.Image, Floats]:
+    """One picture of all base colours, and the uv (V,2) of all parts in it."""
+    tiles: list[Image.Image] = []
+    keys: dict[tuple[int, tuple[float, ...], int, int], int] = {}
+    of_part: list[tuple[int, int, int]] = []
+    for part in parts:
+        across, up = _repeats(part, notes)
+        key = (id(part.material.texture) if part.uv is not None else 0, part.material.factor, across, up)
+        if key not in keys:
+            keys[key] = len(tiles)
+            tiles.append(_tile(part, across, up))
+        of_part.append((keys[key], across, up))
+    places, size = _pack([tile.size for tile in tiles])
+    scaled = [tile.resize((w, h), Image.Resampling.LANCZOS) if tile.size != (w, h) else tile
+              for tile, (_, _, w, h) in zip(tiles, places, strict=True)]
+    image = Image.new("RGBA" if any(tile.mode == "RGBA" for tile in tiles) else "RGB", size)
+    for tile, (x, y, _, _) in zip(scaled, places, strict=True):
+        _paste_padded(image, tile, x, y)
+    uv = [_into(part, places[tile], size, across, up) for part, (tile, across, up) in zip(parts, of_part, strict=True)]
+    return image, np.concatenate(uv)
+
+
+def _repeats(part: Part, notes: list[str]) -> tuple[int, int]:
+    if part.uv is None or part.material.texture is None:
+        return 1, 1
+    wanted = np.ceil(part.uv.max(axis=0) - 1e-4).clip(1, 1e6).astype(int)
+    if wanted.max() > MAX_REPEATS:
+        notes.append(f"a texture that repeats more than {MAX_REPEATS} times was stretched")
+    return int(min(wanted[0], MAX_REPEATS)), int(min(wanted[1], MAX_REPEATS))
+
+
+def _tile(part: Part, across: int, up: int) -> Image.Image:
+    """The picture of one material: its texture times its factor, repeated, or a flat patch."""
+    factor, texture = np.array(part.material.factor), part.material.texture
+    if texture is None or part.uv is None:
+        colour = tuple(int(c) for c in colours_from_linear(factor[None])[0])
+        return Image.new("RGBA", (FLAT_SIDE, FLAT_SIDE), colour) if colour[3] < 255 else Image.new("RGB", (FLAT_SIDE, FLAT_SIDE), colour[:3])
+    shrink = min(1.0, TILE_SIDE / (texture.width * across), TILE_SIDE / (texture.height * up))
+    side = (max(1, round(texture.width * shrink)), max(1, round(texture.height * shrink)))
+    one = texture.resize(side, Image.Resampling.LANCZOS) if shrink < 1 else texture
+    if (factor != 1).any():
+        pixels = np.asarray(one.convert("RGBA")).copy()
+        for channel in range(3):
+            table = np.round(255 * srgb_from_linear(linear_from_srgb(np.arange(256) / 255) * factor[channel]))
+            pixels[..., channel] = table.astype(np.uint8)[pixels[..., channel]]
+        pixels[..., 3] = np.round(pixels[..., 3] * factor[3]).astype(np.uint8)
+        one = Image.fromarray(pixels) if pixels[..., 3].min() < 255 else Image.fromarray(pixels[..., :3].copy())
+    if (across, up) == (1, 1):
+        return one
+    whole = Image.new(one.mode, (side[0] * across, side[1] * up))
+    for column in range(across):
+        for row in range(up):
+            whole.paste(one, (column * side[0], row * side[1]))
+    return whole
+
+
+def _pack(sizes: list[tuple[int, int]]) -> tuple[list[tuple[int, int, int, int]], tuple[int, int]]:
+    """(x, y, width, height) of every tile on shelves, shrunk together until they fit; and the size of the whole."""
+    scale = 1.0
+    while True:
+        shrunk = [(max(2, round(w * scale)), max(2, round(h * scale))) for w, h in sizes]
+        area = sum((w + 2 * PADDING) * (h + 2 * PADDING) for w, h in shrunk)
+        width = max(max(w for w, _ in shrunk) + 2 * PADDING, math.ceil(math.sqrt(area)))
+        width = -(-width // 64) * 64
+        places: dict[int, tuple[int, int, int, int]] = {}
+        x = y = shelf = 0
+        for index in sorted(range(len(sizes)), key=lambda i: (-shrunk[i][1], i)):
+            w, h = shrunk[index]
+            if x + w + 2 * PADDING > width:
+                x, y, shelf = 0, y + shelf, 0
+            places[index] = (x + PADDING, y + PADDING, w, h)
+            x, shelf = x + w + 2 * PADDING, max(shelf, h + 2 * PADDING)
+        height = -(-(y + shelf) // 64) * 64
+        if max(width, height) <= ATLAS_SIDE:
+            return [places[index] for index in range(len(sizes))], (width, height)
+        scale *= 0.8
+
+
+def _paste_padded(image: Image.Image, tile: Image.Image, x: int, y: int) -> None:
+    """Paste with its edge pixels repeated around it, so that filtering does not bleed in from neighbours."""
+    pixels = np.asarray(tile.convert(image.mode))
+    padded = np.pad(pixels, ((PADDING, PADDING), (PADDING, PADDING), (0, 0)), mode="edge")
+    image.paste(Image.fromarray(padded), (x - PADDING, y - PADDING))
+
+
+def _into(part: Part, place: tuple[int, int, int, int], size: tuple[int, int], across: int, up: int) -> Floats:
+    x, y, w, h = place
+    uv = np.full((len(part.vertices), 2), 0.5) if part.uv is None or part.material.texture is None else part.uv / (across, up)
+    uv = np.clip(uv, 0.0, 1.0)
+    return np.stack([(x + uv[:, 0] * w) / size[0], 1.0 - (y + (1.0 - uv[:, 1]) * h) / size[1]], axis=1)

@@ -1,0 +1,299 @@
+"""glTF 2 scenes (GLB, or JSON with its files) to parts: nodes, primitives, base colours."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model_zoo.io.errors import BadInput
+from model_zoo.io.gltf_document import Document, Resolver, bad, numbers, read_document, split_glb, whole
+from model_zoo.io.surface import Floats, Ints, Material, Part, check_counts, check_finite
+from model_zoo.io.textures import TextureReader, colours_from_linear
+
+MAX_NODES = 20_000
+MAX_PRIMITIVES = 20_000
+TRIANGLES, STRIP, FAN = 4, 5, 6
+OTHER_MAPS = {"normalTexture": "normal", "occlusionTexture": "occlusion", "emissiveTexture": "emission"}
+
+
+def no_files(uri: str) -> bytes:
+    """The resolver of a file that came alone: refuses every outside file."""
+    raise BadInput(f"glTF: it refers to the outside file {uri[:60]!r}; upload it with its files in one ZIP", "outside_file")
+
+
+def read_glb(data: bytes, notes: list[str]) -> list[Part]:
+    """Parts of a GLB, node transforms applied, y-up as delivered. Raises BadInput."""
+    fields, binary = split_glb(data)
+    return _Reader(Document(fields, binary, no_files), notes).parts()
+
+
+def read_gltf(data: bytes, notes: list[str], resolve: Resolver = no_files) -> list[Part]:
+    """Parts of a glTF JSON file whose other files come from `resolve`. Raises BadInput."""
+    return _Reader(Document(read_document(data), None, resolve), notes).parts()
+
+
+class _Reader:
+    def __init__(self, document: Document, notes: list[str]) -> None:
+        self.document = document
+        self.notes = notes
+        self.textures = TextureReader(notes)
+        self.materials: dict[Any, Material] = {}
+        self.images: dict[int, Image.Image | None] = {}
+        self.skipped = 0
+
+    def parts(self) -> list[Part]:
+        placed = self._placed_meshes()
+        self._check_size(placed)
+        self._check_images()
+        parts = [part for mesh, matrix in placed for part in self._mesh(mesh, matrix)]
+        if self.skipped:
+            self.notes.append(f"{self.skipped} primitives of points or lines were left out")
+        if not parts:
+            why = "it has only points or lines, no triangles" if self.skipped else "it has no geometry"
+            raise BadInput(f"glTF: {why}", "no_geometry")
+        for kind in ("skins", "animations"):
+            if self.document.count(kind):
+                self.notes.append(f"the {kind} were ignored: the mesh is taken as it is stored")
+        return parts
+
+    def _placed_meshes(self) -> list[tuple[int, Floats]]:
+        """(mesh, world matrix) of every node of the scene, walked without recursion."""
+        if self.document.count("nodes") > MAX_NODES:
+            raise bad(f"more than {MAX_NODES} nodes")
+        placed, seen = [], set()
+        stack = [(root, np.eye(4)) for root in reversed(self._roots())]
+        while stack:
+            index, above = stack.pop()
+            node = self.document.item("nodes", index, "the scene or a node")
+            if index in seen:
+                raise bad(f"the node hierarchy has a cycle (nodes[{index}] is reached twice)")
+            seen.add(index)
+            matrix = above @ self._local_matrix(node, index)
+            if "mesh" in node:
+                placed.append((node["mesh"], matrix))
+            children = node.get("children", [])
+            if not isinstance(children, list):
+                raise bad(f"nodes[{index}].children is not a list")
+            stack += [(child, matrix) for child in reversed(children)]
+        return placed
+
+    def _roots(self) -> list[Any]:
+        if self.document.count("scenes"):
+            scene = self.document.item("scenes", self.document.fields.get("scene", 0), "scene")
+            roots = scene.get("nodes", [])
+            if not isinstance(roots, list):
+                raise bad("the scene's nodes are not a list")
+            return roots
+        nodes = self.document.fields.get("nodes", [])
+        below = {child for node in nodes if isinstance(node, dict) for child in node.get("children", [])
+                 if isinstance(child, int)}
+        return [index for index in range(len(nodes)) if index not in below]
+
+    def _local_matrix(self, node: dict[str, Any], index: int) -> Floats:
+        if "matrix" in node:
+            matrix = np.array(numbers(node, "matrix", 16, [])).reshape(4, 4).T
+        else:
+            matrix = np.eye(4)
+            x, y, z, w = numbers(node, "rotation", 4, [0, 0, 0, 1])
+            norm = (x * x + y * y + z * z + w * w) ** 0.5
+            if not 0.5 < norm < 2:
+                raise bad(f"nodes[{index}].rotation is not a unit quaternion")
+            x, y, z, w = x / norm, y / norm, z / norm, w / norm
+            matrix[:3, :3] = np.array([
+                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+            ]) * numbers(node, "scale", 3, [1, 1, 1])
+            matrix[:3, 3] = numbers(node, "translation", 3, [0, 0, 0])
+        if abs(matrix).max() > 1e12:
+            raise bad(f"nodes[{index}] has a transform that is out of range")
+        if abs(matrix[:3, :3]).max() == 0 or np.linalg.matrix_rank(matrix[:3, :3]) < 2:
+            self.notes.append(f"nodes[{index}] has a singular transform that leaves zero extent; it was ignored")
+            return np.eye(4)
+        return matrix
+
+    def _check_size(self, placed: list[tuple[int, Floats]]) -> None:
+        """Count what all instances of all meshes come to before anything is read."""
+        vertices = triangles = primitives = 0
+        for mesh, _ in placed:
+            for _, primitive in self._primitives(mesh):
+                primitives += 1
+                attributes = primitive.get("attributes")
+                if not isinstance(attributes, dict):
+                    raise bad(f"meshes[{mesh}]: a primitive has no attributes")
+                position = self.document.item("accessors", attributes.get("POSITION"), f"meshes[{mesh}].POSITION")
+                vertices += whole(position, "count")
+                if "indices" in primitive:
+                    triangles += whole(self.document.item("accessors", primitive["indices"], f"meshes[{mesh}]"), "count") // 3
+        if primitives > MAX_PRIMITIVES:
+            raise bad(f"more than {MAX_PRIMITIVES} primitives")
+        # An accessor that lies about its count is named by its own check, so a lie is no reason here.
+        self.total = (vertices, triangles)
+
+    def _primitives(self, mesh: Any) -> list[tuple[int, dict[str, Any]]]:
+        items = self.document.item("meshes", mesh, "a node").get("primitives", [])
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise bad(f"meshes[{mesh}].primitives is not a list of objects")
+        return list(enumerate(items))
+
+    def _mesh(self, mesh: int, matrix: Floats) -> list[Part]:
+        parts = []
+        for number, primitive in self._primitives(mesh):
+            where = f"meshes[{mesh}].primitives[{number}]"
+            mode = primitive.get("mode", TRIANGLES)
+            if mode not in (TRIANGLES, STRIP, FAN):
+                self.skipped += 1
+                continue
+            if any(name.endswith("_draco_mesh_compression") for name in primitive.get("extensions") or {}):
+                raise BadInput("glTF: KHR_draco_mesh_compression is not supported; export it without Draco compression",
+                               "gltf_extension")
+            parts.append(_place(self._part(primitive, where, mode), matrix, where))
+        return parts
+
+    def _part(self, primitive: dict[str, Any], where: str, mode: int) -> Part:
+        attributes, read = primitive["attributes"], self.document.accessor
+        vertices = read(attributes.get("POSITION"), f"{where}.POSITION", "VEC3")
+        check_counts(*self.total)
+        check_finite(vertices, f"glTF: {where}: ")
+        if "indices" in primitive:
+            flat = read(primitive["indices"], f"{where}.indices", "SCALAR", integers=True)[:, 0].astype(np.int64)
+            if flat.max() >= len(vertices):
+                raise bad(f"{where}: the index {flat.max()} is out of range, there are {len(vertices)} vertices")
+        else:
+            flat = np.arange(len(vertices), dtype=np.int64)
+        faces = _triangles(flat, mode, where)
+        part = Part(vertices, faces, self._material(primitive.get("material")))
+        if "NORMAL" in attributes:
+            part.normals = self._same_length(attributes["NORMAL"], f"{where}.NORMAL", "VEC3", len(vertices))
+        if part.material.texture is not None:
+            part.uv = self._uv(primitive, where, len(vertices))
+        if "COLOR_0" in attributes:
+            linear = self._same_length(attributes["COLOR_0"], f"{where}.COLOR_0", "VEC3|VEC4", len(vertices))
+            part.colours = colours_from_linear(linear)
+        return part
+
+    def _same_length(self, accessor: Any, where: str, kind: str, count: int) -> Floats:
+        values = self.document.accessor(accessor, where, kind)
+        if len(values) != count:
+            raise bad(f"{where} has {len(values)} values for {count} vertices")
+        if not np.isfinite(values).all():
+            self.notes.append(f"{where} holds values that are not finite; they were replaced")
+            values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+        return values
+
+    def _uv(self, primitive: dict[str, Any], where: str, count: int) -> Floats | None:
+        info = self._base_texture(self.document.item("materials", primitive["material"], where)) or {}
+        transform = (info.get("extensions") or {}).get("KHR_texture_transform") or {}
+        name = f"TEXCOORD_{whole(transform, 'texCoord', whole(info, 'texCoord', 0))}"
+        if name not in primitive["attributes"]:
+            self.notes.append(f"{where} has a texture but no {name}; the texture is not used there")
+            return None
+        uv = self._same_length(primitive["attributes"][name], f"{where}.{name}", "VEC2", count)
+        uv = uv * numbers(transform, "scale", 2, [1, 1])
+        turn = numbers({"rotation": [transform.get("rotation", 0)]}, "rotation", 1, [0])[0]
+        cos, sin = np.cos(turn), np.sin(turn)
+        uv = uv @ np.array([[cos, -sin], [sin, cos]]) + numbers(transform, "offset", 2, [0, 0])
+        return np.stack([uv[:, 0], 1.0 - uv[:, 1]], axis=1)
+
+    def _base_texture(self, material: dict[str, Any]) -> dict[str, Any] | None:
+        info = _object(material, "pbrMetallicRoughness").get("baseColorTexture")
+        if info is None:
+            info = _object(_object(material, "extensions"), "KHR_materials_pbrSpecularGlossiness").get("diffuseTexture")
+        return info if isinstance(info, dict) else None
+
+    def _material(self, index: Any) -> Material:
+        if index is None:
+            return self.materials.setdefault(None, Material())
+        fields = self.document.item("materials", index, "a primitive")
+        if index not in self.materials:
+            self.materials[index] = self._read_material(fields)
+        return self.materials[index]
+
+    def _read_material(self, fields: dict[str, Any]) -> Material:
+        pbr = _object(fields, "pbrMetallicRoughness")
+        old = _object(_object(fields, "extensions"), "KHR_materials_pbrSpecularGlossiness")
+        factor = numbers(pbr, "baseColorFactor", 4, numbers(old, "diffuseFactor", 4, [1, 1, 1, 1]))
+        info = self._base_texture(fields)
+        dropped = [word for key, word in OTHER_MAPS.items() if key in fields]
+        if "metallicRoughnessTexture" in pbr:
+            dropped.append("metal and roughness")
+        note = f"only the base colour texture is kept; left out: {', '.join(sorted(dropped))}"
+        if dropped and note not in self.notes:
+            self.notes.append(note)
+        mode = fields.get("alphaMode", "OPAQUE")
+        return Material(
+            factor=tuple(float(np.clip(n, 0, 1)) for n in factor),  # type: ignore[arg-type]
+            texture=None if info is None else self._texture(info.get("index")),
+            metallic=float(np.clip(numbers({"n": [pbr.get("metallicFactor", 1)]}, "n", 1, [])[0], 0, 1)),
+            roughness=float(np.clip(numbers({"n": [pbr.get("roughnessFactor", 1)]}, "n", 1, [])[0], 0, 1)),
+            double_sided=fields.get("doubleSided") is True,
+            alpha_mode=mode if mode in ("MASK", "BLEND") else "OPAQUE",
+            alpha_cutoff=float(np.clip(numbers({"n": [fields.get("alphaCutoff", 0.5)]}, "n", 1, [])[0], 0, 1)),
+        )
+
+    def _texture(self, index: Any) -> Image.Image | None:
+        texture = self.document.item("textures", index, "a material")
+        webp = _object(_object(texture, "extensions"), "EXT_texture_webp")
+        source = webp.get("source", texture.get("source"))
+        if source is None:
+            self.notes.append(f"textures[{index}] has no image that we read and was left out")
+            return None
+        self.document.item("images", source, f"textures[{index}]")
+        if source not in self.images:
+            data = self._image_bytes(source)
+            self.images[source] = None if data is None else self.textures.read(data, f"texture {source}")
+        return self.images[source]
+
+    def _image_bytes(self, index: int) -> bytes | None:
+        image = self.document.item("images", index, "a texture")
+        if "bufferView" in image:
+            return self.document.view(image["bufferView"], f"images[{index}]")
+        try:
+            return self.document.read_uri(image.get("uri"))
+        except BadInput as error:
+            if error.code != "missing_file":
+                raise
+            self.notes.append(f"texture {index} was left out: {error.message}")
+            return None
+
+    def _check_images(self) -> None:
+        """Pixel limits hold for every image of the file, used or not."""
+        for index in range(self.document.count("images")):
+            image = self.document.item("images", index, "images")
+            data = self._image_bytes(index) if "bufferView" in image or "uri" in image else None
+            if data is not None:
+                self.textures.check(data, f"texture {index}")
+
+
+def _object(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    value = fields.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _triangles(flat: Ints, mode: int, where: str) -> Ints:
+    """Triangles (F,3) of an index list in one of the three triangle modes (glTF 2.0, 3.7.2.1)."""
+    if mode == TRIANGLES:
+        if len(flat) % 3:
+            raise bad(f"{where}: {len(flat)} indices do not make whole triangles")
+        return flat.reshape(-1, 3)
+    if len(flat) < 3:
+        raise bad(f"{where}: {len(flat)} indices make no triangle")
+    if mode == FAN:
+        return np.stack([flat[1:-1], flat[2:], np.broadcast_to(flat[0], len(flat) - 2)], axis=1)
+    odd = np.arange(len(flat) - 2) % 2
+    return np.stack([flat[:-2], np.where(odd, flat[2:], flat[1:-1]), np.where(odd, flat[1:-1], flat[2:])], axis=1)
+
+
+def _place(part: Part, matrix: Floats, where: str) -> Part:
+    """The part in the scene's frame; a mirroring transform turns the faces round (glTF 2.0, 3.7.4)."""
+    if np.array_equal(matrix, np.eye(4)):
+        return part
+    linear: NDArray[np.float64] = matrix[:3, :3]
+    part.vertices = part.vertices @ linear.T + matrix[:3, 3]
+    check_finite(part.vertices, f"glTF: {where}: ")
+    if np.linalg.det(linear) < 0:
+        part.faces = part.faces[:, ::-1]
+    if part.normals is not None:
+        part.normals = part.normals @ np.linalg.pinv(linear)
+    return part

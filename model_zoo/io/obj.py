@@ -1,0 +1,227 @@
+"""Wavefront OBJ and MTL from untrusted bytes, checked line by line; no file is ever opened from here."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from model_zoo.io.errors import BadInput, safe_text
+from model_zoo.io.surface import MAX_COORDINATE, MAX_TRIANGLES, MAX_VERTICES, Material, Part, check_counts
+from model_zoo.io.textures import TextureReader, linear_from_srgb
+
+MAX_LINE = 1 << 16
+MAX_CORNERS = 4096
+IGNORED_WITH_WARNING = {"p": "points", "l": "lines", "curv": "curves", "surf": "surfaces", "call": "calls", "csh": "commands"}
+
+# Bytes of a file named in the OBJ or MTL, or None when it did not come along; raises BadInput when it may not be read.
+Finder = Callable[[str], bytes | None]
+
+
+@dataclass
+class _Obj:
+    vertices: list[list[float]] = field(default_factory=list)
+    colours: list[list[float]] = field(default_factory=list)
+    uv: list[list[float]] = field(default_factory=list)
+    normals: list[list[float]] = field(default_factory=list)
+    corners: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
+    libraries: list[str] = field(default_factory=list)
+    ignored: dict[str, int] = field(default_factory=dict)
+    triangles: int = 0
+
+
+def no_files(name: str) -> bytes | None:
+    """The finder of an OBJ that came alone."""
+    return None
+
+
+def read_obj(data: bytes, notes: list[str], find: Finder = no_files) -> list[Part]:
+    """Parts of an OBJ, one a material. `find` gives the MTL files and textures that came along. Raises BadInput."""
+    obj = _Obj()
+    material = ""
+    text = _decode(data, notes)
+    for number, line in _lines(text):
+        words = line.split()
+        keyword = words[0]
+        if keyword == "usemtl":
+            material = line.partition("usemtl")[2].strip()
+        elif keyword == "mtllib":
+            obj.libraries.append(line.partition("mtllib")[2].strip())
+        elif keyword in ("v", "vt", "vn"):
+            _read_vertex(obj, keyword, words, number)
+        elif keyword == "f":
+            _read_face(obj, words, number, obj.corners.setdefault(material, []))
+        elif keyword in IGNORED_WITH_WARNING:
+            obj.ignored[keyword] = obj.ignored.get(keyword, 0) + 1
+    for keyword, count in obj.ignored.items():
+        notes.append(f"{count} {IGNORED_WITH_WARNING[keyword]} were left out")
+    if not obj.triangles:
+        raise BadInput("OBJ: there is no geometry (no faces)", "no_geometry")
+    materials = _read_libraries(obj.libraries, find, notes)
+    return [_part(obj, corners, materials.get(name, Material())) for name, corners in obj.corners.items() if corners]
+
+
+def _decode(data: bytes, notes: list[str]) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise BadInput("OBJ: the file is UTF-16 text; save it as UTF-8", "bad_encoding")
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise BadInput(f"OBJ: line {line} holds binary bytes (NUL) in a text file", "bad_encoding")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        notes.append("some bytes are not UTF-8 and were replaced")
+        return data.decode("utf-8", "replace")
+
+
+def _lines(text: str):
+    """(line number, line) of every statement: comments gone, continued lines joined."""
+    pending = ""
+    for number, line in enumerate(text.split("\n"), 1):
+        line = pending + line.partition("#")[0].strip()
+        if len(line) > MAX_LINE:
+            raise BadInput(f"OBJ: line {number} is longer than {MAX_LINE} characters", "bad_line")
+        if line.endswith("\\"):
+            pending = line[:-1] + " "
+            continue
+        pending = ""
+        if line:
+            yield number, line
+
+
+def _read_vertex(obj: _Obj, keyword: str, words: list[str], number: int) -> None:
+    try:
+        values = [float(word) for word in words[1:]]
+    except ValueError:
+        raise BadInput(f"OBJ: line {number}: a coordinate is not a number", "bad_line") from None
+    least = {"v": 3, "vt": 1, "vn": 3}[keyword]
+    if len(values) < least:
+        raise BadInput(f"OBJ: line {number}: {keyword} needs {least} numbers", "bad_line")
+    if keyword == "v" and not all(abs(value) <= MAX_COORDINATE for value in values[:3]):
+        raise BadInput(f"OBJ: line {number}: a coordinate is not finite or too large", "bad_vertex")
+    if not all(math.isfinite(value) for value in values):
+        values = [value if math.isfinite(value) else 0.0 for value in values]
+    if keyword == "v":
+        obj.vertices.append(values[:3])
+        obj.colours.append(values[3:6] if len(values) >= 6 else [])
+    elif keyword == "vt":
+        obj.uv.append((values + [0.0])[:2])
+    else:
+        obj.normals.append(values[:3])
+    if len(obj.vertices) > MAX_VERTICES:
+        check_counts(len(obj.vertices), 0)
+
+
+def _read_face(obj: _Obj, words: list[str], number: int, corners: list[tuple[int, int, int]]) -> None:
+    if not 3 <= len(words) - 1 <= MAX_CORNERS:
+        raise BadInput(f"OBJ: line {number}: a face needs 3 to {MAX_CORNERS} corners, not {len(words) - 1}", "bad_line")
+    loop = [_corner(obj, word, number) for word in words[1:]]
+    for second, third in zip(loop[1:-1], loop[2:], strict=True):
+        corners += (loop[0], second, third)
+    obj.triangles += len(loop) - 2
+    if obj.triangles > MAX_TRIANGLES:
+        check_counts(0, obj.triangles)
+
+
+def _corner(obj: _Obj, word: str, number: int) -> tuple[int, int, int]:
+    """(vertex, uv, normal) counted from 0; -1 where there is none."""
+    pieces = word.split("/")
+    if len(pieces) > 3 or not pieces[0]:
+        raise BadInput(f'OBJ: line {number}: "{safe_text(word, 30)}" is not a corner of a face', "bad_line")
+    found = [-1, -1, -1]
+    for slot, (piece, values) in enumerate(zip(pieces, (obj.vertices, obj.uv, obj.normals), strict=False)):
+        if not piece:
+            continue
+        try:
+            index = int(piece)
+        except ValueError:
+            raise BadInput(f'OBJ: line {number}: "{safe_text(word, 30)}" is not a corner of a face', "bad_line") from None
+        place = index - 1 if index > 0 else len(values) + index
+        if index == 0 or not 0 <= place < len(values):
+            why = "OBJ counts from 1" if index == 0 else f"there are {len(values)} before this line"
+            raise BadInput(f"OBJ: line {number}: the index {safe_text(index, 20)} is out of range ({why})", "bad_index")
+        found[slot] = place
+    return found[0], found[1], found[2]
+
+
+def _part(obj: _Obj, corners: list[tuple[int, int, int]], material: Material) -> Part:
+    """Unique (vertex, uv, normal) triples become vertices, in the order of the vertices of the file."""
+    triples = np.array(corners, np.int64)
+    if material.texture is None:
+        triples[:, 1] = -1
+    if (triples[:, 1] < 0).any():
+        triples[:, 1] = -1
+    if (triples[:, 2] < 0).any():
+        triples[:, 2] = -1
+    unique, inverse = np.unique(triples, axis=0, return_inverse=True)
+    part = Part(np.array(obj.vertices, np.float64)[unique[:, 0]], inverse.reshape(-1, 3).astype(np.int64), material)
+    if unique[0, 1] >= 0:
+        part.uv = np.array(obj.uv, np.float64)[unique[:, 1]]
+    if unique[0, 2] >= 0:
+        part.normals = np.array(obj.normals, np.float64)[unique[:, 2]]
+    used = [obj.colours[index] for index in unique[:, 0]]
+    if all(used):
+        scaled = np.array(used, np.float64)
+        scaled = scaled / 255 if scaled.max() > 1 else scaled
+        part.colours = np.full((len(scaled), 4), 255, np.uint8)
+        part.colours[:, :3] = np.round(np.clip(scaled, 0, 1) * 255)
+    return part
+
+
+def _read_libraries(names: list[str], find: Finder, notes: list[str]) -> dict[str, Material]:
+    materials: dict[str, Material] = {}
+    textures = TextureReader(notes)
+    for name in dict.fromkeys(names):
+        try:
+            data = find(name)
+        except BadInput as error:
+            notes.append(f'the material library "{safe_text(name)}" was refused: {error.message}')
+            continue
+        if data is None:
+            notes.append(f'the material library "{safe_text(name)}" did not come with the file; its materials are missing')
+        else:
+            materials.update(_read_mtl(data, find, textures, notes))
+    return materials
+
+
+def _read_mtl(data: bytes, find: Finder, textures: TextureReader, notes: list[str]) -> dict[str, Material]:
+    materials: dict[str, Material] = {}
+    current = Material()
+    for number, line in _lines(data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")):
+        keyword, _, rest = line.partition(" ")
+        rest = rest.strip()
+        if keyword == "newmtl":
+            current = materials[rest] = Material()
+        elif keyword == "Kd":
+            current.factor = _colour(rest, number, notes)
+        elif keyword == "map_Kd" and rest:
+            current.texture = _find_texture(rest, find, textures, notes)
+    for material in materials.values():
+        if material.texture is not None:  # exporters write Kd 0 or grey beside a texture; viewers show the texture
+            material.factor = (1.0, 1.0, 1.0, 1.0)
+    return materials
+
+
+def _colour(rest: str, number: int, notes: list[str]) -> tuple[float, float, float, float]:
+    try:
+        red, green, blue = (float(linear_from_srgb(np.array([float(word)]))[0]) for word in rest.split()[:3])
+    except ValueError:
+        notes.append(f"MTL: line {number}: the colour is not three numbers and was left out")
+        return 1.0, 1.0, 1.0, 1.0
+    return red, green, blue, 1.0
+
+
+def _find_texture(rest: str, find: Finder, textures: TextureReader, notes: list[str]):
+    """The picture of a map_Kd line; its options (-s, -o, ...) come before the name, which may hold spaces."""
+    words = rest.split()
+    for name in (rest, words[-1]):
+        try:
+            data = find(name.strip('"'))
+        except BadInput as error:
+            notes.append(f'the texture "{safe_text(name)}" was refused: {error.message}')
+            return None
+        if data is not None:
+            return textures.read(data, f'the texture "{safe_text(name)}"')
+    notes.append(f'the texture "{safe_text(words[-1])}" did not come with the file and was left out')
+    return None
