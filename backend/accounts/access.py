@@ -32,10 +32,11 @@ class ApiError(exceptions.APIException):
         self.fields = fields or {}
 
 
-def _role_permission(roles: frozenset[str]) -> type[permissions.BasePermission]:
+def _role_permission(readers: frozenset[str], writers: frozenset[str]) -> type[permissions.BasePermission]:
     class HasRole(permissions.BasePermission):
         def has_permission(self, request: Request, view: Any) -> bool:
             user = request.user
+            roles = readers if request.method in permissions.SAFE_METHODS else writers
             return bool(user and user.is_authenticated and (user.role in roles or user.role == Role.ADMIN))
 
     return HasRole
@@ -44,6 +45,7 @@ def _role_permission(roles: frozenset[str]) -> type[permissions.BasePermission]:
 def endpoint(
     *methods: str,
     roles: Iterable[str],
+    writers: Iterable[str] | None = None,
     request: Any = None,
     response: Any = OpenApiTypes.OBJECT,
     parsers: list[Any] | None = None,
@@ -51,10 +53,11 @@ def endpoint(
 ) -> Callable[[Callable[..., Response]], Callable[..., Any]]:
     """Make a function an API view for these methods, open to these roles (admins always), described in OpenAPI.
 
-    `roles` empty means the route needs no login. The set is kept on the view (`view.roles`) so that a test can
-    walk every route as every role.
+    `writers`, where given, are the roles for every method but GET. `roles` empty means the route needs no login.
+    Both sets are kept on the view so that a test can walk every route as every role.
     """
     allowed = frozenset(roles)
+    writing = allowed if writers is None else frozenset(writers)
 
     def decorate(function: Callable[..., Response]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -63,12 +66,12 @@ def endpoint(
 
         if parsers is not None:
             parser_classes(parsers)(call)
-        permission_classes([_role_permission(allowed)] if allowed else [permissions.AllowAny])(call)
+        permission_classes([_role_permission(allowed, writing)] if allowed else [permissions.AllowAny])(call)
         view = api_view(list(methods))(call)
         view = extend_schema(
             methods=list(methods), request=request, responses=response, parameters=parameters
         )(view)
-        view.roles = allowed
+        view.roles, view.writers = allowed, writing
         return view
 
     return decorate
