@@ -177,11 +177,18 @@ def begin_upload(request: Request) -> Response:
     """Announce a file; the answer says where to send its bytes."""
     fields = _valid(UploadIn, request)
     made, link = uploads.begin(
-        request.user, filename=fields["filename"], size=fields["size"], sha256=fields.get("sha256", "").lower()
+        request.user,
+        filename=fields["filename"],
+        size=fields["size"],
+        sha256=fields.get("sha256", "").lower(),
     )
     if link:
-        return Response({"id": made.pk, "method": "post", "url": link["url"], "fields": link["fields"]}, status=201)
-    return Response({"id": made.pk, "method": "put", "url": f"/api/v1/uploads/{made.pk}/file/", "fields": {}}, status=201)
+        return Response(
+            {"id": made.pk, "method": "post", "url": link["url"], "fields": link["fields"]}, status=201
+        )
+    return Response(
+        {"id": made.pk, "method": "put", "url": f"/api/v1/uploads/{made.pk}/file/", "fields": {}}, status=201
+    )
 
 
 @endpoint("PUT", roles=SENDERS, request=bytes, parsers=[AnyBytes])
@@ -209,7 +216,9 @@ def finalise_upload(request: Request, pk: UUID) -> Response:
 @endpoint("GET", roles=EVERYONE, response=bytes)
 def photo(request: Request, pk: int) -> HttpResponseBase:
     """The photo, upright, re-encoded without private metadata."""
-    return _blob(request, get_object_or_404(Image.objects.select_related("display"), pk=pk).display, services.JPEG)
+    return _blob(
+        request, get_object_or_404(Image.objects.select_related("display"), pk=pk).display, services.JPEG
+    )
 
 
 @endpoint("GET", roles=EVERYONE, response=bytes)
@@ -252,14 +261,25 @@ def count(batch_ids: list[int]) -> dict[int, dict[str, Any]]:
     The rows counted belong to apps above this one; they are reached by relation name.
     """
     made: dict[int, dict[str, Any]] = {
-        pk: {"objects": 0, "candidates": 0, "samples": 0, "waiting": 0, "open": 0, "done": 0, "escalated": 0, "stages": {}}
+        pk: {
+            "objects": 0,
+            "candidates": 0,
+            "samples": 0,
+            "waiting": 0,
+            "open": 0,
+            "done": 0,
+            "escalated": 0,
+            "stages": {},
+        }
         for pk in batch_ids
     }
     rows: QuerySet[Any, Any] = Batch.objects.filter(pk__in=batch_ids)
     for relation in ("candidates", "samples"):
         for pk, n in rows.values_list("pk").annotate(n=Count(relation)):
             made[pk][relation] = n
-    for pk, stage, state, n in rows.values_list("pk", "tasks__stage", "tasks__state").annotate(n=Count("tasks")):
+    for pk, stage, state, n in rows.values_list("pk", "tasks__stage", "tasks__state").annotate(
+        n=Count("tasks")
+    ):
         if stage:
             made[pk]["stages"].setdefault(stage, {})[state] = n
             made[pk][state] = made[pk].get(state, 0) + n
@@ -280,10 +300,14 @@ def _add_progress(found: Batch, rows: list[dict[str, Any]]) -> None:
     ready = found.candidates.filter(object__in=by_id, state="ready")
     for pk, n in ready.values_list("object").annotate(n=Count("id")):
         by_id[pk]["candidates_ready"] = n
-    for pk, stage, state in found.tasks.filter(object__in=by_id).order_by("round").values_list("object", "stage", "state"):
+    for pk, stage, state in (
+        found.tasks.filter(object__in=by_id).order_by("round").values_list("object", "stage", "state")
+    ):
         by_id[pk]["stage_states"][stage] = state
     groups = {f"propose:{found.pk}:{pk}": row for pk, row in by_id.items()}
-    for group, state, n in Job.objects.filter(group__in=groups).values_list("group", "state").annotate(n=Count("id")):
+    for group, state, n in (
+        Job.objects.filter(group__in=groups).values_list("group", "state").annotate(n=Count("id"))
+    ):
         groups[group]["jobs"][state] = n
 
 
@@ -299,7 +323,12 @@ def _valid(kind: type[serializers.Serializer], request: Request) -> dict[str, An
 
 def _import(request: Request, kind: str, fields: dict[str, Any], **args: Any) -> Response:
     blob, filename = _source(request, fields)
-    args |= {"blob": blob.pk, "filename": filename, "licence": fields["licence"], "attribution": fields["attribution"]}
+    args |= {
+        "blob": blob.pk,
+        "filename": filename,
+        "licence": fields["licence"],
+        "attribution": fields["attribution"],
+    }
     # The same file for the same place with the same name is the same work, however often it is sent.
     same = hashlib.sha256(repr(sorted(args.items())).encode()).hexdigest()
     with transaction.atomic():

@@ -10,7 +10,13 @@ from django.db import transaction
 from backend import storage
 from backend.catalog.models import Batch, Image, Mesh, Pointmap, TargetObject, Truth
 
-JPEG, PNG, GLB, NPZ, RAW = "image/jpeg", "image/png", "model/gltf-binary", "application/x-npz", "application/octet-stream"
+JPEG, PNG, GLB, NPZ, RAW = (
+    "image/jpeg",
+    "image/png",
+    "model/gltf-binary",
+    "application/x-npz",
+    "application/octet-stream",
+)
 
 
 def store_image(

@@ -24,7 +24,17 @@ class ProposerAdmin(admin.ModelAdmin):
 class CandidateAdmin(admin.ModelAdmin):
     """Candidates with what made them."""
 
-    list_display = ["id", "batch", "object", "proposer", "seed", "state", "score", "cost_seconds", "created_at"]
+    list_display = [
+        "id",
+        "batch",
+        "object",
+        "proposer",
+        "seed",
+        "state",
+        "score",
+        "cost_seconds",
+        "created_at",
+    ]
     list_filter = ["state", "proposer"]
     list_select_related = ["batch", "object", "proposer"]
     list_per_page = 50

@@ -25,7 +25,10 @@ def test_a_range_is_answered_with_just_those_bytes() -> None:
 
 
 def test_a_range_outside_is_416() -> None:
-    assert (get(Range="bytes=50-").status_code, get(Range="bytes=50-")["Content-Range"]) == (416, "bytes */10")
+    assert (get(Range="bytes=50-").status_code, get(Range="bytes=50-")["Content-Range"]) == (
+        416,
+        "bytes */10",
+    )
 
 
 def test_a_known_etag_is_304() -> None:

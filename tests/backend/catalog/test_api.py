@@ -37,7 +37,12 @@ def test_a_batch_is_made_and_listed_with_counts(leo: Any, cup: TargetObject) -> 
     made = leo.post("/api/v1/batches/", {"name": "first", "alpha": 0.7}).json()
     enqueue(Batch.objects.get(pk=made["id"]), [cup])
     row = leo.get("/api/v1/batches/").json()["results"][0]
-    assert (row["name"], row["alpha"], row["counts"]["objects"], row["counts"]["waiting"]) == ("first", 0.7, 1, 1)
+    assert (row["name"], row["alpha"], row["counts"]["objects"], row["counts"]["waiting"]) == (
+        "first",
+        0.7,
+        1,
+        1,
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,9 @@ def test_objects_of_a_batch_show_their_stages_and_jobs(
 ) -> None:
     batch = Batch.objects.create(name="first")
     enqueue(batch, [cup])
-    Job.objects.create(kind="propose", queue="gpu", key="k", group=f"propose:{batch.pk}:{cup.pk}", state="failed")
+    Job.objects.create(
+        kind="propose", queue="gpu", key="k", group=f"propose:{batch.pk}:{cup.pk}", state="failed"
+    )
     with django_assert_max_num_queries(9):
         row = leo.get(f"/api/v1/batches/{batch.pk}/objects/").json()["results"][0]
     assert row["stage_states"] == {"compare": "waiting"}
@@ -162,7 +169,9 @@ def test_nobody_sees_another_persons_upload(leo: Any, people: SimpleNamespace, a
     assert put(api(people.res), upload, PHOTO).status_code == 404
 
 
-def test_a_photo_is_cached_for_ever_and_never_sniffed(cup: TargetObject, people: SimpleNamespace, api: Any) -> None:
+def test_a_photo_is_cached_for_ever_and_never_sniffed(
+    cup: TargetObject, people: SimpleNamespace, api: Any
+) -> None:
     reply = api(people.ada).get(f"/api/v1/images/{cup.image_id}/photo.jpg")
     assert b"".join(reply.streaming_content) == b"0123456789"
     assert reply["Content-Type"] == "image/jpeg" and reply["X-Content-Type-Options"] == "nosniff"

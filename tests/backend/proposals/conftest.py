@@ -29,5 +29,7 @@ def stage(db: None) -> SimpleNamespace:
     batch, target = Batch.objects.create(name="first"), make_object()
     enqueue(batch, [target])
     rows = [("sketch", "inflation", 1), ("flow", "flow", 3), ("library", "retrieval", 4)]
-    proposers = {name: Proposer.objects.create(name=name, kind=kind, share=share) for name, kind, share in rows}
+    proposers = {
+        name: Proposer.objects.create(name=name, kind=kind, share=share) for name, kind, share in rows
+    }
     return SimpleNamespace(batch=batch, target=target, **proposers)

@@ -19,13 +19,17 @@ def test_a_researcher_asks_for_candidates(stage: SimpleNamespace, people: Simple
     assert (reply.status_code, reply.json()) == (202, {"jobs": 3})
 
 
-def test_without_proposers_the_answer_says_so(stage: SimpleNamespace, people: SimpleNamespace, api: Any) -> None:
+def test_without_proposers_the_answer_says_so(
+    stage: SimpleNamespace, people: SimpleNamespace, api: Any
+) -> None:
     Proposer.objects.update(active=False)
     reply = api(people.res).post(f"/api/v1/batches/{stage.batch.pk}/propose/")
     assert (reply.status_code, reply.json()["error"]["code"]) == (409, "no_proposers")
 
 
-def test_an_annotator_fetches_a_mesh_by_its_key(stage: SimpleNamespace, people: SimpleNamespace, api: Any) -> None:
+def test_an_annotator_fetches_a_mesh_by_its_key(
+    stage: SimpleNamespace, people: SimpleNamespace, api: Any
+) -> None:
     services.propose(stage.batch)
     row = store(Job.objects.first(), 0)
     reply = api(people.ada).get(f"/api/v1/candidates/{row.key}/model.glb")

@@ -31,7 +31,13 @@ def store(job: Job, seed: int, **more: Any) -> Candidate:
 
 @pytest.mark.parametrize(
     ("parts", "wanted", "counts"),
-    [([1, 3, 4], 8, [1, 3, 4]), ([1, 1], 3, [2, 1]), ([100, 1], 2, [1, 1]), ([0, 0], 4, [2, 2]), ([0, 5], 4, [1, 3])],
+    [
+        ([1, 3, 4], 8, [1, 3, 4]),
+        ([1, 1], 3, [2, 1]),
+        ([100, 1], 2, [1, 1]),
+        ([0, 0], 4, [2, 2]),
+        ([0, 5], 4, [1, 3]),
+    ],
 )
 def test_candidates_are_shared_out_to_at_least_two(parts: list[int], wanted: int, counts: list[int]) -> None:
     rows = [Proposer(pk=number, share=share) for number, share in enumerate(parts)]
