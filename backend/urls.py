@@ -7,8 +7,9 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from backend.accounts import api as accounts
 from backend.annotation import api as annotation
 from backend.catalog import api as catalog
-from backend.proposals import api as proposals
 from backend.datasets import api as datasets
+from backend.proposals import api as proposals
+from backend.training import api as training
 
 api = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
@@ -57,6 +58,14 @@ api = [
     path("releases/<int:pk>/files/<path:name>", datasets.download),
     path("releases/<int:pk>/compare/<int:other>/", datasets.compare),
     path("releases/<int:pk>/verify/", datasets.verify),
+    # training
+    path("checkpoints/", training.checkpoints),
+    path("checkpoints/demote/", training.demote),
+    path("checkpoints/<int:pk>/", training.checkpoint),
+    path("checkpoints/<int:pk>/promote/", training.promote),
+    path("runs/", training.runs),
+    path("runs/<int:pk>/", training.run),
+    path("evaluations/", training.evaluations),
 ]
 urlpatterns = [
     path("api/v1/", include(api)),

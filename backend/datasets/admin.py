@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from backend.datasets.models import PreferencePair, Release, Sample
 
 
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnly(admin.ModelAdmin):
     """Rows to look at; they are made by the loop, not by hand."""
 
     show_full_result_count = False
@@ -26,7 +26,16 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(Sample)
 class SampleAdmin(ReadOnly):
-    list_display = ("id", "batch", "object_id", "candidate_id", "r", "pointmap_source", "simulated", "created_at")
+    list_display = (
+        "id",
+        "batch",
+        "object_id",
+        "candidate_id",
+        "r",
+        "pointmap_source",
+        "simulated",
+        "created_at",
+    )
     list_filter = ("simulated", "pointmap_source")
     list_select_related = ("batch",)
     exclude = ("candidate", "assignment", "alignment")
@@ -34,7 +43,16 @@ class SampleAdmin(ReadOnly):
 
 @admin.register(PreferencePair)
 class PreferencePairAdmin(ReadOnly):
-    list_display = ("id", "batch", "object_id", "chosen_id", "rejected_id", "weight", "simulated", "created_at")
+    list_display = (
+        "id",
+        "batch",
+        "object_id",
+        "chosen_id",
+        "rejected_id",
+        "weight",
+        "simulated",
+        "created_at",
+    )
     list_filter = ("simulated",)
     list_select_related = ("batch",)
     exclude = ("chosen", "rejected", "assignment")

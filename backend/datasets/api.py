@@ -18,12 +18,18 @@ from backend.paging import page
 from backend.serving import serve
 
 READERS = frozenset({Role.RESEARCHER})
-MEDIA_TYPES = {"tar": "application/x-tar", "parquet": "application/vnd.apache.parquet", "json": "application/json"}
+MEDIA_TYPES = {
+    "tar": "application/x-tar",
+    "parquet": "application/vnd.apache.parquet",
+    "json": "application/json",
+}
 
 
 class ReleaseIn(serializers.Serializer):
     kind = serializers.ChoiceField(choices=Release.Kind.choices)
-    batches = serializers.ListField(child=serializers.IntegerField(min_value=1), min_length=1, max_length=1000)
+    batches = serializers.ListField(
+        child=serializers.IntegerField(min_value=1), min_length=1, max_length=1000
+    )
     include_simulated = serializers.BooleanField(default=False)
     include_fallback_layout = serializers.BooleanField(default=False)
     min_rating = serializers.FloatField(min_value=0, max_value=1, default=0)
@@ -81,7 +87,9 @@ def download(request: Request, pk: int, name: str) -> HttpResponseBase:
 @endpoint("GET", roles=READERS)
 def compare(request: Request, pk: int, other: int) -> Response:
     """What this release added to, and dropped from, another of its kind."""
-    mine, theirs = (get_object_or_404(Release, pk=number, state=Release.State.FROZEN) for number in (pk, other))
+    mine, theirs = (
+        get_object_or_404(Release, pk=number, state=Release.State.FROZEN) for number in (pk, other)
+    )
     return Response(services.difference(mine, theirs))
 
 

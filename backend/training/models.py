@@ -15,7 +15,9 @@ class Checkpoint(models.Model):
     run = models.ForeignKey(
         "TrainingRun", on_delete=models.SET_NULL, null=True, blank=True, related_name="checkpoints"
     )
-    parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children")
+    parent = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children"
+    )
     weights = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     config = models.JSONField()
     card = models.JSONField()
@@ -48,7 +50,9 @@ class TrainingRun(models.Model):
     model = models.CharField(max_length=20, default="geometry")
     recipe = models.CharField(max_length=10, default="tiny")
     releases = models.ManyToManyField(Release, related_name="runs")
-    init = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, null=True, blank=True, related_name="runs_from")
+    init = models.ForeignKey(
+        Checkpoint, on_delete=models.PROTECT, null=True, blank=True, related_name="runs_from"
+    )
     options = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     log = models.JSONField(default=list, help_text="metrics by step, thinned")
@@ -65,8 +69,12 @@ class Evaluation(models.Model):
     """Measured quality of a checkpoint, beside the one it is held against."""
 
     checkpoint = models.ForeignKey(Checkpoint, on_delete=models.CASCADE, related_name="evaluations")
-    against = models.ForeignKey(Checkpoint, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    release = models.ForeignKey(Release, on_delete=models.PROTECT, null=True, blank=True, help_text="none: synthetic")
+    against = models.ForeignKey(
+        Checkpoint, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    release = models.ForeignKey(
+        Release, on_delete=models.PROTECT, null=True, blank=True, help_text="none: synthetic"
+    )
     metrics = models.JSONField(default=dict)
     job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
