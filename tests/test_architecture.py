@@ -133,7 +133,7 @@ def test_only_jobs_sends_to_celery() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("part", [p for p in MAY_IMPORT])
+@pytest.mark.parametrize("part", list(MAY_IMPORT))
 def test_every_module_says_what_it_is_for(part: str) -> None:
     mute = [
         str(path.relative_to(ROOT))
