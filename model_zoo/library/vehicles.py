@@ -3,7 +3,24 @@
 import numpy as np
 import trimesh
 
-from .kit import Colour, ball, bands, box, circle, curve, join, lathe, loft, mirrored, moved, rgb_of, rod, slab, sweep, tint
+from .kit import (
+    Colour,
+    ball,
+    bands,
+    box,
+    circle,
+    curve,
+    join,
+    lathe,
+    loft,
+    mirrored,
+    moved,
+    rgb_of,
+    rod,
+    slab,
+    sweep,
+    tint,
+)
 
 Rng = np.random.Generator
 PAINTS = ("c1121f", "1d5fa8", "e9b000", "f2f2ee", "2f7d32", "2b2f36", "d96f32")
