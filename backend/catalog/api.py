@@ -22,8 +22,9 @@ from backend.models import Blob, Job, Upload
 from backend.paging import page
 from backend.serving import serve
 
-KEEPERS = frozenset({Role.RESEARCHER})
-SENDERS = frozenset({Role.RESEARCHER, Role.ARTIST})
+KEEPERS = frozenset({Role.RESEARCHER, Role.REVIEWER})
+ADMINS = frozenset({Role.ADMIN})
+SENDERS = frozenset({Role.ARTIST, Role.ADMIN})
 BATCH_FIELDS = (
     "id",
     "name",
@@ -113,7 +114,7 @@ class AnyBytes(BaseParser):
         return stream
 
 
-@endpoint("GET", "POST", roles=KEEPERS, request=BatchIn)
+@endpoint("GET", "POST", roles=KEEPERS, writers=ADMINS, request=BatchIn)
 def batches(request: Request) -> Response:
     """List batches with their counts, or make one."""
     if request.method == "GET":
@@ -132,7 +133,7 @@ def batches(request: Request) -> Response:
     return Response(_with_counts(made), status=201)
 
 
-@endpoint("GET", "PATCH", roles=KEEPERS, request=BatchChange)
+@endpoint("GET", "PATCH", roles=KEEPERS, writers=ADMINS, request=BatchChange)
 def batch(request: Request, pk: int) -> Response:
     """One batch with its counts; change its state, bar, priority or instructions."""
     found = get_object_or_404(Batch, pk=pk)
@@ -155,7 +156,7 @@ def batch_objects(request: Request, pk: int) -> Response:
     return reply
 
 
-@endpoint("POST", roles=KEEPERS, request=ImagesIn, parsers=[MultiPartParser, JSONParser])
+@endpoint("POST", roles=ADMINS, request=ImagesIn, parsers=[MultiPartParser, JSONParser])
 def import_images(request: Request) -> Response:
     """Import a photo, or a ZIP of photos with sidecars, into a batch. The job's result is the report."""
     fields = _valid(ImagesIn, request)
@@ -165,7 +166,7 @@ def import_images(request: Request) -> Response:
     return _import(request, "import_images", fields, batch=target.pk)
 
 
-@endpoint("POST", roles=KEEPERS, request=MeshesIn, parsers=[MultiPartParser, JSONParser])
+@endpoint("POST", roles=ADMINS, request=MeshesIn, parsers=[MultiPartParser, JSONParser])
 def import_meshes(request: Request) -> Response:
     """Import meshes (GLB, OBJ, PLY, STL, glTF or OBJ in a ZIP) into the library."""
     fields = _valid(MeshesIn, request)

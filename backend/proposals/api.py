@@ -16,7 +16,7 @@ from backend.proposals.models import Candidate
 from backend.serving import serve
 
 
-@endpoint("POST", roles={Role.RESEARCHER})
+@endpoint("POST", roles={Role.ADMIN})
 def propose(request: Request, pk: int) -> Response:
     """Queue the candidates that the batch's objects still miss."""
     batch = get_object_or_404(Batch, pk=pk)

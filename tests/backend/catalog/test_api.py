@@ -166,7 +166,7 @@ def test_an_upload_that_was_not_finalised_cannot_be_imported(leo: Any) -> None:
 
 def test_nobody_sees_another_persons_upload(leo: Any, people: SimpleNamespace, api: Any) -> None:
     upload = begin(leo, PHOTO)
-    assert put(api(people.res), upload, PHOTO).status_code == 404
+    assert put(api(people.art), upload, PHOTO).status_code == 404
 
 
 def test_a_photo_is_cached_for_ever_and_never_sniffed(

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_researcher_asks_for_candidates(stage: SimpleNamespace, people: SimpleNamespace, api: Any) -> None:
-    reply = api(people.res).post(f"/api/v1/batches/{stage.batch.pk}/propose/")
+    reply = api(people.leo).post(f"/api/v1/batches/{stage.batch.pk}/propose/")
     assert (reply.status_code, reply.json()) == (202, {"jobs": 3})
 
 
@@ -23,7 +23,7 @@ def test_without_proposers_the_answer_says_so(
     stage: SimpleNamespace, people: SimpleNamespace, api: Any
 ) -> None:
     Proposer.objects.update(active=False)
-    reply = api(people.res).post(f"/api/v1/batches/{stage.batch.pk}/propose/")
+    reply = api(people.leo).post(f"/api/v1/batches/{stage.batch.pk}/propose/")
     assert (reply.status_code, reply.json()["error"]["code"]) == (409, "no_proposers")
 
 
