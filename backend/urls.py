@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from backend.accounts import api as accounts
 from backend.annotation import api as annotation
+from backend.art3do import api as art3do
 from backend.catalog import api as catalog
 from backend.datasets import api as datasets
 from backend.proposals import api as proposals
@@ -51,6 +52,15 @@ api = [
     path("reviews/", annotation.review_list),
     path("reviews/<int:pk>/", annotation.review),
     path("progress/", annotation.progress_view),
+    # art3do
+    path("batches/<int:pk>/curate/", art3do.curate),
+    path("art/tasks/", art3do.tasks),
+    path("assignments/<int:pk>/submission/", art3do.submit),
+    path("submissions/", art3do.submissions),
+    path("submissions/<int:pk>/", art3do.submission),
+    path("submissions/<int:pk>/model.glb", art3do.model),
+    path("submissions/<int:pk>/verdict/", art3do.verdict),
+    path("objects/<int:pk>/starter.zip", art3do.starter),
     # datasets
     path("releases/", datasets.releases),
     path("releases/<int:pk>/", datasets.release),

@@ -1,0 +1,20 @@
+"""Django admin of the art cases: submissions and their reports, to look at."""
+
+from django.contrib import admin
+
+from backend.art3do.models import ArtSubmission, MeshReport
+
+
+@admin.register(ArtSubmission)
+class ArtSubmissionAdmin(admin.ModelAdmin):
+    list_display = ("id", "task_id", "version", "state", "created_at")
+    list_filter = ("state",)
+    readonly_fields = ("task", "assignment", "version", "upload", "mesh", "job", "state")
+    show_full_result_count = False
+
+
+@admin.register(MeshReport)
+class MeshReportAdmin(admin.ModelAdmin):
+    list_display = ("id", "submission_id", "ok", "created_at")
+    readonly_fields = ("submission", "ok", "findings", "figures")
+    show_full_result_count = False

@@ -1,0 +1,221 @@
+"""HTTP of the art cases: curate, list, submit a mesh, read its report, judge it, fetch the starter files."""
+
+from typing import Any
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.http import HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from rest_framework import serializers
+from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend import storage
+from backend.accounts.access import ApiError, Role, endpoint
+from backend.accounts.api import describe_job
+from backend.annotation.models import Assignment, Task
+from backend.art3do import services
+from backend.art3do.models import ArtSubmission
+from backend.catalog.models import Batch, TargetObject
+from backend.catalog.services import GLB
+from backend.models import Upload
+from backend.paging import page
+from backend.serving import serve
+from backend.uploads import MEDIA_TYPE
+
+JUDGES = frozenset({Role.REVIEWER})
+SEERS = frozenset({Role.ARTIST, Role.REVIEWER})
+INTERNAL = ("viewer", "thumbnail", "placement", "pointmap_source")
+
+
+class CurateIn(serializers.Serializer):
+    name = serializers.SlugField(max_length=60)
+    tasks = serializers.ListField(
+        child=serializers.IntegerField(min_value=1), required=False, max_length=10_000
+    )
+    reasons = serializers.ListField(child=serializers.CharField(max_length=40), required=False, max_length=50)
+    count = serializers.IntegerField(min_value=1, max_value=10_000, required=False)
+
+
+class SubmissionIn(serializers.Serializer):
+    fence = serializers.IntegerField(min_value=1)
+    key = serializers.UUIDField()
+    file = serializers.FileField(required=False, allow_empty_file=True)
+    upload = serializers.UUIDField(required=False)
+
+
+class VerdictIn(serializers.Serializer):
+    verdict = serializers.ChoiceField(choices=("approve", "return"))
+    note = serializers.CharField(max_length=2000, allow_blank=True, default="")
+
+
+@endpoint("POST", roles=(Role.ADMIN,), request=CurateIn)
+def curate(request: Request, pk: int) -> Response:
+    """Make an Art-3DO batch from this batch's escalated objects: given ones, or some of each reason."""
+    source = get_object_or_404(Batch, pk=pk)
+    parsed = CurateIn(data=request.data)
+    parsed.is_valid(raise_exception=True)
+    made, cases = services.curate(source, by=request.user, **parsed.validated_data)
+    return Response({"id": made.pk, "name": made.name, "cases": cases}, status=201)
+
+
+@endpoint("GET", roles=(Role.ARTIST,))
+def tasks(request: Request) -> Response:
+    """Art cases: an artist's own and those that are free; all of them for an admin."""
+    rows = (
+        Task.objects.filter(stage=Task.Stage.ART)
+        .select_related("batch", "object")
+        .prefetch_related("submissions")
+    )
+    if request.user.role == Role.ARTIST:
+        mine = Assignment.objects.filter(
+            task=OuterRef("pk"), user=request.user, state__in=["leased", "submitted"]
+        )
+        free = Q(state=Task.State.OPEN, needed__gt=F("n_leased") + F("n_done"), batch__state=Batch.State.OPEN)
+        rows = rows.filter(free | Exists(mine))
+    reply = page(request, rows, describe_task)
+    own = Assignment.objects.filter(
+        user=request.user,
+        task__in=[row["id"] for row in reply.data["results"]],
+        state__in=["leased", "submitted"],
+    )
+    by_task = {row.task_id: {"id": row.pk, "fence": row.fence, "state": row.state} for row in own}
+    for row in reply.data["results"]:
+        row["assignment"] = by_task.get(row["id"])
+    return reply
+
+
+@endpoint("POST", roles=(Role.ARTIST,), request=SubmissionIn, parsers=[MultiPartParser, JSONParser])
+def submit(request: Request, pk: int) -> Response:
+    """Send a mesh (GLB, OBJ, PLY, STL, glTF or OBJ in a ZIP) for the case you hold; a worker checks it at once."""
+    parsed = SubmissionIn(data=request.data)
+    parsed.is_valid(raise_exception=True)
+    fields = dict(parsed.validated_data)
+    if ("file" in fields) == ("upload" in fields):
+        raise ApiError(400, "invalid", "Send either a file or the id of an upload.", {"file": ["required"]})
+    get_object_or_404(Assignment, pk=pk, user=request.user, stage=Task.Stage.ART)
+    row = services.submit(
+        request.user, pk, fence=fields["fence"], key=fields["key"], upload=_upload(request, fields)
+    )
+    job = describe_job(row.job) if row.job else None
+    return Response({"submission": describe(_submissions().get(pk=row.pk)), "job": job}, status=202)
+
+
+@endpoint("GET", roles=SEERS)
+def submissions(request: Request) -> Response:
+    """Submissions by state, newest first; an artist sees the own ones only."""
+    rows = _visible(request)
+    state = request.query_params.get("state", "")
+    if state:
+        if state not in ArtSubmission.State.values:
+            raise ApiError(400, "invalid", f"There is no state {state!r}.", {"state": ["unknown"]})
+        rows = rows.filter(state=state)
+    return page(request, rows, describe)
+
+
+@endpoint("GET", roles=SEERS)
+def submission(request: Request, pk: int) -> Response:
+    """One submission with the report on its mesh and the reviewer's note."""
+    return Response(describe(get_object_or_404(_visible(request), pk=pk)))
+
+
+@endpoint("GET", roles=SEERS, response=bytes)
+def model(request: Request, pk: int) -> HttpResponseBase:
+    """The submitted mesh as GLB, once it passed the check."""
+    found = get_object_or_404(_visible(request), pk=pk, mesh__isnull=False)
+    blob = found.mesh.blob
+    return serve(
+        request, storage.blob_name(blob.sha256), size=blob.size, etag=blob.sha256[:32], media_type=GLB
+    )
+
+
+@endpoint("POST", roles=JUDGES, request=VerdictIn)
+def verdict(request: Request, pk: int) -> Response:
+    """Approve a submission or send it back with a note."""
+    parsed = VerdictIn(data=request.data)
+    parsed.is_valid(raise_exception=True)
+    services.judge(request.user, pk, **parsed.validated_data)
+    return Response(describe(_submissions().get(pk=pk)))
+
+
+@endpoint("GET", roles=SEERS, response=bytes)
+def starter(request: Request, pk: int) -> HttpResponseBase:
+    """A ZIP to start from: photo, mask, pointmap, camera, and the best candidate with its pose."""
+    target = get_object_or_404(TargetObject.objects.select_related("image__display", "mask"), pk=pk)
+    reply = StreamingHttpResponse(services.starter(target), content_type="application/zip")
+    reply["Content-Disposition"] = f'attachment; filename="object-{pk}.zip"'
+    return reply
+
+
+def describe_task(row: Task) -> dict[str, Any]:
+    """An art case as the artist's list shows it."""
+    return {
+        "id": row.pk,
+        "state": row.state,
+        "batch": {"id": row.batch.pk, "name": row.batch.name},
+        "object": {
+            "id": row.object.pk,
+            "name": row.object.name,
+            "category": row.object.category,
+            "photo_url": f"/api/v1/images/{row.object.image_id}/photo.jpg",
+            "mask_url": f"/api/v1/objects/{row.object.pk}/mask.png" if row.object.mask_id else None,
+            "starter_url": f"/api/v1/objects/{row.object.pk}/starter.zip",
+        },
+        "reason": row.reason,
+        "note": row.note,
+        "submissions": [
+            {"id": sent.pk, "version": sent.version, "state": sent.state} for sent in row.submissions.all()
+        ],
+    }
+
+
+def describe(row: ArtSubmission) -> dict[str, Any]:
+    """A submission with its report; what only the workers need is left out."""
+    report = getattr(row, "report", None)
+    return {
+        "id": row.pk,
+        "version": row.version,
+        "state": row.state,
+        "note": row.note,
+        "task": describe_task(row.task),
+        "artist": row.assignment.user.username,
+        "assignment": row.assignment_id,
+        "created_at": row.created_at,
+        "job": describe_job(row.job) if row.job else None,
+        "model_url": f"/api/v1/submissions/{row.pk}/model.glb" if row.mesh_id else None,
+        "report": report
+        and {
+            "ok": report.ok,
+            "findings": report.findings,
+            "figures": {name: value for name, value in report.figures.items() if name not in INTERNAL},
+        },
+    }
+
+
+def _submissions() -> QuerySet[ArtSubmission]:
+    rows = ArtSubmission.objects.select_related(
+        "task__batch", "task__object", "assignment__user", "job", "report", "mesh__blob"
+    )
+    return rows.prefetch_related("task__submissions")
+
+
+def _visible(request: Request) -> QuerySet[ArtSubmission]:
+    rows = _submissions()
+    return rows.filter(assignment__user=request.user) if request.user.role == Role.ARTIST else rows
+
+
+def _upload(request: Request, fields: dict[str, Any]) -> Upload:
+    """The finished upload that this request names, or one made of the file in it."""
+    if "file" in fields:
+        file = fields["file"]
+        blob = storage.put(file, MEDIA_TYPE)
+        return Upload.objects.create(
+            user=request.user, filename=str(file.name)[:300], size=blob.size, sha256=blob.sha256,
+            state=Upload.State.STORED, blob=blob,
+        )  # fmt: skip
+    found = Upload.objects.filter(pk=fields["upload"], user=request.user, state=Upload.State.STORED).first()
+    if found is None:
+        raise ApiError(
+            400, "invalid", "There is no finalised upload of yours with this id.", {"upload": ["unknown"]}
+        )
+    return found
