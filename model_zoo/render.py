@@ -5,7 +5,7 @@ Frame: OpenCV camera (x right, y down, z forward), metres; pixel centres at inte
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,44 +80,58 @@ def render_scene(
     scene = EmbreeScene(robust=True)
     for surface in surfaces:
         TriangleMesh(scene, surface.vertices.astype(np.float32), surface.faces.astype(np.int32))
-    hits = _Hits(scene, surfaces, pixel_rays(K, size).reshape(-1, 3))
-    grid = (np.arange(shading.samples) + 0.5) / shading.samples - 0.5
-    colours = np.zeros((size[0] * size[1], 3))
-    for shift in [(x, y) for x in grid for y in grid]:
-        sample = hits if shading.samples == 1 else _Hits(scene, surfaces, pixel_rays(K, size, shift).reshape(-1, 3))
-        colours += sample.shaded(shading)
-    shape = (size[1], size[0])
-    depth = np.where(hits.found, hits.distance, np.nan)
-    return Rendering(
-        rgb=np.clip(colours / len(grid) ** 2 + 0.5, 0, 255).astype(np.uint8).reshape(*shape, 3),
-        depth=depth.astype(np.float32).reshape(shape),
-        mask=hits.found.reshape(shape),
-        normals=hits.face_normals.astype(np.float32).reshape(*shape, 3),
-        instance=hits.geometry.reshape(shape),
-    )
+    return _picture(scene, surfaces, K, size, shading, None)
+
+
+def views(
+    mesh: trimesh.Trimesh,
+    angles: Sequence[tuple[float, float]],
+    size: tuple[int, int],
+    shading: Shading = Shading(),
+) -> list[Rendering]:
+    """Renders a mesh filling the picture from many (yaw, elevation) in degrees; builds its ray tree once."""
+    surface = _Surface(mesh, _Still(), shading.grey)
+    scene = EmbreeScene(robust=True)
+    TriangleMesh(scene, surface.vertices.astype(np.float32), surface.faces.astype(np.int32))
+    K = intrinsics(30, size)
+    return [_picture(scene, [surface], K, size, shading, Framing(mesh, *angle)) for angle in angles]
 
 
 def view(
     mesh: trimesh.Trimesh, size: tuple[int, int], yaw: float, elevation: float, shading: Shading = Shading()
 ) -> Rendering:
     """Renders a mesh filling the picture, seen from `yaw` and `elevation` (degrees)."""
-    return render(mesh, Framing(mesh, yaw, elevation), intrinsics(30, size), size, shading)
+    return views(mesh, [(yaw, elevation)], size, shading)[0]
 
 
-@dataclass(frozen=True)
+class _Still:
+    """The pose that leaves everything where it is."""
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        return points
+
+
 class Framing:
-    """The pose that centres a y-up mesh before a 30 degree camera, turned by yaw and seen from an elevation."""
+    """The camera that centres a y-up mesh, turned by yaw and seen from an elevation, as a pose of the mesh."""
 
-    mesh: trimesh.Trimesh
-    yaw: float
-    elevation: float
+    def __init__(self, mesh: trimesh.Trimesh, yaw: float, elevation: float) -> None:
+        low, high = mesh.bounds
+        self.rotation = view_rotation(yaw, elevation)
+        self.scale = 1 / max(np.linalg.norm(high - low) / 2, 1e-9)
+        away = np.array([0, 0, 1.08 / np.sin(np.radians(15))])
+        self.translation = away - self.scale * self.rotation @ (low + high) / 2
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         """Camera points (N,3) of mesh points (N,3)."""
-        corners = self.mesh.bounds
-        centre, radius = corners.mean(0), max(np.linalg.norm(corners[1] - corners[0]) / 2, 1e-9)
-        turned = (points - centre) @ view_rotation(self.yaw, self.elevation).T
-        return turned / radius + np.array([0, 0, 1.08 / np.sin(np.radians(15))])
+        return self.scale * points @ self.rotation.T + self.translation
+
+    def origin(self) -> np.ndarray:
+        """The camera centre (3,) in the mesh's frame."""
+        return -self.translation @ self.rotation / self.scale
+
+    def directions(self, rays: np.ndarray) -> np.ndarray:
+        """Camera rays (N,3) in the mesh's frame; a ray's parameter stays the depth in the camera."""
+        return rays @ self.rotation / self.scale
 
 
 def view_rotation(yaw: float, elevation: float) -> np.ndarray:
@@ -132,6 +146,36 @@ def view_rotation(yaw: float, elevation: float) -> np.ndarray:
     return tilt @ flip @ turn
 
 
+def _picture(
+    scene: EmbreeScene,
+    surfaces: list[_Surface],
+    K: np.ndarray,
+    size: tuple[int, int],
+    shading: Shading,
+    camera: Framing | None,
+) -> Rendering:
+    """One picture of a ray tree that lies in the camera's frame, or in a mesh's frame seen by `camera`."""
+
+    def cast(shift: tuple[float, float]) -> _Hits:
+        return _Hits(scene, surfaces, pixel_rays(K, size, shift).reshape(-1, 3), camera)
+
+    hits = cast((0.0, 0.0))
+    grid = (np.arange(shading.samples) + 0.5) / shading.samples - 0.5
+    colours = np.zeros((size[0] * size[1], 3))
+    for shift in [(x, y) for x in grid for y in grid]:
+        colours += (hits if shading.samples == 1 else cast(shift)).shaded(shading)
+    shape = (size[1], size[0])
+    normals = hits.face_normals if camera is None else hits.face_normals @ camera.rotation.T
+    depth = np.where(hits.found, hits.distance, np.nan)
+    return Rendering(
+        rgb=np.clip(colours / len(grid) ** 2 + 0.5, 0, 255).astype(np.uint8).reshape(*shape, 3),
+        depth=depth.astype(np.float32).reshape(shape),
+        mask=hits.found.reshape(shape),
+        normals=normals.astype(np.float32).reshape(*shape, 3),
+        instance=hits.geometry.reshape(shape),
+    )
+
+
 class _Surface:
     """One posed mesh as arrays: camera vertices, faces, normals, and colour lookup."""
 
@@ -141,10 +185,7 @@ class _Surface:
         corners = self.vertices[self.faces]
         cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         self.face_normals = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-20)
-        _, merged = np.unique(np.round(self.vertices, 6), axis=0, return_inverse=True)
-        sums = np.zeros((len(self.vertices), 3))
-        np.add.at(sums, merged.ravel()[self.faces].ravel(), np.repeat(cross, 3, axis=0))
-        self.vertex_normals = sums[merged.ravel()]
+        self.vertex_normals = _summed_over_places(self.vertices, self.faces, cross)
         self.colour = _neutral_grey if grey else face_colour_lookup(mesh)
 
     def smooth_normals(self, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -157,18 +198,30 @@ class _Surface:
         return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
 
 
-class _Hits:
-    """What a bundle of rays from the origin meets first."""
+def _summed_over_places(vertices: np.ndarray, faces: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sums face values (F,3) at their corners (V,3), vertices at the same place counting as one."""
+    _, place = np.unique(np.round(vertices, 6), axis=0, return_inverse=True)
+    place = place.ravel()
+    corners = place[faces].ravel()
+    sums = [np.bincount(corners, np.repeat(column, 3), minlength=len(vertices)) for column in values.T]
+    return np.stack(sums, 1)[place]
 
-    def __init__(self, scene: EmbreeScene, surfaces: list[_Surface], rays: np.ndarray) -> None:
-        self.scene, self.surfaces = scene, surfaces
-        directions = rays.astype(np.float32)
-        out = scene.run(np.zeros_like(directions), directions, query="INTERSECT", output=1)
+
+class _Hits:
+    """What a bundle of camera rays meets first; everything is in the frame of the ray tree."""
+
+    def __init__(self, scene: EmbreeScene, surfaces: list[_Surface], rays: np.ndarray, camera: Framing | None) -> None:
+        self.scene, self.surfaces, self.camera = scene, surfaces, camera
+        origin = np.zeros(3) if camera is None else camera.origin()
+        self.rays = rays if camera is None else camera.directions(rays)
+        directions = self.rays.astype(np.float32)
+        starts = np.broadcast_to(origin, directions.shape).astype(np.float32)
+        out = scene.run(starts, directions, query="INTERSECT", output=1)
         self.geometry, self.faces = out["geomID"], out["primID"]
         self.found = self.geometry >= 0
         self.weights = np.stack([1 - out["u"] - out["v"], out["u"], out["v"]], 1)
         self.distance = out["tfar"].astype(float)
-        self.points = rays * np.where(self.found, self.distance, 0)[:, None]
+        self.points = origin + self.rays * np.where(self.found, self.distance, 0)[:, None]
         self.face_normals = self._towards_camera(lambda s, i: s.face_normals[self.faces[i]])
 
     def _towards_camera(self, normals_of: Callable[[_Surface, np.ndarray], np.ndarray]) -> np.ndarray:
@@ -176,7 +229,7 @@ class _Hits:
         for k, surface in enumerate(self.surfaces):
             index = np.flatnonzero(self.geometry == k)
             normals[index] = normals_of(surface, index)
-        away = (normals * self.points).sum(1) > 0
+        away = (normals * self.rays).sum(1) > 0
         return np.where(away[:, None], -normals, normals)
 
     def shaded(self, shading: Shading) -> np.ndarray:
@@ -184,10 +237,13 @@ class _Hits:
         normals = self._towards_camera(lambda s, i: s.smooth_normals(self.faces[i], self.weights[i]))
         light = np.asarray(shading.light, float)
         light = light / np.linalg.norm(light)
+        up = np.array([0.0, -1.0, 0.0])
+        if self.camera is not None:
+            light, up = light @ self.camera.rotation, up @ self.camera.rotation
         direct = np.clip(normals @ light, 0, 1)
         if shading.shadows:
             direct = direct * self._lit(light)
-        sky = 0.75 - 0.25 * normals[:, 1]
+        sky = 0.75 + 0.25 * (normals @ up)
         strength = shading.ambient * sky + (1.08 - shading.ambient) * direct
         colours = np.tile(np.asarray(shading.background, float), (len(normals), 1))
         for k, surface in enumerate(self.surfaces):
@@ -198,7 +254,7 @@ class _Hits:
     def _lit(self, light: np.ndarray) -> np.ndarray:
         # Lift the start off the surface, relative to its distance, or every point shadows itself.
         index = np.flatnonzero(self.found)
-        start = self.points[index] + self.face_normals[index] * (1e-3 * self.distance[index, None])
+        start = self.points[index] + self.face_normals[index] * (1e-3 * np.linalg.norm(self.rays[index] * self.distance[index, None], axis=1)[:, None])
         directions = np.tile(light.astype(np.float32), (len(index), 1))
         lit = np.ones(len(self.points))
         if len(index):

@@ -65,7 +65,10 @@ def _photograph(name: str, source: Source, polygons: dict[str, list[list[float]]
     data = path.read_bytes()
     rgb = load_image(data).rgb
     size = (rgb.shape[1], rgb.shape[0])
-    masks = {mask: rasterise_polygons(outline, size) for mask, outline in polygons.items()}
+    masks: dict[str, np.ndarray] = {}
+    for mask, outline in polygons.items():  # the nearer object comes first and keeps the border pixels
+        taken = np.any(list(masks.values()), axis=0) if masks else False
+        masks[mask] = rasterise_polygons(outline, size) & ~taken
     return Photograph(name, path.suffix, data, rgb, masks, source.licence, source.attribution)
 
 

@@ -69,7 +69,7 @@ def mushroom(rng: Rng) -> trimesh.Trimesh:
     cap = lathe([(0, h * 0.74), (r * 0.9, h * 0.71), *dome], bands("efe2c8", top, (h * 0.715,)))
     stalk = lathe([(0, 0), *curve([(r * 0.42, 0), (r * 0.36, h * 0.12), (r * 0.24, h * 0.5), (r * 0.3, h * 0.78)], 14), (0, h * 0.78)], tint(rng, "f3ead8", "e6d3b1", spread=6))
     warts = []
-    for a, k in [(a, k) for k, n in ((0.3, 4), (0.62, 7), (0.88, 9)) for a in np.arange(n) * 2 * np.pi / n + k] if dotted else []:
+    for k, a in [(q, b) for q, n in ((0.3, 4), (0.62, 7), (0.88, 9)) for b in np.arange(n) * 2 * np.pi / n + q] if dotted else []:
         y = np.interp(-r * k, -dome[:, 0], dome[:, 1])
         warts.append(ball((r * 0.1, r * 0.06, r * 0.1), (r * k * np.cos(a), y, r * k * np.sin(a)), "f8f3e6", 1))
     return join(cap, stalk, warts)
