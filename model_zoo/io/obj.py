@@ -1,16 +1,23 @@
 """Wavefront OBJ and MTL from untrusted bytes, checked line by line; no file is ever opened from here."""
 
+from __future__ import annotations
+
+import io
 import math
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from model_zoo.io.errors import BadInput, safe_text
-from model_zoo.io.surface import MAX_COORDINATE, MAX_TRIANGLES, MAX_VERTICES, Material, Part, check_counts
+from model_zoo.io.surface import Floats, MAX_COORDINATE, MAX_TRIANGLES, MAX_VERTICES, Material, Part, check_counts
 from model_zoo.io.textures import TextureReader, linear_from_srgb
 
 MAX_LINE = 1 << 16
+MAX_BYTES = 96 * 2**20
 MAX_CORNERS = 4096
 IGNORED_WITH_WARNING = {"p": "points", "l": "lines", "curv": "curves", "surf": "surfaces", "call": "calls", "csh": "commands"}
 
@@ -20,14 +27,20 @@ Finder = Callable[[str], bytes | None]
 
 @dataclass
 class _Obj:
-    vertices: list[list[float]] = field(default_factory=list)
-    colours: list[list[float]] = field(default_factory=list)
-    uv: list[list[float]] = field(default_factory=list)
-    normals: list[list[float]] = field(default_factory=list)
-    corners: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
+    """What was read so far, in flat arrays: lists of floats would take ten times the file."""
+
+    vertices: array[float] = field(default_factory=lambda: array("d"))
+    colours: array[float] = field(default_factory=lambda: array("d"))
+    uv: array[float] = field(default_factory=lambda: array("d"))
+    normals: array[float] = field(default_factory=lambda: array("d"))
+    corners: dict[str, array[int]] = field(default_factory=dict)
     libraries: list[str] = field(default_factory=list)
     ignored: dict[str, int] = field(default_factory=dict)
     triangles: int = 0
+
+    def counts(self) -> tuple[int, int, int]:
+        """How many positions, uv and normals there are so far."""
+        return len(self.vertices) // 3, len(self.uv) // 2, len(self.normals) // 3
 
 
 def no_files(name: str) -> bytes | None:
@@ -37,10 +50,11 @@ def no_files(name: str) -> bytes | None:
 
 def read_obj(data: bytes, notes: list[str], find: Finder = no_files) -> list[Part]:
     """Parts of an OBJ, one a material. `find` gives the MTL files and textures that came along. Raises BadInput."""
+    if len(data) > MAX_BYTES:
+        raise BadInput(f"OBJ: larger than {MAX_BYTES >> 20} MB; use GLB", "too_large")
     obj = _Obj()
     material = ""
-    text = _decode(data, notes)
-    for number, line in _lines(text):
+    for number, line in _lines(_check_text(data, notes)):
         words = line.split()
         keyword = words[0]
         if keyword == "usemtl":
@@ -50,7 +64,7 @@ def read_obj(data: bytes, notes: list[str], find: Finder = no_files) -> list[Par
         elif keyword in ("v", "vt", "vn"):
             _read_vertex(obj, keyword, words, number)
         elif keyword == "f":
-            _read_face(obj, words, number, obj.corners.setdefault(material, []))
+            _read_face(obj, words, number, obj.corners.setdefault(material, array("q")))
         elif keyword in IGNORED_WITH_WARNING:
             obj.ignored[keyword] = obj.ignored.get(keyword, 0) + 1
     for keyword, count in obj.ignored.items():
@@ -61,7 +75,8 @@ def read_obj(data: bytes, notes: list[str], find: Finder = no_files) -> list[Par
     return [_part(obj, corners, materials.get(name, Material())) for name, corners in obj.corners.items() if corners]
 
 
-def _decode(data: bytes, notes: list[str]) -> str:
+def _check_text(data: bytes, notes: list[str]) -> bytes:
+    """The bytes without byte order mark and with line feeds; refuses UTF-16 and binary ones."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise BadInput("OBJ: the file is UTF-16 text; save it as UTF-8", "bad_encoding")
     data = data.removeprefix(b"\xef\xbb\xbf")
@@ -69,16 +84,17 @@ def _decode(data: bytes, notes: list[str]) -> str:
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise BadInput(f"OBJ: line {line} holds binary bytes (NUL) in a text file", "bad_encoding")
     try:
-        return data.decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError:
         notes.append("some bytes are not UTF-8 and were replaced")
-        return data.decode("utf-8", "replace")
+    return data if b"\n" in data else data.replace(b"\r", b"\n")
 
 
-def _lines(text: str):
+def _lines(data: bytes) -> Iterator[tuple[int, str]]:
     """(line number, line) of every statement: comments gone, continued lines joined."""
     pending = ""
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, raw in enumerate(io.BytesIO(data), 1):
+        line = raw.decode("utf-8", "replace")
         line = pending + line.partition("#")[0].strip()
         if len(line) > MAX_LINE:
             raise BadInput(f"OBJ: line {number} is longer than {MAX_LINE} characters", "bad_line")
@@ -103,70 +119,79 @@ def _read_vertex(obj: _Obj, keyword: str, words: list[str], number: int) -> None
     if not all(math.isfinite(value) for value in values):
         values = [value if math.isfinite(value) else 0.0 for value in values]
     if keyword == "v":
-        obj.vertices.append(values[:3])
-        obj.colours.append(values[3:6] if len(values) >= 6 else [])
+        obj.vertices.extend(values[:3])
+        if len(values) >= 6:
+            obj.colours.extend(values[3:6])
     elif keyword == "vt":
-        obj.uv.append((values + [0.0])[:2])
+        obj.uv.extend((values + [0.0])[:2])
     else:
-        obj.normals.append(values[:3])
-    if len(obj.vertices) > MAX_VERTICES:
-        check_counts(len(obj.vertices), 0)
+        obj.normals.extend(values[:3])
+    if max(obj.counts()) > MAX_VERTICES:
+        check_counts(max(obj.counts()), 0)
 
 
-def _read_face(obj: _Obj, words: list[str], number: int, corners: list[tuple[int, int, int]]) -> None:
+def _read_face(obj: _Obj, words: list[str], number: int, corners: array[int]) -> None:
     if not 3 <= len(words) - 1 <= MAX_CORNERS:
         raise BadInput(f"OBJ: line {number}: a face needs 3 to {MAX_CORNERS} corners, not {len(words) - 1}", "bad_line")
-    loop = [_corner(obj, word, number) for word in words[1:]]
+    counts = obj.counts()
+    loop = [_corner(counts, word, number) for word in words[1:]]
     for second, third in zip(loop[1:-1], loop[2:], strict=True):
-        corners += (loop[0], second, third)
+        corners.extend(loop[0] + second + third)
     obj.triangles += len(loop) - 2
     if obj.triangles > MAX_TRIANGLES:
         check_counts(0, obj.triangles)
 
 
-def _corner(obj: _Obj, word: str, number: int) -> tuple[int, int, int]:
+def _corner(counts: tuple[int, int, int], word: str, number: int) -> tuple[int, ...]:
     """(vertex, uv, normal) counted from 0; -1 where there is none."""
     pieces = word.split("/")
     if len(pieces) > 3 or not pieces[0]:
         raise BadInput(f'OBJ: line {number}: "{safe_text(word, 30)}" is not a corner of a face', "bad_line")
     found = [-1, -1, -1]
-    for slot, (piece, values) in enumerate(zip(pieces, (obj.vertices, obj.uv, obj.normals), strict=False)):
+    for slot, piece in enumerate(pieces):
         if not piece:
             continue
         try:
             index = int(piece)
         except ValueError:
             raise BadInput(f'OBJ: line {number}: "{safe_text(word, 30)}" is not a corner of a face', "bad_line") from None
-        place = index - 1 if index > 0 else len(values) + index
-        if index == 0 or not 0 <= place < len(values):
-            why = "OBJ counts from 1" if index == 0 else f"there are {len(values)} before this line"
+        place = index - 1 if index > 0 else counts[slot] + index
+        if index == 0 or not 0 <= place < counts[slot]:
+            why = "OBJ counts from 1" if index == 0 else f"there are {counts[slot]} before this line"
             raise BadInput(f"OBJ: line {number}: the index {safe_text(index, 20)} is out of range ({why})", "bad_index")
         found[slot] = place
-    return found[0], found[1], found[2]
+    return tuple(found)
 
 
-def _part(obj: _Obj, corners: list[tuple[int, int, int]], material: Material) -> Part:
+def _part(obj: _Obj, corners: array[int], material: Material) -> Part:
     """Unique (vertex, uv, normal) triples become vertices, in the order of the vertices of the file."""
-    triples = np.array(corners, np.int64)
-    if material.texture is None:
-        triples[:, 1] = -1
-    if (triples[:, 1] < 0).any():
+    triples = np.array(corners, np.int64).reshape(-1, 3)
+    if material.texture is None or (triples[:, 1] < 0).any():
         triples[:, 1] = -1
     if (triples[:, 2] < 0).any():
         triples[:, 2] = -1
-    unique, inverse = np.unique(triples, axis=0, return_inverse=True)
-    part = Part(np.array(obj.vertices, np.float64)[unique[:, 0]], inverse.reshape(-1, 3).astype(np.int64), material)
+    looks, look = np.unique((triples[:, 1] + 1) * (len(obj.normals) + 1) + triples[:, 2] + 1, return_inverse=True)
+    _, first, inverse = np.unique(triples[:, 0] * len(looks) + look, return_index=True, return_inverse=True)
+    unique = triples[first]
+    part = Part(_table(obj.vertices, 3)[unique[:, 0]], inverse.reshape(-1, 3).astype(np.int64), material)
     if unique[0, 1] >= 0:
-        part.uv = np.array(obj.uv, np.float64)[unique[:, 1]]
+        part.uv = _table(obj.uv, 2)[unique[:, 1]]
     if unique[0, 2] >= 0:
-        part.normals = np.array(obj.normals, np.float64)[unique[:, 2]]
-    used = [obj.colours[index] for index in unique[:, 0]]
-    if all(used):
-        scaled = np.array(used, np.float64)
-        scaled = scaled / 255 if scaled.max() > 1 else scaled
-        part.colours = np.full((len(scaled), 4), 255, np.uint8)
-        part.colours[:, :3] = np.round(np.clip(scaled, 0, 1) * 255)
+        part.normals = _table(obj.normals, 3)[unique[:, 2]]
+    if len(obj.colours) == len(obj.vertices):
+        part.colours = _colours(_table(obj.colours, 3)[unique[:, 0]])
     return part
+
+
+def _table(values: array[float], width: int) -> Floats:
+    return np.array(values, np.float64).reshape(-1, width)
+
+
+def _colours(values: Floats) -> NDArray[np.uint8]:
+    """(N,4) uint8 of colours that are 0..1, or 0..255 in some exporters."""
+    result = np.full((len(values), 4), 255, np.uint8)
+    result[:, :3] = np.round(np.clip(values if values.max() > 1 else values * 255, 0, 255))
+    return result
 
 
 def _read_libraries(names: list[str], find: Finder, notes: list[str]) -> dict[str, Material]:
@@ -188,7 +213,7 @@ def _read_libraries(names: list[str], find: Finder, notes: list[str]) -> dict[st
 def _read_mtl(data: bytes, find: Finder, textures: TextureReader, notes: list[str]) -> dict[str, Material]:
     materials: dict[str, Material] = {}
     current = Material()
-    for number, line in _lines(data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")):
+    for number, line in _lines(data.removeprefix(b"\xef\xbb\xbf")):
         keyword, _, rest = line.partition(" ")
         rest = rest.strip()
         if keyword == "newmtl":
@@ -212,7 +237,8 @@ def _colour(rest: str, number: int, notes: list[str]) -> tuple[float, float, flo
     return red, green, blue, 1.0
 
 
-def _find_texture(rest: str, find: Finder, textures: TextureReader, notes: list[str]):
+def _find_texture(rest: str, find: Finder, textures: TextureReader,
+                  notes: list[str]) -> Image.Image | None:
     """The picture of a map_Kd line; its options (-s, -o, ...) come before the name, which may hold spaces."""
     words = rest.split()
     for name in (rest, words[-1]):

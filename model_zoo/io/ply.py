@@ -10,6 +10,7 @@ from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.surface import Ints, Part, check_counts, check_finite
 
 MAX_HEADER = 1 << 16
+MAX_TEXT_BYTES = 48 * 2**20
 MAX_CORNERS = 4096
 TYPES = {"char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
          "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
@@ -45,6 +46,8 @@ def read_ply(data: bytes, notes: list[str]) -> list[Part]:
     """The one part of a PLY with its vertex colours and normals. Raises BadInput."""
     order, elements, body = _read_header(data)
     _check_room(order, elements, len(data) - body)
+    if not order and len(data) > MAX_TEXT_BYTES:
+        raise _bad(f"a text PLY larger than {MAX_TEXT_BYTES >> 20} MB; save it as binary", "too_large")
     columns: dict[str, NDArray[Any]] = {}
     faces: Ints | None = None
     reader = _Text(data[body:].split()) if not order else _Binary(data, body)

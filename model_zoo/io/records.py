@@ -11,7 +11,7 @@ import numpy as np
 
 from model_zoo.io.errors import BadInput, safe_text
 
-MAX_BYTES = 256 * 2**20
+MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 100
 MAX_INTEGER_DIGITS = 18
 BOM = b"\xef\xbb\xbf"

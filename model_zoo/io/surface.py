@@ -11,8 +11,8 @@ from model_zoo.io.errors import BadInput
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MAX_VERTICES = 4_000_000
-MAX_TRIANGLES = 4_000_000
+MAX_VERTICES = 2_000_000
+MAX_TRIANGLES = 1_500_000
 MAX_COORDINATE = 1e9
 DEGENERATE = 1e-12
 OUTLIER_RATIO = 100.0
