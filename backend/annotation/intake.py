@@ -29,6 +29,18 @@ def enqueue(batch: Batch, targets: Iterable[TargetObject]) -> int:
     return len(fresh)
 
 
+def drawn(select: Task) -> Task:
+    """What comes after a drawn mask: the same object waits for candidates. Calling it again changes nothing."""
+    task, _ = Task.objects.get_or_create(
+        batch_id=select.batch_id,
+        object_id=select.object_id,
+        stage=Task.Stage.COMPARE,
+        round=1,
+        defaults={"needed": select.batch.overlap, "sort_key": select.sort_key, "priority": select.priority},
+    )
+    return task
+
+
 def _first_task(batch: Batch, target: TargetObject, position: int) -> Task:
     task = Task(batch=batch, object=target, sort_key=position)
     if target.mask_id:

@@ -3,6 +3,7 @@
 Nothing here reads a user's bytes: workers parse them with model_zoo.io and pass clean, re-encoded data.
 """
 
+import hashlib
 from typing import Any
 
 from django.db import transaction
@@ -65,6 +66,18 @@ def store_object(
         mask=storage.put(mask, PNG) if mask else None,
         defaults={"area": area, "box": box or [], "name": name[:200], "category": category[:100]},
     )
+
+
+def draw_mask(
+    target: TargetObject, *, mask: bytes, area: int, box: list[int], category: str = "", by: Any = None
+) -> bool:
+    """Give an object that waits for one its mask (PNG). False when it has one, or the photo has the same object."""
+    if TargetObject.objects.filter(image=target.image_id, mask__sha256=hashlib.sha256(mask).hexdigest()).exists():
+        return False
+    fields: dict[str, Any] = {"mask": storage.put(mask, PNG), "area": area, "box": box, "drawn_by": by}
+    if category:
+        fields["category"] = category[:100]
+    return bool(TargetObject.objects.filter(pk=target.pk, mask=None).update(**fields))
 
 
 def store_pointmap(
