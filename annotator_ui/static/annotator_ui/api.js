@@ -1,0 +1,109 @@
+// The only module that talks to the server. Every refusal becomes an ApiError with the server's own words.
+
+const BASE = "/api/v1/";
+let readToken = () => "";
+
+export class ApiError extends Error {
+  /** status 0: the server was not reached. */
+  constructor(status, code, message, fields = {}) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+    this.code = code;
+    this.fields = fields;
+  }
+}
+
+/** csrf: a function that gives the current CSRF token (it changes at login). */
+export function configure({ csrf }) {
+  readToken = csrf;
+}
+
+export function address(path) {
+  return path.startsWith("/") || path.startsWith("http") ? path : BASE + path;
+}
+
+function explain(status, body) {
+  const error = body && body.error;
+  if (error) return new ApiError(status, error.code, error.message, error.fields || {});
+  if (status === 413) return new ApiError(413, "too_large", "The server refuses a file of this size.");
+  return new ApiError(status, "error", `The server answered ${status}.`);
+}
+
+function headers(method, json) {
+  const made = { Accept: "application/json" };
+  if (json) made["Content-Type"] = "application/json";
+  if (method !== "GET") made["X-CSRFToken"] = readToken();
+  return made;
+}
+
+async function call(method, path, body, options = {}) {
+  const isForm = body instanceof FormData;
+  let answer;
+  try {
+    answer = await fetch(address(path), {
+      method,
+      credentials: "same-origin",
+      headers: headers(method, body !== undefined && !isForm),
+      body: body === undefined ? undefined : isForm ? body : JSON.stringify(body),
+      keepalive: options.keepalive || false,
+    });
+  } catch {
+    throw new ApiError(0, "offline", "The server cannot be reached.");
+  }
+  if (answer.status === 204) return null;
+  const data = await answer.json().catch(() => null);
+  if (!answer.ok) throw explain(answer.status, data);
+  return data;
+}
+
+export const get = (path) => call("GET", path);
+export const post = (path, body = {}, options) => call("POST", path, body, options);
+export const put = (path, body, options) => call("PUT", path, body, options);
+export const patch = (path, body) => call("PATCH", path, body);
+
+/** All rows of a list, page by page, up to `limit`. */
+export async function all(path, limit = 500) {
+  const rows = [];
+  let next = path;
+  while (next && rows.length < limit) {
+    const page = await get(next);
+    if (Array.isArray(page)) return page;
+    rows.push(...page.results);
+    const cursor = page.next;
+    next = cursor ? (cursor.includes("/") ? cursor : withQuery(path, { cursor })) : null;
+  }
+  return rows;
+}
+
+export function withQuery(path, values) {
+  const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== ""));
+  return query.size ? `${path}${path.includes("?") ? "&" : "?"}${query}` : path;
+}
+
+/** Bytes of a file as an ArrayBuffer. */
+export async function bytes(url) {
+  let answer;
+  try {
+    answer = await fetch(address(url), { credentials: "same-origin" });
+  } catch {
+    throw new ApiError(0, "offline", "The server cannot be reached.");
+  }
+  if (!answer.ok) throw explain(answer.status, await answer.json().catch(() => null));
+  return answer.arrayBuffer();
+}
+
+/** Send a form with files; onProgress gets 0..1. fetch reports no upload progress, so this is the older request. */
+export function upload(path, form, onProgress = () => {}) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address(path));
+    request.responseType = "json";
+    for (const [name, value] of Object.entries(headers("POST", false))) request.setRequestHeader(name, value);
+    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    request.onerror = () => reject(new ApiError(0, "offline", "The server cannot be reached."));
+    request.onload = () =>
+      request.status < 300 ? resolve(request.response) : reject(explain(request.status, request.response));
+    request.send(form);
+  });
+}

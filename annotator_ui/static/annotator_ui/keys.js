@@ -1,0 +1,102 @@
+// Which key does what: the tables that bind the keys are the ones the pages list.
+
+export const COMPARE = [
+  { action: "left", keys: ["1", "a"], label: "Left is better" },
+  { action: "right", keys: ["2", "d"], label: "Right is better" },
+  { action: "equal", keys: ["3", "s"], label: "Equal" },
+  { action: "neither", keys: ["4", "n"], label: "Neither is usable" },
+  { action: "undo", keys: ["z", "ctrl+z"], label: "Take back the last answer" },
+  { action: "reset", keys: ["r"], label: "View as in the photo" },
+  { action: "turn", keys: ["t"], label: "Turntable on or off" },
+  { action: "crop", keys: ["f"], label: "Photo: crop or full" },
+  { action: "skip", keys: ["x"], label: "Skip with a reason" },
+  { action: "escalate", keys: ["e"], label: "Hand to the artists" },
+];
+
+export const RATE = [
+  { action: "digit", keys: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], label: "Rating 0.0 to 0.9", shown: "0…9" },
+  { action: "full", keys: ["p"], label: "Rating 1.0 (perfect)" },
+  { action: "less", keys: ["-", "arrowleft"], label: "Lower by 0.05" },
+  { action: "more", keys: ["+", "=", "arrowright"], label: "Higher by 0.05" },
+  { action: "store", keys: ["enter"], label: "Store the rating" },
+  { action: "undo", keys: ["z", "ctrl+z"], label: "Back to the last comparison" },
+  { action: "reset", keys: ["r"], label: "View as in the photo" },
+  { action: "turn", keys: ["t"], label: "Turntable on or off" },
+  { action: "crop", keys: ["f"], label: "Photo: crop or full" },
+];
+
+export const ALIGN = [
+  { action: "translate", keys: ["t"], label: "Gizmo: move" },
+  { action: "rotate", keys: ["r"], label: "Gizmo: rotate" },
+  { action: "scale", keys: ["s"], label: "Gizmo: scale" },
+  { action: "x-", keys: ["arrowleft"], label: "Move left", fine: true },
+  { action: "x+", keys: ["arrowright"], label: "Move right", fine: true },
+  { action: "y-", keys: ["arrowup"], label: "Move up", fine: true },
+  { action: "y+", keys: ["arrowdown"], label: "Move down", fine: true },
+  { action: "z+", keys: ["pageup"], label: "Move away", fine: true },
+  { action: "z-", keys: ["pagedown"], label: "Move nearer", fine: true },
+  { action: "yaw-", keys: ["a"], label: "Turn left", fine: true },
+  { action: "yaw+", keys: ["d"], label: "Turn right", fine: true },
+  { action: "pitch-", keys: ["w"], label: "Tip away", fine: true },
+  { action: "pitch+", keys: ["x"], label: "Tip nearer", fine: true },
+  { action: "roll-", keys: ["q"], label: "Roll left", fine: true },
+  { action: "roll+", keys: ["e"], label: "Roll right", fine: true },
+  { action: "grow", keys: ["+", "="], label: "Larger", fine: true },
+  { action: "shrink", keys: ["-"], label: "Smaller", fine: true },
+  { action: "undo", keys: ["z", "ctrl+z"], label: "Undo" },
+  { action: "redo", keys: ["y", "ctrl+shift+z", "ctrl+y"], label: "Redo" },
+  { action: "reset", keys: ["0"], label: "Back to the first pose" },
+  { action: "view", keys: ["v"], label: "View as in the photo" },
+  { action: "mesh", keys: ["m"], label: "Mesh on or off" },
+  { action: "points", keys: ["p"], label: "Points on or off" },
+  { action: "gizmo", keys: ["g"], label: "Gizmo on or off" },
+  { action: "submit", keys: ["ctrl+enter"], label: "Store the alignment" },
+];
+
+export const SELECT = [
+  { action: "polygon", keys: ["p"], label: "Polygon: click corners" },
+  { action: "brush", keys: ["b"], label: "Brush" },
+  { action: "eraser", keys: ["e"], label: "Eraser" },
+  { action: "close", keys: ["enter"], label: "Close the polygon" },
+  { action: "cancel", keys: ["escape"], label: "Drop the open polygon" },
+  { action: "undo", keys: ["z", "ctrl+z"], label: "Undo" },
+  { action: "redo", keys: ["y", "ctrl+shift+z", "ctrl+y"], label: "Redo" },
+  { action: "bigger", keys: ["]"], label: "Larger brush" },
+  { action: "smaller", keys: ["["], label: "Smaller brush" },
+  { action: "submit", keys: ["ctrl+enter"], label: "Store the mask" },
+];
+
+/** "ctrl+shift+z" for a keyboard event; a printable key keeps its own meaning, so Shift is named for letters only. */
+export function chord(event) {
+  const key = event.key === " " ? "space" : event.key.toLowerCase();
+  const shift = event.shiftKey && (key.length > 1 || /^[a-z]$/.test(key));
+  return `${event.ctrlKey || event.metaKey ? "ctrl+" : ""}${event.altKey ? "alt+" : ""}${shift ? "shift+" : ""}${key}`;
+}
+
+/** {action, key, fine} of the table for an event, or null. Shift makes a `fine` step small. */
+export function find(table, event) {
+  const pressed = chord(event);
+  for (const entry of table) {
+    if (entry.keys.includes(pressed)) return { action: entry.action, key: pressed, fine: false };
+    if (entry.fine && (pressed.startsWith("shift+") || event.shiftKey)) {
+      const bare = pressed.replace("shift+", "");
+      const unshifted = bare === "_" ? "-" : bare;
+      if (entry.keys.includes(unshifted)) return { action: entry.action, key: pressed, fine: true };
+    }
+  }
+  return null;
+}
+
+const NAMES = { arrowleft: "←", arrowright: "→", arrowup: "↑", arrowdown: "↓", pageup: "PgUp", pagedown: "PgDn" };
+
+/** The keys of an entry as people write them. */
+export function written(entry) {
+  if (entry.shown) return [entry.shown];
+  return entry.keys.map((keys) =>
+    keys
+      .split("+")
+      .map((part) => NAMES[part] || (part === "" ? "+" : part.charAt(0).toUpperCase() + part.slice(1)))
+      .join(" ")
+      .replace("+ +", "+"),
+  );
+}

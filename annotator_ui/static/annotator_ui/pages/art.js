@@ -1,0 +1,148 @@
+// Art: hard objects to claim, what is known about each, a starter package, the upload and its mesh report.
+
+import * as api from "../api.js";
+import { when } from "../format.js";
+import { Desk } from "./desk.js";
+import { showPosed } from "./posed.js";
+import { report } from "./report.js";
+import { $, busy, complain, facts, fill, h, stateOf, table, toast } from "./ui.js";
+
+const POLL_MS = 1500;
+const desk = new Desk({ stage: "art", open });
+desk.started = true; // an art lease lasts for days: it is not given back when the page closes
+let polling = 0;
+
+async function list() {
+  const rows = await api.all("art/tasks/");
+  fill(
+    $("#list"),
+    table(
+      "Art tasks",
+      [
+        ["Object", (row) => row.object?.category || row.category || `object ${row.object?.id ?? row.object_id ?? row.id}`],
+        ["Batch", (row) => row.batch?.name ?? row.batch],
+        ["Why it came here", (row) => [row.reason, row.note].filter(Boolean).join(": ")],
+        ["State", (row) => stateOf(row.mine || row.assignment_id ? "yours" : row.state)],
+        ["", (row) => claimButton(row)],
+      ],
+      rows,
+      "No art tasks are waiting.",
+    ),
+  );
+}
+
+function claimButton(row) {
+  const mine = row.mine || row.assignment_id;
+  if (!mine && row.state !== "open") return "";
+  const button = h("button", { type: "button" }, mine ? "Open" : "Claim");
+  button.addEventListener("click", () => busy(button, () => claim(row.id ?? row.task)));
+  return button;
+}
+
+async function claim(task) {
+  const found = await api.post("next/", { stage: "art", task });
+  if (!found) {
+    toast("Somebody else has this task.", "bad");
+    return list();
+  }
+  window.history.replaceState(null, "", `/art/?assignment=${found.id}`);
+  desk.assignment = found;
+  return open(found);
+}
+
+async function open(assignment) {
+  desk.assignment = assignment;
+  const { object, art } = assignment;
+  const work = $("#work");
+  const picture = h("div", {});
+  const candidates = art.candidates ?? [];
+  fill(
+    work,
+    h("h2", {}, `${object.category || "Object"} ${object.id}`),
+    facts([
+      ["Batch", assignment.batch.name],
+      ["Why it came here", art.reason || "–"],
+      ["Note", art.note || assignment.note || "–"],
+    ]),
+    h("div", { class: "columns" }, picture, h("div", {}, starter(object), sendForm(), h("div", { id: "submissions" }))),
+    h("h3", {}, "Closest candidates, for reference"),
+    h("div", { class: "thumbs" }, ...candidates.map((each, at) => h("img", { src: each.thumbnail_url, alt: `Candidate ${at + 1}`, loading: "lazy" }))),
+    assignment.batch.instructions ? h("p", { class: "warn" }, assignment.batch.instructions) : null,
+  );
+  work.hidden = false;
+  const best = candidates[0];
+  showPosed(picture, { object, model_url: best?.model_url, pose: best?.pose }).catch(complain);
+  drawSubmissions(art.submissions ?? []);
+}
+
+function starter(object) {
+  return h(
+    "p",
+    {},
+    h("a", { class: "button", href: `/api/v1/objects/${object.id}/starter.zip`, download: `object_${object.id}_starter.zip` }, "Download the starter package"),
+    h("span", { class: "small" }, " photo, mask, camera, pointmap and the best candidate as GLB"),
+  );
+}
+
+function sendForm() {
+  const file = h("input", { type: "file", name: "file", required: true, accept: ".glb,.zip,.obj,.ply,.stl", "aria-label": "Mesh file" });
+  const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
+  const button = h("button", { class: "primary", type: "submit" }, "Send the mesh");
+  const form = h(
+    "form",
+    { class: "form" },
+    h("label", {}, "Your mesh", file, h("span", { class: "hint" }, "GLB, or OBJ or glTF with textures in a ZIP, PLY, STL; y up.")),
+    h("p", { class: "row" }, button, bar),
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    busy(button, () => send(file.files[0], bar).finally(() => (bar.hidden = true)));
+  });
+  return form;
+}
+
+async function send(file, bar) {
+  const { id, fence } = desk.assignment;
+  const body = new FormData();
+  body.set("fence", fence);
+  body.set("key", crypto.randomUUID());
+  body.set("file", file);
+  bar.hidden = false;
+  const reply = await api.upload(`assignments/${id}/submission/`, body, (part) => (bar.value = part));
+  toast("The mesh has arrived and is being checked.");
+  await watch(reply.submission.id ?? reply.submission);
+}
+
+/** Look at a submission until its check has ended. */
+async function watch(id) {
+  const mine = ++polling;
+  while (mine === polling) {
+    const found = await api.get(`submissions/${id}/`);
+    drawSubmissions([found]);
+    if (found.state !== "checking") return;
+    await new Promise((done) => setTimeout(done, POLL_MS));
+  }
+}
+
+function drawSubmissions(submissions) {
+  const newest = submissions.at(-1);
+  if (!newest) return;
+  if (newest.state === "checking" && polling === 0) watch(newest.id).catch(complain);
+  fill($("#submissions"), ...submissions.map(describe).reverse());
+}
+
+function describe(submission) {
+  return h(
+    "div",
+    {},
+    h("h3", {}, `Version ${submission.version} `, stateOf(submission.state)),
+    submission.created_at ? h("p", { class: "small" }, when(submission.created_at)) : null,
+    submission.note ? h("p", { class: "warn" }, `Reviewer: ${submission.note}`) : null,
+    submission.report ? report(submission.report) : h("p", { class: "muted" }, submission.state === "checking" ? "The mesh is being checked…" : submission.error || ""),
+  );
+}
+
+list().catch(complain);
+const wanted = new URLSearchParams(window.location.search).get("assignment");
+if (wanted)
+  api.get(`assignments/${wanted}/`).then((found) => found.stage === "art" && open(found)).catch(complain);

@@ -1,0 +1,212 @@
+// One batch: its counts, photos in, candidates proposed, every object and its jobs as they fill in.
+
+import * as api from "../api.js";
+import { counts, number } from "../format.js";
+import { drawPhoto, loadImage, stencil } from "./photo.js";
+import { importReport } from "./report.js";
+import { $, busy, complain, facts, fields, fill, h, jobLine, me, onSubmit, stateOf, toast, watchJob } from "./ui.js";
+
+const WATCH_MS = 4000;
+const LIMIT = 60;
+const id = Number($("#name").dataset.batch);
+const tiles = new Map();
+let batch = null;
+let following = null;
+
+async function load() {
+  batch = await api.get(`batches/${id}/`);
+  fill($("#name"), batch.name, " ", stateOf(batch.state));
+  drawFacts();
+}
+
+function drawFacts() {
+  const { stages, samples, ...plain } = batch.counts;
+  fill(
+    $("#facts"),
+    facts([
+      ...["objects", "candidates", "waiting", "open", "done", "escalated"].map((name) => [name, number(plain[name] ?? 0)]),
+      ["samples", typeof samples === "object" ? counts(samples) : number(samples ?? 0)],
+      ["N", number(batch.n_candidates)],
+      ["bar α", number(batch.alpha)],
+      ["overlap", number(batch.overlap)],
+    ]),
+    stages && Object.keys(stages).length ? h("p", { class: "small" }, `Tasks: ${counts(stages)}`) : null,
+  );
+}
+
+function drawActions() {
+  const progress = h("div", { "aria-live": "polite" });
+  const form = h(
+    "form",
+    { class: "form" },
+    h("label", {}, "Photo or ZIP", h("input", { type: "file", name: "file", required: true, accept: "image/*,.zip" }), h("span", { class: "hint" }, "A photo, or a ZIP of photos with masks (STEM.mask_NAME.png), depth, pointmaps, cameras beside them.")),
+    ...fields([
+      { name: "licence", label: "Licence", maxlength: 100 },
+      { name: "attribution", label: "Attribution", maxlength: 2000 },
+    ]),
+    h("p", {}, h("button", { class: "primary", type: "submit" }, "Upload")),
+    progress,
+  );
+  onSubmit(form, () => upload(form, progress));
+  fill(
+    $("#actions"),
+    h("div", { class: "card" }, h("h2", {}, "Photos in"), form),
+    h("div", { class: "card" }, h("h2", {}, "Work"), h("div", { class: "row", id: "work-buttons" }), settings()),
+  );
+  drawButtons();
+}
+
+async function upload(form, progress) {
+  const body = new FormData(form);
+  body.set("batch", id);
+  const bar = h("progress", { max: 1, value: 0 });
+  fill(progress, h("p", { class: "row small" }, "Uploading", bar));
+  const job = await api.upload("imports/images/", body, (part) => (bar.value = part)).catch((problem) => {
+    fill(progress);
+    throw problem;
+  });
+  const ended = await watchJob(job.id, (now) => fill(progress, jobLine(now)));
+  fill(progress, importReport(ended));
+  form.reset();
+  await refresh();
+}
+
+function drawButtons() {
+  const paused = batch.state === "paused";
+  const button = (label, action, kind = "") => {
+    const made = h("button", { type: "button", class: kind }, label);
+    made.addEventListener("click", () => busy(made, action));
+    return made;
+  };
+  fill(
+    $("#work-buttons"),
+    button("Propose candidates", propose, "primary"),
+    button(paused || batch.state === "closed" ? "Resume" : "Pause", () => change({ state: batch.state === "open" ? "paused" : "open" })),
+    button("Retry failed jobs", retry),
+  );
+}
+
+async function propose() {
+  const { jobs } = await api.post(`batches/${id}/propose/`);
+  toast(jobs ? `${number(jobs)} jobs queued.` : "Nothing to propose: every object has its candidates or no mask yet.");
+  await refresh();
+}
+
+async function change(values) {
+  batch = await api.patch(`batches/${id}/`, values);
+  toast("Changed.");
+  await load();
+  drawButtons();
+}
+
+async function retry() {
+  const objects = await api.all(`batches/${id}/objects/`, 10_000);
+  const failed = objects.flatMap((row) => row.failed_jobs ?? []);
+  for (const job of failed) await api.post(`jobs/${job.id ?? job}/retry/`);
+  toast(failed.length ? `${failed.length} jobs queued again.` : "No job has failed.");
+  await refresh();
+}
+
+function settings() {
+  const form = h(
+    "form",
+    { class: "form" },
+    ...fields([
+      { name: "alpha", label: "Bar α", type: "number", min: 0, max: 1, step: 0.05, value: batch.alpha },
+      { name: "n_candidates", label: "Candidates per object (N)", type: "number", min: 2, max: 50, value: batch.n_candidates },
+      { name: "priority", label: "Priority", type: "number", min: -1000, max: 1000, value: batch.priority },
+      { name: "asks_review", label: "Answers wait for a reviewer", type: "checkbox", value: batch.asks_review },
+      { name: "allows_neither", label: "Allow “neither is usable”", type: "checkbox", value: batch.allows_neither },
+      { name: "instructions", label: "Instructions", type: "textarea", value: batch.instructions },
+    ]),
+    h("p", {}, h("button", { type: "submit" }, "Save")),
+  );
+  onSubmit(form, change);
+  return h("details", {}, h("summary", {}, "Settings"), form);
+}
+
+/** Objects as tiles; those on the page keep their picture when the figures move on. */
+async function refresh() {
+  await load();
+  const page = await api.get(`batches/${id}/objects/?limit=${LIMIT}`);
+  const section = $("#objects");
+  if (!tiles.size) fill(section, h("h2", {}, "Objects"), h("div", { class: "tiles" }));
+  const grid = $(".tiles", section);
+  if (grid)
+    for (const row of page.results) {
+      if (!tiles.has(row.id)) grid.append(tile(row));
+      describe(row);
+    }
+  if (!page.results.length) fill(section, h("h2", {}, "Objects"), h("p", { class: "muted" }, "No objects yet: upload photos with masks, or photos alone to have masks drawn."));
+  else more(section, page.next);
+  return page.results.some((row) => row.jobs.queued + row.jobs.running > 0);
+}
+
+function more(section, next) {
+  $(".more", section)?.remove();
+  following ??= next;
+  if (!following) return;
+  const button = h("button", { type: "button", class: "more" }, "More objects");
+  button.addEventListener("click", () =>
+    busy(button, async () => {
+      const page = await api.get(api.withQuery(`batches/${id}/objects/?limit=${LIMIT}`, { cursor: following }));
+      for (const row of page.results) {
+        if (!tiles.has(row.id)) $(".tiles", section).append(tile(row));
+        describe(row);
+      }
+      following = page.next ?? "";
+      if (!following) button.remove();
+    }),
+  );
+  section.append(button);
+}
+
+function tile(row) {
+  const canvas = h("canvas", { role: "img", "aria-label": row.name || "object" });
+  const text = h("div", {});
+  const element = h("article", { class: "tile" }, canvas, text);
+  tiles.set(row.id, { element, text });
+  const seen = new IntersectionObserver(([entry]) => {
+    if (!entry.isIntersecting) return;
+    seen.disconnect();
+    picture(canvas, row).catch(() => canvas.setAttribute("aria-label", "The photo cannot be loaded."));
+  });
+  seen.observe(canvas);
+  return element;
+}
+
+async function picture(canvas, row) {
+  const [photo, mask] = await Promise.all([loadImage(row.photo_url), row.mask_url ? loadImage(row.mask_url) : null]);
+  drawPhoto(canvas, photo, mask && stencil(mask));
+}
+
+function describe(row) {
+  const { text } = tiles.get(row.id);
+  const { queued, running, failed } = row.jobs;
+  const stages = Object.entries(row.stage_states).map(([stage, state]) => `${stage} ${state}`);
+  fill(
+    text,
+    h("strong", {}, row.name || row.category || `object ${row.id}`),
+    h("br"),
+    `${row.candidates_ready} of ${batch.n_candidates} candidates`,
+    queued + running ? h("span", { class: "muted" }, ` · ${running} running, ${queued} queued`) : null,
+    failed ? h("span", { class: "bad" }, ` · ${failed} failed`) : null,
+    h("br"),
+    h("span", { class: "muted" }, stages.join(", ")),
+  );
+}
+
+async function watch() {
+  for (;;) {
+    await new Promise((done) => setTimeout(done, WATCH_MS));
+    if (!document.hidden) await refresh().catch((problem) => problem.status && complain(problem));
+  }
+}
+
+load()
+  .then(() => {
+    if (me.role === "admin" || me.role === "researcher") drawActions();
+    return refresh();
+  })
+  .then(watch)
+  .catch(complain);

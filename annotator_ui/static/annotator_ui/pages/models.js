@@ -1,0 +1,203 @@
+// Models: checkpoints with their cards, training runs on releases, evaluations side by side, promotion and roll-back.
+
+import * as api from "../api.js";
+import { number, words } from "../format.js";
+import { $, ask, busy, complain, fields, fill, h, me, onSubmit, stateOf, table, toast } from "./ui.js";
+
+const WATCH_MS = 3000;
+const STAGES = [["sft", "SFT"], ["dpo", "DPO"]];
+let checkpoints = [];
+let runs = [];
+
+const nameOf = (value) => value?.name ?? checkpoints.find((row) => row.id === value)?.name ?? (value ? `${value}` : "–");
+
+async function load() {
+  checkpoints = await api.all("checkpoints/");
+  await Promise.all([loadRuns(), loadEvaluations()]);
+  drawCheckpoints();
+  await drawForms();
+}
+
+function drawCheckpoints() {
+  const admin = me.role === "admin";
+  fill(
+    $("#checkpoints"),
+    table(
+      "Checkpoints",
+      [
+        ["Name", (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => openCard(row.id)) }, row.name)],
+        ["From", (row) => nameOf(row.parent)],
+        ["Run", (row) => (row.run ? `run ${row.run.id ?? row.run}` : "–")],
+        ["Proposes", (row) => (isActive(row) ? h("strong", { class: "good" }, "yes") : "no")],
+        ...(admin ? [["", (row) => (isActive(row) ? "" : button("Promote", () => promote(row)))]] : []),
+      ],
+      checkpoints,
+      "No checkpoint yet.",
+    ),
+    admin ? h("p", {}, button("Roll back to the checkpoint before", rollBack)) : null,
+  );
+}
+
+const isActive = (row) => Boolean(row.active ?? row.promoted ?? row.proposer?.active);
+
+function button(label, action, kind = "") {
+  const made = h("button", { type: "button", class: kind }, label);
+  made.addEventListener("click", () => busy(made, action));
+  return made;
+}
+
+async function promote(row) {
+  const answer = await ask(`Promote ${row.name}?`, "The next candidates will come from it.", [["yes", "Promote", "primary"], [null, "Leave it"]]);
+  if (answer !== "yes") return;
+  await api.post(`checkpoints/${row.id}/promote/`);
+  toast(`${row.name} proposes from now on.`);
+  await load();
+}
+
+async function rollBack() {
+  const answer = await ask("Roll back?", "The checkpoint that proposed before proposes again.", [["yes", "Roll back", "primary"], [null, "Leave it"]]);
+  if (answer !== "yes") return;
+  await api.post("checkpoints/demote/");
+  toast("Rolled back.");
+  await load();
+}
+
+async function openCard(id) {
+  const row = await api.get(`checkpoints/${id}/`);
+  fill(
+    $("#card"),
+    h("h2", {}, row.name),
+    card(row.card ?? {}),
+    row.config ? h("details", {}, h("summary", {}, "Configuration"), h("pre", {}, JSON.stringify(row.config, null, 2))) : null,
+  );
+  $("#card").hidden = false;
+  $("#card").scrollIntoView({ block: "nearest" });
+}
+
+/** A card as a table of names and values; nested parts as small text. */
+function card(values) {
+  const cell = (value) => {
+    if (typeof value === "number") return number(value, 4);
+    if (value && typeof value === "object") return h("pre", {}, JSON.stringify(value, null, 2));
+    return String(value ?? "–");
+  };
+  return table("Card", [["", ([name]) => words(name)], [" ", ([, value]) => cell(value)]], Object.entries(values), "This checkpoint has no card.");
+}
+
+async function loadRuns() {
+  runs = await api.all("runs/");
+  fill(
+    $("#runs"),
+    table(
+      "Training runs",
+      [
+        ["Run", (row) => `${row.id}`],
+        ["Stage", (row) => row.stage],
+        ["Recipe", (row) => row.recipe],
+        ["Releases", (row) => (row.releases ?? []).map((release) => release.id ?? release).join(", ")],
+        ["From", (row) => nameOf(row.init)],
+        ["State", (row) => h("span", {}, stateOf(row.state), row.error ? h("span", { class: "bad small" }, ` ${row.error.split("\n")[0]}`) : null)],
+        ["Last loss", (row) => lastLoss(row)],
+      ],
+      runs,
+      "No training run yet.",
+    ),
+  );
+}
+
+function lastLoss(row) {
+  const last = (row.log ?? []).at(-1);
+  return last ? `${number(last.loss, 4)} at step ${number(last.step)}` : "–";
+}
+
+async function loadEvaluations() {
+  const rows = await api.all("evaluations/");
+  const names = [...new Set(rows.flatMap((row) => Object.entries(row.metrics ?? {}).filter(([, value]) => ["number", "object"].includes(typeof value)).map(([name]) => name)))];
+  fill(
+    $("#evaluations"),
+    table(
+      "Evaluations",
+      [
+        ["Checkpoint", (row) => nameOf(row.checkpoint)],
+        ["Against", (row) => nameOf(row.against)],
+        ["On", (row) => (row.release ? `release ${row.release.id ?? row.release}` : "synthetic scenes")],
+        ...names.map((name) => [words(name), (row) => metric(row.metrics?.[name])]),
+        ["State", (row) => (row.state ? stateOf(row.state) : Object.keys(row.metrics ?? {}).length ? stateOf("done") : stateOf("running"))],
+      ],
+      rows,
+      "Nothing evaluated yet.",
+    ),
+  );
+}
+
+/** One number, or several of a kind by name (own, against, ...). */
+function metric(value) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "object") return Object.entries(value).map(([name, each]) => `${words(name)} ${typeof each === "object" ? JSON.stringify(each) : number(each)}`).join(", ");
+  return number(value);
+}
+
+async function drawForms() {
+  const releases = (await api.all("releases/")).filter((row) => row.state === "frozen");
+  const releaseName = (row) => `${row.kind} ${row.id} (${number(row.rows)} rows)`;
+  const known = checkpoints.map((row) => [row.id, row.name]);
+  fill(
+    $("#train"),
+    ...fields([
+      { name: "stage", label: "Stage", type: "select", options: STAGES },
+      { name: "recipe", label: "Recipe", type: "select", options: [["tiny", "tiny (minutes on a CPU)"], ["small", "small"], ["full", "full"]] },
+      { name: "releases", label: "Releases", type: "choices", options: releases.map((row) => [row.id, releaseName(row)]), hint: "Freeze a release first." },
+      { name: "init", label: "Start from", type: "select", options: known },
+      { name: "steps", label: "Steps", type: "number", min: 1, max: 1_000_000, value: 100 },
+    ]),
+    h("p", {}, h("button", { class: "primary", type: "submit" }, "Start")),
+  );
+  fill(
+    $("#evaluate"),
+    ...fields([
+      { name: "checkpoint", label: "Checkpoint", type: "select", options: known },
+      { name: "against", label: "Against", type: "select", options: [["", "nothing"], ...known] },
+      { name: "release", label: "On", type: "select", options: [["", "synthetic scenes"], ...releases.map((row) => [row.id, releaseName(row)])] },
+    ]),
+    h("p", {}, h("button", { class: "primary", type: "submit" }, "Evaluate")),
+  );
+}
+
+const idOrNull = (value) => (value === "" || value === undefined ? null : Number(value));
+
+async function train(values) {
+  if (!values.releases?.length) throw new Error("Choose at least one release.");
+  await api.post("runs/", { ...values, init: idOrNull(values.init) });
+  toast("The training run is queued.");
+  await loadRuns();
+}
+
+async function evaluate({ checkpoint, against, release }) {
+  await api.post("evaluations/", { checkpoint: Number(checkpoint), against: idOrNull(against), release: idOrNull(release) });
+  toast("The evaluation is queued.");
+  await loadEvaluations();
+}
+
+/** While something runs its figures move; a run that ends brings a checkpoint. */
+async function watch() {
+  for (;;) {
+    await new Promise((done) => setTimeout(done, WATCH_MS));
+    if (document.hidden) continue;
+    const before = runs.filter((row) => ["queued", "running"].includes(row.state)).length;
+    try {
+      if (before) await loadRuns();
+      await loadEvaluations();
+      if (before > runs.filter((row) => ["queued", "running"].includes(row.state)).length) {
+        checkpoints = await api.all("checkpoints/");
+        drawCheckpoints();
+        await drawForms();
+      }
+    } catch (problem) {
+      console.info("not refreshed:", problem.message);
+    }
+  }
+}
+
+onSubmit($("#train"), train);
+onSubmit($("#evaluate"), evaluate);
+load().then(watch).catch(complain);

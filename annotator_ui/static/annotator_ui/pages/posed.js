@@ -1,0 +1,46 @@
+// A picture of a photo with a posed mesh over it, for review and art: one canvas pair, an opacity slider.
+
+import * as api from "../api.js";
+import { iou } from "../masks.js";
+import { decode } from "../scene/meshes.js";
+import { Overlay } from "../scene/overlay.js";
+import { drawPhoto, loadImage, maskBytes, stencil } from "./photo.js";
+import { h } from "./ui.js";
+
+/** Build into `holder` (emptied first). object: as the API gives it; model_url and pose may be null: then the photo alone. */
+export async function showPosed(holder, { object, model_url, pose }) {
+  holder.posed?.dispose();
+  holder.posed = null;
+  const photoCanvas = h("canvas", { role: "img", "aria-label": "The photo with the object outlined" });
+  const meshCanvas = h("canvas", { "aria-hidden": "true" });
+  const slider = h("input", { type: "range", min: 0, max: 1, step: 0.05, value: 0.7, "aria-label": "Mesh opacity" });
+  const figure = h("div", { class: "picture" }, photoCanvas, meshCanvas);
+  const caption = h("p", { class: "row small" });
+  holder.replaceChildren(figure, caption);
+  const [photo, mask] = await Promise.all([loadImage(object.photo_url), object.mask_url ? loadImage(object.mask_url) : null]);
+  const shape = mask && stencil(mask);
+  const draw = () => drawPhoto(photoCanvas, photo, shape);
+  draw();
+  let overlay = null;
+  if (model_url && pose && object.camera) {
+    const geometry = await api.bytes(model_url).then(decode);
+    overlay = new Overlay(meshCanvas, { camera: object.camera, width: object.width, height: object.height });
+    overlay.show(geometry, pose);
+    meshCanvas.style.opacity = slider.value;
+    slider.addEventListener("input", () => (meshCanvas.style.opacity = slider.value));
+    caption.append(h("label", {}, "Mesh opacity ", slider));
+    if (mask) caption.append(`Mask IoU ${iou(overlay.silhouette(), maskBytes(mask, ...overlay.maskSize)).toFixed(3)}`);
+  }
+  const watch = new ResizeObserver(() => {
+    draw();
+    overlay?.draw();
+  });
+  watch.observe(figure);
+  holder.posed = {
+    dispose() {
+      watch.disconnect();
+      overlay?.mesh.geometry.dispose();
+      overlay?.dispose();
+    },
+  };
+}

@@ -1,0 +1,149 @@
+// Review: alignments, ratings and artists' meshes, each rendered before the verdict.
+
+import * as api from "../api.js";
+import { number, when } from "../format.js";
+import { fromAngles, isPose, toAngles } from "../poses.js";
+import { report } from "./report.js";
+import { showPosed } from "./posed.js";
+import { $, busy, complain, facts, fields, fill, h, stateOf, table, toast, values } from "./ui.js";
+
+const TABS = { align: "Alignments", compare: "Ratings", submissions: "Artists' meshes" };
+let tab = new URLSearchParams(window.location.search).get("tab") || "align";
+if (!(tab in TABS)) tab = "align";
+
+function drawTabs() {
+  fill(
+    $("#tabs"),
+    ...Object.entries(TABS).map(([name, label]) => h("button", { type: "button", "aria-pressed": String(name === tab), onclick: () => show(name) }, label)),
+  );
+}
+
+async function show(name) {
+  tab = name;
+  window.history.replaceState(null, "", `/review/?tab=${tab}`);
+  $("#work").hidden = true;
+  drawTabs();
+  await list().catch(complain);
+}
+
+async function list() {
+  const submissions = tab === "submissions";
+  const rows = await api.all(submissions ? "submissions/?state=in_review" : `reviews/?stage=${tab}`, 200);
+  const open = (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => (submissions ? openSubmission(row) : openAnswer(row))) }, title(row));
+  const columns = submissions
+    ? [["Object", open], ["Version", (row) => row.version], ["Sent", (row) => when(row.created_at ?? row.at)]]
+    : [
+        ["Object", open],
+        [tab === "align" ? "IoU" : "Rating", (row) => number(tab === "align" ? row.iou : row.r)],
+        ["By", (row) => row.user],
+        ["At", (row) => when(row.at)],
+      ];
+  fill($("#list"), table(TABS[tab], columns, rows, "Nothing waits for review."));
+}
+
+const title = (row) => `${row.object?.category || row.category || "object"} ${row.object?.id ?? row.object_id ?? row.id}`;
+
+async function openAnswer(row) {
+  const picture = h("div", {});
+  const form = h("form", { class: "form" });
+  const pose = row.pose;
+  form.append(
+    ...fields([{ name: "note", label: "Note", type: "textarea", hint: "Needed when it is sent back.", maxlength: 2000 }]),
+    ...(pose ? [poseFields(pose, row, picture)] : []),
+    h(
+      "p",
+      { class: "row" },
+      verdictButton("accept", "Accept", "primary", row, form),
+      pose ? verdictButton("fix", "Store my pose instead", "", row, form) : null,
+      verdictButton("return", "Send back", "", row, form),
+    ),
+  );
+  fill(
+    $("#work"),
+    h("h2", {}, title(row)),
+    facts([
+      ["By", row.user],
+      ["At", when(row.at)],
+      ["Batch", row.batch],
+      row.r === null ? ["IoU as measured", number(row.iou)] : ["Rating", `${number(row.r)} (bar ${number(row.alpha)})`],
+    ]),
+    picture,
+    form,
+  );
+  $("#work").hidden = false;
+  await showPosed(picture, { object: row.object, model_url: row.candidate?.model_url, pose: pose ?? row.candidate?.pose });
+}
+
+/** Numbers of the pose to fix; a change is drawn at once. */
+function poseFields(pose, row, picture) {
+  const start = { t: pose.t, r: toAngles(pose.R), s: pose.s };
+  const labels = { t: "Position", r: "Rotation °", s: "Scale" };
+  const grid = h(
+    "div",
+    { class: "numbers", role: "group", "aria-label": "Pose" },
+    ...Object.entries(labels).flatMap(([name, label]) => [
+      h("span", {}, label),
+      ...start[name].map((value, axis) => h("input", { type: "number", step: "any", name: `${name}${axis}`, value: Number(value.toPrecision(6)), "aria-label": `${label} ${"xyz"[axis]}` })),
+    ]),
+  );
+  grid.addEventListener("change", () => {
+    const changed = poseOf(values(grid.closest("form")));
+    if (changed) showPosed(picture, { object: row.object, model_url: row.candidate?.model_url, pose: changed }).catch(complain);
+  });
+  return h("details", {}, h("summary", {}, "Fix the pose"), grid);
+}
+
+function poseOf(found) {
+  const three = (name) => [0, 1, 2].map((axis) => found[`${name}${axis}`]);
+  const pose = { R: fromAngles(three("r")), t: three("t"), s: three("s") };
+  return isPose(pose) ? pose : null;
+}
+
+function verdictButton(verdict, label, kind, row, form) {
+  const button = h("button", { type: "button", class: kind }, label);
+  button.addEventListener("click", () =>
+    busy(button, async () => {
+      const found = values(form);
+      const body = { verdict, note: found.note };
+      if (verdict === "return" && !found.note.trim()) return toast("Say what is to be done again.", "bad");
+      if (verdict === "fix") {
+        body.pose = poseOf(found);
+        if (!body.pose) return toast("These numbers make no pose: scales must be above 0.", "bad");
+      }
+      await api.post(`reviews/${row.assignment_id}/`, body);
+      return settled();
+    }),
+  );
+  return button;
+}
+
+async function settled() {
+  toast("Verdict stored.");
+  $("#work").hidden = true;
+  await list();
+}
+
+async function openSubmission(row) {
+  const found = { ...row, ...(await api.get(`submissions/${row.id}/`)) };
+  const picture = h("div", {});
+  const form = h("form", { class: "form" }, ...fields([{ name: "note", label: "Note for the artist", type: "textarea", maxlength: 2000 }]));
+  const decide = (verdict, label, kind) => {
+    const button = h("button", { type: "button", class: kind }, label);
+    button.addEventListener("click", () =>
+      busy(button, async () => {
+        const { note } = values(form);
+        if (verdict === "return" && !note.trim()) return toast("Say what is to be done again.", "bad");
+        await api.post(`submissions/${row.id}/verdict/`, { verdict, note });
+        return settled();
+      }),
+    );
+    return button;
+  };
+  form.append(h("p", { class: "row" }, decide("approve", "Approve", "primary"), decide("return", "Send back", "")));
+  fill($("#work"), h("h2", {}, title(row), " ", stateOf(found.state)), picture, found.report ? report(found.report) : null, form);
+  $("#work").hidden = false;
+  if (found.object) await showPosed(picture, { object: found.object, model_url: found.model_url ?? found.candidate?.model_url, pose: found.pose ?? found.candidate?.pose });
+}
+
+drawTabs();
+show(tab);

@@ -1,0 +1,36 @@
+// Where work is found: which page an assignment belongs to, and what comes next.
+
+export const SKIP_REASONS = ["cannot tell", "bad mask", "several objects", "unclear part", "bad photo", "meshes do not load", "other"];
+export const ESCALATE_REASONS = ["complex geometry", "occlusion", "transparency", "small object", "other"];
+const PAGES = new Set(["select", "compare", "align", "art"]);
+
+/** Address of the page for an assignment. */
+export function pageOf(assignment) {
+  if (!PAGES.has(assignment.stage)) throw new Error(`no page for the stage ${assignment.stage}`);
+  return `/${assignment.stage}/?assignment=${assignment.id}`;
+}
+
+/** "4 of 7": the comparison being answered, or the end of the bracket. */
+export function countOf(compare) {
+  return `${Math.min(compare.done + 1, compare.total)} of ${compare.total}`;
+}
+
+/** The number the next answer must carry. */
+export function nextSeq(compare) {
+  return compare.step?.seq ?? compare.next_seq;
+}
+
+/** Rating as the page words it, against the batch's bar. */
+export function verdictOf(r, alpha) {
+  return r >= alpha ? `reaches the bar of ${alpha}` : `below the bar of ${alpha}`;
+}
+
+/** GLB addresses in the order in which they will be needed. */
+export function modelsOf(assignment) {
+  const { compare, align } = assignment;
+  if (align) return [align.candidate.model_url];
+  if (!compare) return [];
+  const first = compare.step ? [compare.step.left, compare.step.right] : [compare.survivor?.candidate ?? compare.survivor];
+  const urls = [...first, ...(compare.candidates ?? [])].filter(Boolean).map((candidate) => candidate.model_url);
+  return [...new Set(urls.filter(Boolean))];
+}

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { box, iou, polygons, simplified } from "../../annotator_ui/static/annotator_ui/masks.js";
+
+const mask = (rows) => Uint8Array.from(rows.join("").split("").map(Number));
+
+test("overlap of masks is intersection over union", () => {
+  assert.equal(iou(mask(["1100"]), mask(["0110"])), 1 / 3);
+  assert.equal(iou(mask(["0000"]), mask(["0000"])), 1);
+});
+
+test("the box holds the mask", () => {
+  assert.deepEqual(box(mask(["0000", "0110", "0010"]), 4, 3), [1, 1, 3, 3]);
+  assert.equal(box(mask(["0000"]), 4, 1), null);
+});
+
+test("a rectangle is outlined by its four corners", () => {
+  assert.deepEqual(polygons(mask(["0000", "0110", "0110", "0000"]), 4, 4, 1), [[[1, 1], [3, 1], [3, 3], [1, 3]]]);
+});
+
+test("parts that touch at a corner are two polygons", () => {
+  assert.equal(polygons(mask(["1100", "1100", "0011", "0011"]), 4, 4, 1).length, 2);
+});
+
+test("an outline drawn again is the mask", () => {
+  const rows = ["00000000", "01111000", "01001110", "01111110", "00011000", "00000000"];
+  const [outline] = polygons(mask(rows), 8, 6, 1);
+  const filled = rows.join("").split("").map((_, at) => inside(outline, (at % 8) + 0.5, Math.floor(at / 8) + 0.5));
+  const whole = mask(["00000000", "01111000", "01111110", "01111110", "00011000", "00000000"]);
+  assert.deepEqual(filled.map(Number), [...whole]);
+});
+
+test("specks are left out", () => {
+  assert.deepEqual(polygons(mask(["1000", "0000"]), 4, 2, 2), []);
+});
+
+test("a staircase becomes a straight edge and stays within a pixel", () => {
+  const stairs = [];
+  for (let at = 0; at < 50; at += 1) stairs.push([at, at], [at + 1, at]);
+  const thin = simplified([...stairs, [50, 50], [0, 50]]);
+  assert.ok(thin.length <= 6, `${thin.length} corners left`);
+  assert.ok(thin.every(([x, y]) => x >= 0 && y >= 0 && x <= 50 && y <= 50));
+});
+
+function inside(corners, x, y) {
+  let odd = false;
+  corners.forEach(([x0, y0], at) => {
+    const [x1, y1] = corners[(at + 1) % corners.length];
+    if (y0 > y !== y1 > y && x < ((x1 - x0) * (y - y0)) / (y1 - y0) + x0) odd = !odd;
+  });
+  return odd;
+}
