@@ -1,0 +1,283 @@
+"""Which files make which scene, told from names, a COCO JSON or a manifest, before any picture is read."""
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from model_zoo.io.errors import BadInput, safe_text
+from model_zoo.io.records import parse_json, parse_jsonl
+from model_zoo.io.sniff import describe, kind_of
+from model_zoo.io.sources import Source, check_relative
+
+IMAGE = r"(?:jpe?g|png|webp)"
+SIDECAR = re.compile(rf"^(?P<stem>.+)\.(?:mask_(?P<mask>[^/]+)\.(?:{IMAGE}|json)|(?P<kind>depth|pointmap|camera|objects)\."
+                     r"(?:png|npy|npz|json|jpe?g))$", re.IGNORECASE)
+COLOR = re.compile(rf"^colou?r\.{IMAGE}$", re.IGNORECASE)
+FOLDER_SIDECAR = re.compile(rf"^(?:mask_(?P<mask>.+)\.(?:{IMAGE}|json)|(?P<kind>depth|pointmap|camera|objects)\."
+                            r"(?:png|npy|npz|json|jpe?g))$", re.IGNORECASE)
+MANIFEST = "manifest.jsonl"
+PAPERS = re.compile(r"(?:^|/)(?:licen[cs]es?/.*|(?:readme|licen[cs]e|attribution|copying|notice)[^/]*|[^/]*\.md)$", re.IGNORECASE)
+SCENE_KINDS = {None, "photo", "image", "rgbd", "background", "rgbd_background"}
+JSON_HEAD = re.compile(rb'"annotations"\s*:')
+
+
+@dataclass
+class Plan:
+    """The files of one scene. A mask is a file name or a COCO segmentation as it stands."""
+
+    name: str
+    image: str
+    masks: dict[str, str | dict[str, Any]] = field(default_factory=dict)
+    categories: dict[str, str] = field(default_factory=dict)
+    depth: str = ""
+    pointmap: str = ""
+    camera: str = ""
+    objects: str = ""
+    pointmap_source: str = ""
+    licence: str = ""
+    attribution: str = ""
+    size: tuple[int, int] | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass
+class PlanRefusal:
+    """A file that belongs to no scene, and why."""
+
+    name: str
+    reason: str
+
+
+Plans = Iterator[Plan | PlanRefusal]
+
+
+def category_of(mask: str) -> str:
+    """The word in a mask's name: "1_mouse_traps" and "mouse_traps_3" are both "mouse traps"."""
+    return re.sub(r"^\d+[_-]+|[_-]+\d+$", "", mask).replace("_", " ").strip()
+
+
+def plan_files(files: Source, *, look: bool = True) -> Plans:
+    """Scenes of a folder or ZIP by the names of its files, with licences and hashes of a manifest.jsonl at its top.
+
+    look: whether to open files that are no sidecars to see what they are, or to trust the endings of images.
+    """
+    rows = _manifest_rows(files)
+    folders: dict[str, list[str]] = {}
+    for name in files.names:
+        folders.setdefault(posixpath.dirname(name), []).append(name)
+    for folder, names in sorted(folders.items()):
+        color = next((name for name in names if COLOR.match(posixpath.basename(name))), None)
+        plans = _plan_scene_folder(files, folder, names, color) if color else _plan_flat(files, names, look)
+        for plan in plans:
+            yield _with_row(plan, rows) if isinstance(plan, Plan) else plan
+
+
+def _manifest_rows(files: Source) -> dict[str, dict[str, Any]]:
+    name = next((name for name in files.names if name.lower() == MANIFEST), None)
+    if name is None:
+        return {}
+    try:
+        return {str(row.get("path")): row for row in parse_jsonl(files.read(name), what="manifest.jsonl").rows}
+    except BadInput:
+        return {}
+
+
+def _with_row(plan: Plan, rows: dict[str, dict[str, Any]]) -> Plan:
+    row = rows.get(plan.image, {})
+    plan.licence, plan.attribution = _text(row, "licence") or _text(row, "license"), _text(row, "attribution")
+    named = [plan.image, plan.depth, plan.pointmap, plan.camera, plan.objects, *plan.masks.values()]
+    for name in named:
+        if isinstance(name, str) and isinstance(rows.get(name, {}).get("sha256"), str):
+            plan.hashes[name] = rows[name]["sha256"]
+    return plan
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    return safe_text(row[key], 1000) if isinstance(row.get(key), str) else ""
+
+
+def _plan_scene_folder(files: Source, folder: str, names: list[str], color: str) -> Plans:
+    plan = Plan(safe_text(folder or files.title, 255), color)
+    for name in names:
+        found = FOLDER_SIDECAR.match(posixpath.basename(name))
+        if found:
+            _add_sidecar(plan, found, name)
+        elif name != color and not _is_paper(name):
+            yield PlanRefusal(safe_text(name, 255), "not a file of a scene folder (color, depth, camera, mask_NAME, pointmap, objects)")
+    yield plan
+
+
+def _add_sidecar(plan: Plan, found: re.Match[str], name: str) -> None:
+    if found["mask"] is not None:
+        plan.masks[found["mask"]] = name
+        plan.categories[found["mask"]] = category_of(found["mask"])
+    else:
+        setattr(plan, found["kind"].lower(), name)
+
+
+def _plan_flat(files: Source, names: list[str], look: bool) -> Plans:
+    """Images of one folder with the sidecars of their stems."""
+    sidecars: dict[str, list[tuple[re.Match[str], str]]] = {}
+    others = []
+    for name in names:
+        found = SIDECAR.match(name)
+        if found:
+            sidecars.setdefault(found["stem"], []).append((found, name))
+        elif not _is_paper(name):
+            others.append(name)
+    for name in others:
+        found_there = _look_at(files, name) if look else None
+        if found_there is not None:
+            yield from found_there
+        elif look or re.search(rf"\.{IMAGE}$", name, re.IGNORECASE):
+            yield _plan_image(name, sidecars)
+    for left in sidecars.values():
+        for _, name in left:
+            yield PlanRefusal(safe_text(name, 255), "there is no image that this file belongs to")
+
+
+def _look_at(files: Source, name: str) -> Plans | None:
+    """None for an image; the scenes of a COCO JSON; else a refusal."""
+    try:
+        data = files.read(name)
+        kind = kind_of(data)
+        if kind == "image":
+            return None
+        if kind == "json" and JSON_HEAD.search(data):
+            return plan_coco(files, data, name)
+        reason = "the file is empty" if kind == "empty" else f"not a photograph: this is {describe(data)}"
+    except BadInput as error:
+        reason = error.message
+    return iter([PlanRefusal(safe_text(name, 255), reason)])
+
+
+def _plan_image(name: str, sidecars: dict[str, list[tuple[re.Match[str], str]]]) -> Plan:
+    stem = name.rpartition(".")[0] or name
+    plan = Plan(safe_text(stem, 255), name)
+    for found, sidecar in sidecars.pop(stem, []):
+        _add_sidecar(plan, found, sidecar)
+    return plan
+
+
+def _is_paper(name: str) -> bool:
+    return posixpath.basename(name).lower() == MANIFEST or PAPERS.search(name) is not None
+
+
+def plan_manifest(files: Source, data: bytes) -> Plans:
+    """Scenes of a JSONL manifest: a row has "path" (or "image") and maybe masks, depth, camera, pointmap, objects,
+    sha256, licence, attribution; what it does not name is found beside the image."""
+    records = parse_jsonl(data, what="manifest")
+    rows = {str(row.get("path", row.get("image"))): row for row in records.rows}
+    beside = {plan.image: plan for plan in plan_files(files, look=False) if isinstance(plan, Plan)} if rows else {}
+    seen = set()
+    for row, line in zip(records.rows, records.lines, strict=True):
+        if row.get("kind") not in SCENE_KINDS:
+            continue
+        try:
+            plan = _plan_row(row, beside)
+            if plan.image in seen:
+                raise BadInput("the same image comes twice", "duplicate")
+        except BadInput as error:
+            name = row.get("path", row.get("image"))
+            yield PlanRefusal(f"line {line}" if name is None else safe_text(name, 255), error.message)
+            continue
+        seen.add(plan.image)
+        plan.warnings += records.warnings if len(seen) == 1 else []
+        yield _with_row(plan, rows)
+
+
+def _plan_row(row: dict[str, Any], beside: dict[str, Plan]) -> Plan:
+    image = check_relative(row.get("path", row.get("image")))
+    plan = beside.get(image) or Plan(safe_text(image.rpartition(".")[0] or image, 255), image)
+    masks = row.get("masks")
+    if masks:
+        plan.masks, plan.categories = {}, {}
+        for name, path in _row_masks(masks):
+            plan.masks[name] = check_relative(path)
+            plan.categories[name] = category_of(name)
+    for kind in ("depth", "pointmap", "camera", "objects"):
+        if isinstance(row.get(kind), str) and row[kind]:
+            setattr(plan, kind, check_relative(row[kind]))
+    if row.get("pointmap_source") in ("sensor", "model", "fallback"):
+        plan.pointmap_source = row["pointmap_source"]
+    if isinstance(row.get("category"), str):
+        plan.categories = dict.fromkeys(plan.masks or ["object"], safe_text(row["category"]))
+    return plan
+
+
+def _row_masks(masks: Any) -> list[tuple[str, Any]]:
+    """(name, path) from {"cup": "a.png"}, ["a.png"] or [{"instance": "cup", "path": "a.png"}]."""
+    if isinstance(masks, dict):
+        return list(masks.items())
+    if not isinstance(masks, list):
+        raise BadInput("masks must be a list or an object", "bad_manifest")
+    found = []
+    for number, mask in enumerate(masks, 1):
+        path = mask.get("path") if isinstance(mask, dict) else mask
+        match = re.search(r"mask_([^/]+)\.[a-z]+$", str(path), re.IGNORECASE)
+        name = mask.get("instance") if isinstance(mask, dict) else None
+        found.append((safe_text(name or (match[1] if match else f"object_{number}")), path))
+    return found
+
+
+def plan_coco(files: Source, data: bytes, name: str) -> Plans:
+    """Scenes of a COCO instances JSON; images are looked for beside it and in folders below it. Raises BadInput."""
+    value = parse_json(data, what="COCO JSON")
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), list) for key in ("images", "annotations")):
+        raise BadInput('COCO JSON: expected "images" and "annotations"', "bad_coco")
+    categories, licences = _names_by_id(value.get("categories")), _names_by_id(value.get("licenses"))
+    of_image: dict[Any, list[dict[str, Any]]] = {}
+    for annotation in value["annotations"]:
+        usable = isinstance(annotation, dict) and isinstance(annotation.get("image_id"), int | str)
+        if usable and not annotation.get("iscrowd"):
+            of_image.setdefault(annotation["image_id"], []).append(annotation)
+    places = _coco_places(files, posixpath.dirname(name))
+    return (_plan_coco_image(item, places, of_image, categories, licences) for item in value["images"])
+
+
+def _names_by_id(items: Any) -> dict[Any, str]:
+    rows = items if isinstance(items, list) else []
+    return {row["id"]: _text(row, "name") for row in rows if isinstance(row, dict) and isinstance(row.get("id"), int | str)}
+
+
+def _coco_places(files: Source, folder: str) -> dict[str, str]:
+    """File names of the source by every tail of their path below the JSON's folder."""
+    places: dict[str, str] = {}
+    for name in files.names:
+        if not folder or name.startswith(folder + "/"):
+            tail = name[len(folder) + 1 :] if folder else name
+            while tail:
+                places.setdefault(tail, name)
+                tail = tail.partition("/")[2]
+    return places
+
+
+def _key(value: Any) -> int | str | None:
+    return value if isinstance(value, int | str) else None
+
+
+def _plan_coco_image(item: Any, places: dict[str, str], of_image: dict[Any, list[dict[str, Any]]],
+                     categories: dict[Any, str], licences: dict[Any, str]) -> Plan | PlanRefusal:
+    label = safe_text(item.get("file_name") if isinstance(item, dict) else item, 255)
+    try:
+        if not isinstance(item, dict):
+            raise BadInput("not an object", "bad_coco")
+        image = places.get(check_relative(item.get("file_name")))
+        if image is None:
+            raise BadInput("the image that the COCO JSON names is missing", "missing_file")
+    except BadInput as error:
+        return PlanRefusal(label, error.message)
+    plan = Plan(safe_text(image.rpartition(".")[0] or image, 255), image, licence=licences.get(_key(item.get("license")), ""))
+    sides = (item.get("width"), item.get("height"))
+    if all(type(side) is int for side in sides):
+        plan.size = sides  # type: ignore[assignment]
+    for annotation in of_image.get(_key(item.get("id")), []):
+        category = categories.get(_key(annotation.get("category_id")), "")
+        number = sum(category == known for known in plan.categories.values()) + 1
+        mask = f"{category or 'object'}_{number}".replace(" ", "_")
+        plan.masks[mask] = {"segmentation": annotation.get("segmentation")}
+        plan.categories[mask] = category
+    return plan
