@@ -242,6 +242,12 @@ def _switch(checkpoint: Checkpoint, *, active: bool) -> None:
     Proposer.objects.filter(pk=checkpoint.proposer_id).update(active=active)
 
 
+def promoted() -> Checkpoint | None:
+    """The checkpoint that proposes now, None when none was promoted."""
+    current = _current()
+    return current.checkpoint if current else None
+
+
 def refused(failure: jobs.UserError) -> ApiError:
     """What the API says when a verb refuses."""
     return ApiError(409, "not_possible", str(failure))
