@@ -59,10 +59,12 @@ class Postgres:
         self.sockets = _socket_folder(folder)
         self.fsync = fsync
         self.url = f"postgres://postgres@{quote(str(self.sockets), safe='')}/maquette"
-        self.identity = _unprivileged([self.data, self.sockets, self.bin]) if os.geteuid() == 0 else {}
+        self.identity: dict[str, Any] = {}
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the server on its data folder, which is created on first use."""
+        if os.geteuid() == 0:
+            self.identity = _unprivileged([self.data, self.sockets, self.bin])
         self._own(self.sockets)
         self._own(self.data)
         if not (self.data / "PG_VERSION").exists():

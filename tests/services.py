@@ -28,6 +28,8 @@ def _start_services() -> None:
     folder = Path(tempfile.mkdtemp(prefix="maquette-test-"))
     _run["folder"] = folder
     os.environ["MAQUETTE_TEST_RUN"] = str(folder)
+    # tmp_path too lies here: pytest's own shared folder is closed again by every other run that starts meanwhile.
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
     embedded.ensure(folder, durable=False)
 
 
