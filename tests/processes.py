@@ -113,12 +113,12 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def worker(
-    queues: str = "gpu,cpu,export,train,interactive", concurrency: int = 1
+    queues: str = "gpu,cpu,export,train,interactive", concurrency: int = 1, include: str = ""
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A Celery worker on the given queues; yields once it listens."""
+    """A Celery worker on the given queues, with the tasks of one further module; yields once it listens."""
     command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", queues]
     command += ["-c", str(concurrency), "-l", "INFO", "-n", f"test-{os.getpid()}-{time.monotonic_ns()}@%h"]
-    command += ["--without-gossip", "--without-mingle"]
+    command += ["--without-gossip", "--without-mingle", *(["--include", include] if include else [])]
     log = Path(os.environ["MAQUETTE_HOME"]) / "worker.log"
     start = log.stat().st_size if log.exists() else 0
     with running("worker", command) as child:
@@ -135,6 +135,7 @@ def drain(seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while server.hlen("unacked") and time.monotonic() < deadline:
         time.sleep(0.1)
+    server.delete("unacked", "unacked_index")  # what a killed worker held
 
 
 def wait_for(ready: "object", *, seconds: float, child: subprocess.Popen[bytes], log: str) -> None:
