@@ -72,7 +72,9 @@ def open_archive(source: bytes | Path, limits: Limits | None = None) -> Archive:
     for entry in entries:
         if not entry.is_dir() and not _is_junk(entry.filename):
             label = safe_text(entry.filename, 255)
-            archive.members.append(Member(entry.filename, label, entry.file_size, _reader(stream, entry, label)))
+            archive.members.append(
+                Member(entry.filename, label, entry.file_size, _reader(stream, entry, label))
+            )
     return archive
 
 
@@ -86,12 +88,22 @@ def _entries(stream: IO[bytes], limits: Limits) -> list[zipfile.ZipInfo]:
     if at < 0 or at + 22 > len(tail):
         raise BadInput("the archive is corrupt or cut short: its directory is missing", "corrupt_archive")
     declared, directory_bytes = struct.unpack_from("<HL", tail, at + 10)
-    if declared > limits.entries or (directory_bytes != 0xFFFFFFFF and directory_bytes > limits.entries * 400):
+    if declared > limits.entries or (
+        directory_bytes != 0xFFFFFFFF and directory_bytes > limits.entries * 400
+    ):
         raise _too_many(declared, limits)
     try:
         with zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, struct.error, NotImplementedError, UnicodeDecodeError, OverflowError):
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        OSError,
+        struct.error,
+        NotImplementedError,
+        UnicodeDecodeError,
+        OverflowError,
+    ):
         raise BadInput("the archive is corrupt or cut short", "corrupt_archive") from None
     if len(entries) > limits.entries:
         raise _too_many(len(entries), limits)
@@ -113,12 +125,16 @@ def _check_names(entries: list[zipfile.ZipInfo], notes: list[str], limits: Limit
         if seen.get(folded) == name:
             raise BadInput(f'the archive has two entries named "{safe_text(name)}"', "hostile_archive")
         if folded in seen:
-            notes.append(f'the names "{safe_text(seen[folded])}" and "{safe_text(name)}" differ only in case or accents; kept apart')
+            notes.append(
+                f'the names "{safe_text(seen[folded])}" and "{safe_text(name)}" differ only in case or accents; kept apart'
+            )
         seen[folded] = name
         if not entry.flag_bits & 0x800 and not name.isascii():
             notes.append(f'the name "{safe_text(name)}" is not marked as UTF-8 and was read as cp437')
         elif safe_text(name, 10**6) != name:
-            notes.append(f'the name "{safe_text(name)}" holds control or direction characters, which were escaped')
+            notes.append(
+                f'the name "{safe_text(name)}" holds control or direction characters, which were escaped'
+            )
 
 
 def _name_fault(name: str, limits: Limits) -> str:
@@ -149,11 +165,17 @@ def _kind_fault(entry: zipfile.ZipInfo) -> str:
 def _check_sizes(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
     for entry in entries:
         if entry.file_size > limits.entry_bytes:
-            raise BadInput(f'the archive entry "{safe_text(entry.orig_filename)}" unpacks to more than '
-                           f"{limits.entry_bytes >> 20} MB", "archive_bomb")
+            raise BadInput(
+                f'the archive entry "{safe_text(entry.orig_filename)}" unpacks to more than '
+                f"{limits.entry_bytes >> 20} MB",
+                "archive_bomb",
+            )
         if entry.file_size > 2**20 and entry.file_size > limits.ratio * max(entry.compress_size, 1):
-            raise BadInput(f'the archive entry "{safe_text(entry.orig_filename)}" unpacks to more than '
-                           f"{limits.ratio} times its size (a bomb?)", "archive_bomb")
+            raise BadInput(
+                f'the archive entry "{safe_text(entry.orig_filename)}" unpacks to more than '
+                f"{limits.ratio} times its size (a bomb?)",
+                "archive_bomb",
+            )
     if sum(entry.file_size for entry in entries) > limits.total_bytes:
         raise BadInput(f"the archive unpacks to more than {limits.total_bytes >> 20} MB", "archive_bomb")
 
@@ -163,12 +185,19 @@ def _check_overlap(entries: list[zipfile.ZipInfo]) -> None:
     end = 0
     for entry in sorted(entries, key=lambda e: e.header_offset):
         if entry.header_offset < end:
-            raise BadInput(f'the archive entry "{safe_text(entry.orig_filename)}" overlaps another one', "hostile_archive")
+            raise BadInput(
+                f'the archive entry "{safe_text(entry.orig_filename)}" overlaps another one',
+                "hostile_archive",
+            )
         end = entry.header_offset + LOCAL_HEADER.size + entry.compress_size
 
 
 def _is_junk(name: str) -> bool:
-    return name.startswith(JUNK[0]) or name.rsplit("/", 1)[-1] in JUNK[1:] or name.rsplit("/", 1)[-1].startswith("._")
+    return (
+        name.startswith(JUNK[0])
+        or name.rsplit("/", 1)[-1] in JUNK[1:]
+        or name.rsplit("/", 1)[-1].startswith("._")
+    )
 
 
 def _reader(stream: IO[bytes], entry: zipfile.ZipInfo, label: str) -> Callable[[], bytes]:
@@ -197,7 +226,11 @@ def _unpack(stream: IO[bytes], entry: zipfile.ZipInfo, label: str) -> bytes:
             raise BadInput(f'the archive entry "{label}" is corrupt', "corrupt_archive") from None
     if len(out) != entry.file_size:
         relation = "more" if len(out) > entry.file_size else "less"
-        raise BadInput(f'the archive entry "{label}" unpacks to {relation} than its header says', "corrupt_archive")
+        raise BadInput(
+            f'the archive entry "{label}" unpacks to {relation} than its header says', "corrupt_archive"
+        )
     if zlib.crc32(out) != entry.CRC:
-        raise BadInput(f'the archive entry "{label}" is corrupt (its checksum does not match)', "corrupt_archive")
+        raise BadInput(
+            f'the archive entry "{label}" is corrupt (its checksum does not match)', "corrupt_archive"
+        )
     return out

@@ -16,7 +16,9 @@ ALLOWED_KINDS = "fiub"
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def read_npy(data: bytes, *, shape: tuple[int | None, ...] | None = None, what: str = "array") -> NDArray[np.generic]:
+def read_npy(
+    data: bytes, *, shape: tuple[int | None, ...] | None = None, what: str = "array"
+) -> NDArray[np.generic]:
     """The array of an NPY file, in native byte order and C order. Raises BadInput.
 
     shape: what is wanted; None stands for any length of that axis.
@@ -24,8 +26,9 @@ def read_npy(data: bytes, *, shape: tuple[int | None, ...] | None = None, what: 
     return _read(io.BytesIO(data), len(data), shape, what)
 
 
-def read_npz(data: bytes, keys: tuple[str, ...], *, shape: tuple[int | None, ...] | None = None,
-             what: str = "array") -> NDArray[np.generic]:
+def read_npz(
+    data: bytes, keys: tuple[str, ...], *, shape: tuple[int | None, ...] | None = None, what: str = "array"
+) -> NDArray[np.generic]:
     """The array under the first of `keys` that an NPZ file has, or its only array. Raises BadInput."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -62,18 +65,24 @@ def _pick(archive: zipfile.ZipFile, keys: tuple[str, ...], what: str) -> zipfile
     raise BadInput(f'{what}: the npz archive has no array "{keys[0]}" (it has: {found})', "bad_array")
 
 
-def _read(stream: IO[bytes], size: int, shape: tuple[int | None, ...] | None, what: str) -> NDArray[np.generic]:
+def _read(
+    stream: IO[bytes], size: int, shape: tuple[int | None, ...] | None, what: str
+) -> NDArray[np.generic]:
     found, fortran, dtype, header = _read_header(stream, what)
     values = int(np.prod([int(n) for n in found], dtype=object))
     if dtype.kind not in ALLOWED_KINDS or dtype.itemsize > 8:
         raise BadInput(f"{what}: arrays of type {safe_text(dtype, 40)} are not accepted", "bad_array")
-    if shape is not None and (len(found) != len(shape) or any(w not in (None, n) for n, w in zip(found, shape, strict=False))):
+    if shape is not None and (
+        len(found) != len(shape) or any(w not in (None, n) for n, w in zip(found, shape, strict=False))
+    ):
         wanted = " x ".join("any" if n is None else str(n) for n in shape)
         raise BadInput(f"{what}: the shape is {' x '.join(map(str, found))}, not {wanted}", "array_shape")
     if values == 0 or values > MAX_VALUES:
         raise BadInput(f"{what}: {values} values is out of range (limit {MAX_VALUES})", "array_size")
     if values * dtype.itemsize > size - header:
-        raise BadInput(f"{what}: the array is truncated (its header declares {values} values)", "truncated_array")
+        raise BadInput(
+            f"{what}: the array is truncated (its header declares {values} values)", "truncated_array"
+        )
     raw = stream.read(values * dtype.itemsize)
     if len(raw) < values * dtype.itemsize:
         raise BadInput(f"{what}: the array is truncated", "truncated_array")
@@ -84,7 +93,9 @@ def _read(stream: IO[bytes], size: int, shape: tuple[int | None, ...] | None, wh
 def _read_header(stream: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:
     try:
         version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, fortran, dtype = read(stream, max_header_size=10_000)
     except (ValueError, EOFError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise BadInput(f"{what}: not a NumPy array, or its header is broken", "bad_array") from None

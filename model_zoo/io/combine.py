@@ -10,7 +10,7 @@ from trimesh.visual.color import ColorVisuals
 from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
-from model_zoo.io.surface import Floats, Material, Part
+from model_zoo.io.surface import Floats, Material, Part, unit_normals
 from model_zoo.io.textures import colours_from_linear, linear_from_srgb, srgb_from_linear
 
 ATLAS_SIDE = 4096
@@ -40,32 +40,10 @@ def _join(parts: list[Part], visual: ColorVisuals | TextureVisuals) -> trimesh.T
     faces = np.concatenate([part.faces + at for part, at in zip(parts, offsets, strict=False)])
     normals = None
     if all(part.normals is not None for part in parts):
-        normals = _unit(np.concatenate([part.normals for part in parts]), vertices, faces)
-    return trimesh.Trimesh(vertices, faces, vertex_normals=normals, visual=visual, process=False, validate=False)
-
-
-def _unit(normals: Floats, vertices: Floats, faces: NDArray[np.int64]) -> Floats:
-    """Unit normals; where one has no length, the mean of its faces'."""
-    length = np.linalg.norm(normals, axis=1)
-    lost = ~(length > 1e-9)
-    if lost.any():
-        normals = normals.copy()
-        normals[lost] = face_normals_at_vertices(vertices, faces)[lost]
-        length = np.linalg.norm(normals, axis=1)
-    # Unit normals stay bit for bit what they were, so that reading what we wrote changes nothing.
-    return np.where(abs(length - 1)[:, None] > 1e-6, normals / length[:, None], normals)
-
-
-def face_normals_at_vertices(vertices: Floats, faces: NDArray[np.int64]) -> Floats:
-    """Unit normals (V,3): area-weighted mean of the faces at each vertex, (0,1,0) where they cancel out."""
-    corners = vertices[faces]
-    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    scale = np.abs(weighted).max(initial=0)
-    weighted = weighted / scale if scale > 0 else weighted
-    total = np.stack([np.bincount(faces.ravel(), np.repeat(weighted[:, axis], 3), len(vertices)) for axis in range(3)], axis=1)
-    length = np.linalg.norm(total, axis=1)
-    total[length < 1e-12] = (0.0, 1.0, 0.0)
-    return total / np.linalg.norm(total, axis=1)[:, None]
+        normals = unit_normals(np.concatenate([part.normals for part in parts]), vertices, faces)
+    return trimesh.Trimesh(
+        vertices, faces, vertex_normals=normals, visual=visual, process=False, validate=False
+    )
 
 
 def _same(one: Material, other: Material) -> bool:
@@ -111,9 +89,13 @@ def _within_unit(part: Part) -> Part:
         return part
     corner_uv = part.uv[part.faces]
     shift = np.floor(corner_uv.min(axis=1) + 1e-6)[:, None, :]
-    shift = np.where(corner_uv.max(axis=1, keepdims=True) - shift <= 1 + 1e-4, shift, np.floor(corner_uv.min(axis=(0, 1))))
+    shift = np.where(
+        corner_uv.max(axis=1, keepdims=True) - shift <= 1 + 1e-4, shift, np.floor(corner_uv.min(axis=(0, 1)))
+    )
     moved = corner_uv - shift
-    keys = np.concatenate([part.faces.reshape(-1, 1), np.broadcast_to(shift, corner_uv.shape).reshape(-1, 2)], axis=1)
+    keys = np.concatenate(
+        [part.faces.reshape(-1, 1), np.broadcast_to(shift, corner_uv.shape).reshape(-1, 2)], axis=1
+    )
     unique, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     pick = unique[:, 0].astype(np.int64)
     normals = None if part.normals is None else part.normals[pick]
@@ -135,12 +117,17 @@ def _atlas(parts: list[Part], notes: list[str]) -> tuple[Image.Image, Floats]:
             tiles.append(_tile(part, across, up))
         of_part.append((keys[key], across, up))
     places, size = _pack([tile.size for tile in tiles])
-    scaled = [tile.resize((w, h), Image.Resampling.LANCZOS) if tile.size != (w, h) else tile
-              for tile, (_, _, w, h) in zip(tiles, places, strict=True)]
+    scaled = [
+        tile.resize((w, h), Image.Resampling.LANCZOS) if tile.size != (w, h) else tile
+        for tile, (_, _, w, h) in zip(tiles, places, strict=True)
+    ]
     image = Image.new("RGBA" if any(tile.mode == "RGBA" for tile in tiles) else "RGB", size)
     for tile, (x, y, _, _) in zip(scaled, places, strict=True):
         _paste_padded(image, tile, x, y)
-    uv = [_into(part, places[tile], size, across, up) for part, (tile, across, up) in zip(parts, of_part, strict=True)]
+    uv = [
+        _into(part, places[tile], size, across, up)
+        for part, (tile, across, up) in zip(parts, of_part, strict=True)
+    ]
     return image, np.concatenate(uv)
 
 
@@ -158,7 +145,11 @@ def _tile(part: Part, across: int, up: int) -> Image.Image:
     factor, texture = np.array(part.material.factor), part.material.texture
     if texture is None or part.uv is None:
         colour = tuple(int(c) for c in colours_from_linear(factor[None])[0])
-        return Image.new("RGBA", (FLAT_SIDE, FLAT_SIDE), colour) if colour[3] < 255 else Image.new("RGB", (FLAT_SIDE, FLAT_SIDE), colour[:3])
+        return (
+            Image.new("RGBA", (FLAT_SIDE, FLAT_SIDE), colour)
+            if colour[3] < 255
+            else Image.new("RGB", (FLAT_SIDE, FLAT_SIDE), colour[:3])
+        )
     shrink = min(1.0, TILE_SIDE / (texture.width * across), TILE_SIDE / (texture.height * up))
     side = (max(1, round(texture.width * shrink)), max(1, round(texture.height * shrink)))
     one = texture.resize(side, Image.Resampling.LANCZOS) if shrink < 1 else texture
@@ -168,7 +159,9 @@ def _tile(part: Part, across: int, up: int) -> Image.Image:
             table = np.round(255 * srgb_from_linear(linear_from_srgb(np.arange(256) / 255) * factor[channel]))
             pixels[..., channel] = table.astype(np.uint8)[pixels[..., channel]]
         pixels[..., 3] = np.round(pixels[..., 3] * factor[3]).astype(np.uint8)
-        one = Image.fromarray(pixels) if pixels[..., 3].min() < 255 else Image.fromarray(pixels[..., :3].copy())
+        one = (
+            Image.fromarray(pixels) if pixels[..., 3].min() < 255 else Image.fromarray(pixels[..., :3].copy())
+        )
     if (across, up) == (1, 1):
         return one
     whole = Image.new(one.mode, (side[0] * across, side[1] * up))
@@ -207,8 +200,14 @@ def _paste_padded(image: Image.Image, tile: Image.Image, x: int, y: int) -> None
     image.paste(Image.fromarray(padded), (x - PADDING, y - PADDING))
 
 
-def _into(part: Part, place: tuple[int, int, int, int], size: tuple[int, int], across: int, up: int) -> Floats:
+def _into(
+    part: Part, place: tuple[int, int, int, int], size: tuple[int, int], across: int, up: int
+) -> Floats:
     x, y, w, h = place
-    uv = np.full((len(part.vertices), 2), 0.5) if part.uv is None or part.material.texture is None else part.uv / (across, up)
+    uv = (
+        np.full((len(part.vertices), 2), 0.5)
+        if part.uv is None or part.material.texture is None
+        else part.uv / (across, up)
+    )
     uv = np.clip(uv, 0.0, 1.0)
     return np.stack([(x + uv[:, 0] * w) / size[0], 1.0 - (y + (1.0 - uv[:, 1]) * h) / size[1]], axis=1)

@@ -222,7 +222,9 @@ def _apply_exif(block: bytes, result: Container) -> None:
     if orientation in range(1, 9):
         result.orientation = orientation
     else:
-        result.warnings.append(f"the EXIF orientation {orientation} is undefined; the image is taken as upright")
+        result.warnings.append(
+            f"the EXIF orientation {orientation} is undefined; the image is taken as upright"
+        )
 
 
 def exif_orientation(block: bytes) -> int:

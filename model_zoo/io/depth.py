@@ -45,7 +45,13 @@ class Camera:
     def to_json(self) -> dict[str, float | int]:
         """As load_camera reads it."""
         fields: dict[str, float | int] = {
-            "fx": self.fx, "fy": self.fy, "cx": self.cx, "cy": self.cy, "width": self.width, "height": self.height}
+            "fx": self.fx,
+            "fy": self.fy,
+            "cx": self.cx,
+            "cy": self.cy,
+            "width": self.width,
+            "height": self.height,
+        }
         return fields if self.depth_scale is None else {**fields, "depth_png_unit_m": self.depth_scale}
 
 
@@ -74,14 +80,18 @@ def load_camera(data: bytes, size: tuple[int, int] | None = None) -> Camera:
     if size is not None:
         width, height = width or size[0], height or size[1]
         if (width, height) != tuple(size):
-            raise BadInput(f"camera: it is for {width}x{height} but the image is {size[0]}x{size[1]}", "camera_size")
+            raise BadInput(
+                f"camera: it is for {width}x{height} but the image is {size[0]}x{size[1]}", "camera_size"
+            )
     camera = Camera(**numbers, width=width, height=height, depth_scale=_unit(value))
     _check_camera(camera)
     return camera
 
 
 def _from_matrix(k: Any) -> dict[str, Any]:
-    if not (isinstance(k, list) and len(k) == 3 and all(isinstance(row, list) and len(row) == 3 for row in k)):
+    if not (
+        isinstance(k, list) and len(k) == 3 and all(isinstance(row, list) and len(row) == 3 for row in k)
+    ):
         raise BadInput('camera: the field "K" must be a 3x3 matrix', "bad_camera")
     return {"fx": k[0][0], "fy": k[1][1], "cx": k[0][2], "cy": k[1][2]}
 
@@ -106,8 +116,10 @@ def _unit(value: dict[str, Any]) -> float | None:
         if value.get(name) is not None:
             unit = _number(value, name)
             if not 1e-7 <= unit <= 1:
-                raise BadInput(f'camera: the field "{name}" is metres per unit (0.001 for millimetres), '
-                               f"not {unit:g}", "bad_camera")
+                raise BadInput(
+                    f'camera: the field "{name}" is metres per unit (0.001 for millimetres), not {unit:g}',
+                    "bad_camera",
+                )
             return unit
     return None
 
@@ -118,11 +130,15 @@ def _check_camera(camera: Camera) -> None:
         if not math.isfinite(focal) or focal <= 0:
             raise BadInput(f'camera: the field "{name}" must be positive, not {focal:g}', "bad_camera")
         if focal < 1 or focal > MAX_FOCAL:
-            raise BadInput(f'camera: the field "{name}" is out of range ({focal:g}); give pixels', "bad_camera")
+            raise BadInput(
+                f'camera: the field "{name}" is out of range ({focal:g}); give pixels', "bad_camera"
+            )
     for name, side in (("cx", camera.width), ("cy", camera.height)):
         centre, reach = getattr(camera, name), side or 50_000
         if not math.isfinite(centre) or not -reach <= centre <= 2 * reach:
-            raise BadInput(f'camera: the field "{name}" lies far outside the image ({centre:g})', "bad_camera")
+            raise BadInput(
+                f'camera: the field "{name}" lies far outside the image ({centre:g})', "bad_camera"
+            )
 
 
 def assumed_camera(size: tuple[int, int]) -> Camera:
@@ -152,7 +168,10 @@ def load_depth(data: bytes, camera: Camera, size: tuple[int, int] | None = None)
     raw = _read_depth(data, size, notes)
     height, width = raw.shape
     if (camera.width, camera.height) not in ((0, 0), (width, height)):
-        raise BadInput(f"depth: it is {width}x{height} but the camera is for {camera.width}x{camera.height}", "depth_size")
+        raise BadInput(
+            f"depth: it is {width}x{height} but the camera is for {camera.width}x{camera.height}",
+            "depth_size",
+        )
     depth = _to_metres(raw, camera.depth_scale, notes)
     valid = np.isfinite(depth) & (depth > 0)
     broken = int((~np.isfinite(depth) | (depth < 0)).sum())
@@ -176,13 +195,21 @@ def _read_depth(data: bytes, size: tuple[int, int] | None, notes: list[str]) -> 
         raise BadInput(f"depth: expected a 16-bit PNG, NPY or NPZ; this is {describe(data)}", "wrong_kind")
     container = open_container(data)
     if container.format != "PNG":
-        raise BadInput(f"depth: a lossy format ({container.format}) cannot hold depth; use 16-bit PNG", "lossy_depth")
+        raise BadInput(
+            f"depth: a lossy format ({container.format}) cannot hold depth; use 16-bit PNG", "lossy_depth"
+        )
     check_size(container.width, container.height, pixels=MAX_PIXELS, min_side=1)
     if size is not None and (container.width, container.height) != tuple(size):
-        raise BadInput(f"depth: it is {container.width}x{container.height} but the image is {size[0]}x{size[1]}", "depth_size")
+        raise BadInput(
+            f"depth: it is {container.width}x{container.height} but the image is {size[0]}x{size[1]}",
+            "depth_size",
+        )
     array = np.asarray(decode(container))
     if array.ndim != 2 or array.dtype == np.bool_:
-        raise BadInput("depth: the PNG must have one channel of depth, this is a colour or black-and-white picture", "depth_channels")
+        raise BadInput(
+            "depth: the PNG must have one channel of depth, this is a colour or black-and-white picture",
+            "depth_channels",
+        )
     if container.bits <= 8:
         notes.append("8-bit depth has low precision; state its unit in the camera as depth_png_unit_m")
     return array
@@ -230,7 +257,9 @@ def _clean_points(points: Points) -> list[str]:
     behind = finite & (points[..., 2] <= 0)
     count = int(behind.sum())
     if 2 * count > finite.sum():
-        notes.append("most points lie behind the camera (z negative): is the axis convention wrong? (OpenCV is expected)")
+        notes.append(
+            "most points lie behind the camera (z negative): is the axis convention wrong? (OpenCV is expected)"
+        )
     elif count:
         notes.append(f"{count} points behind the camera were masked out")
         finite &= ~behind
@@ -248,7 +277,9 @@ def encode_pointmap(points: NDArray[np.floating[Any]], camera: Camera | None = N
 
 def decode_pointmap(data: bytes) -> tuple[Points, Camera | None]:
     """What encode_pointmap wrote: points (H,W,3) float32 and the camera, None when none was stored."""
-    points = read_npz(data, ("pointmap",), shape=(None, None, 3), what="pointmap").astype(np.float32, copy=False)
+    points = read_npz(data, ("pointmap",), shape=(None, None, 3), what="pointmap").astype(
+        np.float32, copy=False
+    )
     if "K" not in npz_keys(data):
         return points, None
     k = read_npz(data, ("K",), shape=(3, 3), what="camera").astype(np.float64)

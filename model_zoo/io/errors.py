@@ -15,7 +15,11 @@ def safe_text(value: object, limit: int = 80) -> str:
 def _escape(character: str) -> str:
     if character == " " or unicodedata.category(character)[0] not in "CZ":
         return character
-    return character.encode("unicode_escape").decode("ascii") if ord(character) > 126 or ord(character) < 32 else "\\x7f"
+    return (
+        character.encode("unicode_escape").decode("ascii")
+        if ord(character) > 126 or ord(character) < 32
+        else "\\x7f"
+    )
 
 
 class BadInput(ValueError):

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from trimesh.visual.material import PBRMaterial
 
-from model_zoo.io.combine import face_normals_at_vertices
 from model_zoo.io.errors import BadInput
-from model_zoo.io.surface import degenerate_faces
+from model_zoo.io.surface import degenerate_faces, unit_normals
 from model_zoo.io.textures import encode_texture, linear_from_srgb
 
 ARRAY_BUFFER, ELEMENT_BUFFER = 34962, 34963
@@ -35,8 +34,13 @@ class _Binary:
         return len(self.views) - 1
 
     def accessor(self, values: NDArray[Any], component: int, kind: str, target: int, **more: Any) -> int:
-        fields = {"bufferView": self.view(np.ascontiguousarray(values).tobytes(), target),
-                  "componentType": component, "count": len(values), "type": kind, **more}
+        fields = {
+            "bufferView": self.view(np.ascontiguousarray(values).tobytes(), target),
+            "componentType": component,
+            "count": len(values),
+            "type": kind,
+            **more,
+        }
         self.accessors.append(fields)
         return len(self.accessors) - 1
 
@@ -50,16 +54,34 @@ def export_glb(mesh: trimesh.Trimesh) -> bytes:
     binary = _Binary()
     index_type, index_code = (np.dtype("<u2"), SHORT) if len(vertices) < 65_535 else (np.dtype("<u4"), INT)
     primitive: dict[str, Any] = {
-        "indices": binary.accessor(faces.astype(index_type).ravel(), index_code, "SCALAR", ELEMENT_BUFFER)}
-    attributes = {"POSITION": binary.accessor(vertices, FLOAT, "VEC3", ARRAY_BUFFER,
-                                              min=vertices.min(axis=0).tolist(), max=vertices.max(axis=0).tolist())}
+        "indices": binary.accessor(faces.astype(index_type).ravel(), index_code, "SCALAR", ELEMENT_BUFFER)
+    }
+    attributes = {
+        "POSITION": binary.accessor(
+            vertices,
+            FLOAT,
+            "VEC3",
+            ARRAY_BUFFER,
+            min=vertices.min(axis=0).tolist(),
+            max=vertices.max(axis=0).tolist(),
+        )
+    }
     attributes["NORMAL"] = binary.accessor(_normals(mesh, vertices, faces, pick), FLOAT, "VEC3", ARRAY_BUFFER)
-    document: dict[str, Any] = {"asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}],
-                                "nodes": [{"mesh": 0}], "meshes": [{"primitives": [primitive]}]}
+    document: dict[str, Any] = {
+        "asset": {"version": "2.0"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [primitive]}],
+    }
     material = _add_looks(mesh, pick, binary, attributes, document)
     primitive.update(attributes=attributes, material=0)
-    document.update(materials=[material], accessors=binary.accessors, bufferViews=binary.views,
-                    buffers=[{"byteLength": len(binary.data)}])
+    document.update(
+        materials=[material],
+        accessors=binary.accessors,
+        bufferViews=binary.views,
+        buffers=[{"byteLength": len(binary.data)}],
+    )
     return _pack(document, bytes(binary.data))
 
 
@@ -77,27 +99,28 @@ def _clean(mesh: trimesh.Trimesh) -> tuple[NDArray[np.float32], NDArray[np.int64
     return vertices[used], (np.cumsum(used) - 1)[faces], np.flatnonzero(used)
 
 
-def _normals(mesh: trimesh.Trimesh, vertices: NDArray[np.float32], faces: NDArray[np.int64],
-             pick: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Unit normals: the mesh's own, and where one has no direction that of its faces."""
+def _normals(
+    mesh: trimesh.Trimesh, vertices: NDArray[np.float32], faces: NDArray[np.int64], pick: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The mesh's own normals, made fit for glTF: unit length, never zero."""
     normals = np.asarray(mesh.vertex_normals, np.float64)[pick]
-    length = np.linalg.norm(normals, axis=1)
-    lost = ~(np.isfinite(length) & (length > 1e-6))
-    if lost.any():
-        normals = np.where(lost[:, None], face_normals_at_vertices(vertices.astype(np.float64), faces), normals)
-        length = np.linalg.norm(normals, axis=1)
-    # Unit normals stay bit for bit what they were, so that writing what was read changes nothing.
-    off = abs(length - 1) > 1e-6
-    return np.where(off[:, None], normals / length[:, None], normals).astype(np.float32)
+    return unit_normals(normals, vertices.astype(np.float64), faces).astype(np.float32)
 
 
-def _add_looks(mesh: trimesh.Trimesh, pick: NDArray[np.int64], binary: _Binary, attributes: dict[str, int],
-               document: dict[str, Any]) -> dict[str, Any]:
+def _add_looks(
+    mesh: trimesh.Trimesh,
+    pick: NDArray[np.int64],
+    binary: _Binary,
+    attributes: dict[str, int],
+    document: dict[str, Any],
+) -> dict[str, Any]:
     """Write texture or vertex colours; the material's JSON."""
     visual = mesh.visual
     source = _pbr(visual)
-    fields: dict[str, Any] = {"metallicFactor": _share(source, "metallicFactor", 0.0),
-                              "roughnessFactor": _share(source, "roughnessFactor", 0.9)}
+    fields: dict[str, Any] = {
+        "metallicFactor": _share(source, "metallicFactor", 0.0),
+        "roughnessFactor": _share(source, "roughnessFactor", 0.9),
+    }
     material: dict[str, Any] = {"pbrMetallicRoughness": fields}
     if source is not None and source.doubleSided:
         material["doubleSided"] = True
@@ -107,7 +130,9 @@ def _add_looks(mesh: trimesh.Trimesh, pick: NDArray[np.int64], binary: _Binary, 
         flipped = np.stack([uv[pick, 0], 1.0 - uv[pick, 1]], axis=1).astype(np.float32)
         attributes["TEXCOORD_0"] = binary.accessor(np.nan_to_num(flipped), FLOAT, "VEC2", ARRAY_BUFFER)
         data, kind = encode_texture(texture)
-        document.update(images=[{"bufferView": binary.view(data), "mimeType": kind}], textures=[{"source": 0}])
+        document.update(
+            images=[{"bufferView": binary.view(data), "mimeType": kind}], textures=[{"source": 0}]
+        )
         fields["baseColorTexture"] = {"index": 0}
     elif visual.kind == "vertex" or visual.kind == "face":
         colours = _linear16(np.asarray(visual.vertex_colors)[pick])
@@ -154,4 +179,12 @@ def _pack(document: dict[str, Any], binary: bytes) -> bytes:
     text += b" " * (-len(text) % 4)
     binary += bytes(-len(binary) % 4)
     head = struct.pack("<4sII", b"glTF", 2, 28 + len(text) + len(binary))
-    return b"".join([head, struct.pack("<I4s", len(text), b"JSON"), text, struct.pack("<I4s", len(binary), b"BIN\0"), binary])
+    return b"".join(
+        [
+            head,
+            struct.pack("<I4s", len(text), b"JSON"),
+            text,
+            struct.pack("<I4s", len(binary), b"BIN\0"),
+            binary,
+        ]
+    )

@@ -19,7 +19,10 @@ OTHER_MAPS = {"normalTexture": "normal", "occlusionTexture": "occlusion", "emiss
 
 def no_files(uri: str) -> bytes:
     """The resolver of a file that came alone: refuses every outside file."""
-    raise BadInput(f"glTF: it refers to the outside file {uri[:60]!r}; upload it with its files in one ZIP", "outside_file")
+    raise BadInput(
+        f"glTF: it refers to the outside file {uri[:60]!r}; upload it with its files in one ZIP",
+        "outside_file",
+    )
 
 
 def read_glb(data: bytes, notes: list[str]) -> list[Part]:
@@ -86,8 +89,13 @@ class _Reader:
                 raise bad("the scene's nodes are not a list")
             return roots
         nodes = self.document.fields.get("nodes", [])
-        below = {child for node in nodes if isinstance(node, dict) for child in node.get("children", [])
-                 if isinstance(child, int)}
+        below = {
+            child
+            for node in nodes
+            if isinstance(node, dict)
+            for child in node.get("children", [])
+            if isinstance(child, int)
+        }
         return [index for index in range(len(nodes)) if index not in below]
 
     def _local_matrix(self, node: dict[str, Any], index: int) -> Floats:
@@ -100,16 +108,20 @@ class _Reader:
             if not 0.5 < norm < 2:
                 raise bad(f"nodes[{index}].rotation is not a unit quaternion")
             x, y, z, w = x / norm, y / norm, z / norm, w / norm
-            matrix[:3, :3] = np.array([
-                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-            ]) * numbers(node, "scale", 3, [1, 1, 1])
+            matrix[:3, :3] = np.array(
+                [
+                    [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                    [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                    [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+                ]
+            ) * numbers(node, "scale", 3, [1, 1, 1])
             matrix[:3, 3] = numbers(node, "translation", 3, [0, 0, 0])
         if abs(matrix).max() > 1e12:
             raise bad(f"nodes[{index}] has a transform that is out of range")
         if abs(matrix[:3, :3]).max() == 0 or np.linalg.matrix_rank(matrix[:3, :3]) < 2:
-            self.notes.append(f"nodes[{index}] has a singular transform that leaves zero extent; it was ignored")
+            self.notes.append(
+                f"nodes[{index}] has a singular transform that leaves zero extent; it was ignored"
+            )
             return np.eye(4)
         return matrix
 
@@ -122,10 +134,17 @@ class _Reader:
                 attributes = primitive.get("attributes")
                 if not isinstance(attributes, dict):
                     raise bad(f"meshes[{mesh}]: a primitive has no attributes")
-                position = self.document.item("accessors", attributes.get("POSITION"), f"meshes[{mesh}].POSITION")
+                position = self.document.item(
+                    "accessors", attributes.get("POSITION"), f"meshes[{mesh}].POSITION"
+                )
                 vertices += whole(position, "count")
                 if "indices" in primitive:
-                    triangles += whole(self.document.item("accessors", primitive["indices"], f"meshes[{mesh}]"), "count") // 3
+                    triangles += (
+                        whole(
+                            self.document.item("accessors", primitive["indices"], f"meshes[{mesh}]"), "count"
+                        )
+                        // 3
+                    )
         if primitives > MAX_PRIMITIVES:
             raise bad(f"more than {MAX_PRIMITIVES} primitives")
         # An accessor that lies about its count is named by its own check, so a lie is no reason here.
@@ -146,8 +165,10 @@ class _Reader:
                 self.skipped += 1
                 continue
             if any(name.endswith("_draco_mesh_compression") for name in primitive.get("extensions") or {}):
-                raise BadInput("glTF: KHR_draco_mesh_compression is not supported; export it without Draco compression",
-                               "gltf_extension")
+                raise BadInput(
+                    "glTF: KHR_draco_mesh_compression is not supported; export it without Draco compression",
+                    "gltf_extension",
+                )
             parts.append(_place(self._part(primitive, where, mode), matrix, where))
         return parts
 
@@ -157,9 +178,13 @@ class _Reader:
         check_counts(*self.total)
         check_finite(vertices, f"glTF: {where}: ")
         if "indices" in primitive:
-            flat = read(primitive["indices"], f"{where}.indices", "SCALAR", integers=True)[:, 0].astype(np.int64)
+            flat = read(primitive["indices"], f"{where}.indices", "SCALAR", integers=True)[:, 0].astype(
+                np.int64
+            )
             if flat.max() >= len(vertices):
-                raise bad(f"{where}: the index {flat.max()} is out of range, there are {len(vertices)} vertices")
+                raise bad(
+                    f"{where}: the index {flat.max()} is out of range, there are {len(vertices)} vertices"
+                )
         else:
             flat = np.arange(len(vertices), dtype=np.int64)
         faces = _triangles(flat, mode, where)
@@ -199,7 +224,9 @@ class _Reader:
     def _base_texture(self, material: dict[str, Any]) -> dict[str, Any] | None:
         info = _object(material, "pbrMetallicRoughness").get("baseColorTexture")
         if info is None:
-            info = _object(_object(material, "extensions"), "KHR_materials_pbrSpecularGlossiness").get("diffuseTexture")
+            info = _object(_object(material, "extensions"), "KHR_materials_pbrSpecularGlossiness").get(
+                "diffuseTexture"
+            )
         return info if isinstance(info, dict) else None
 
     def _material(self, index: Any) -> Material:
@@ -229,7 +256,9 @@ class _Reader:
             roughness=float(np.clip(numbers({"n": [pbr.get("roughnessFactor", 1)]}, "n", 1, [])[0], 0, 1)),
             double_sided=fields.get("doubleSided") is True,
             alpha_mode=mode if mode in ("MASK", "BLEND") else "OPAQUE",
-            alpha_cutoff=float(np.clip(numbers({"n": [fields.get("alphaCutoff", 0.5)]}, "n", 1, [])[0], 0, 1)),
+            alpha_cutoff=float(
+                np.clip(numbers({"n": [fields.get("alphaCutoff", 0.5)]}, "n", 1, [])[0], 0, 1)
+            ),
         )
 
     def _texture(self, index: Any) -> Image.Image | None:
@@ -282,7 +311,9 @@ def _triangles(flat: Ints, mode: int, where: str) -> Ints:
     if mode == FAN:
         return np.stack([flat[1:-1], flat[2:], np.broadcast_to(flat[0], len(flat) - 2)], axis=1)
     odd = np.arange(len(flat) - 2) % 2
-    return np.stack([flat[:-2], np.where(odd, flat[2:], flat[1:-1]), np.where(odd, flat[1:-1], flat[2:])], axis=1)
+    return np.stack(
+        [flat[:-2], np.where(odd, flat[2:], flat[1:-1]), np.where(odd, flat[1:-1], flat[2:])], axis=1
+    )
 
 
 def _place(part: Part, matrix: Floats, where: str) -> Part:

@@ -13,8 +13,14 @@ from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.records import parse_json
 
 MAX_VALUES = 16_000_000
-COMPONENTS = {5120: np.dtype("<i1"), 5121: np.dtype("<u1"), 5122: np.dtype("<i2"), 5123: np.dtype("<u2"),
-              5125: np.dtype("<u4"), 5126: np.dtype("<f4")}
+COMPONENTS = {
+    5120: np.dtype("<i1"),
+    5121: np.dtype("<u1"),
+    5122: np.dtype("<i2"),
+    5123: np.dtype("<u2"),
+    5125: np.dtype("<u4"),
+    5126: np.dtype("<f4"),
+}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 ADVICE = {
     "KHR_draco_mesh_compression": "export it without Draco compression",
@@ -72,14 +78,18 @@ def read_document(text: bytes) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("asset"), dict):
         raise bad("the JSON has no asset, so it is not glTF 2")
     if not str(document["asset"].get("version", "")).startswith("2."):
-        raise bad(f"only glTF 2 is supported, the file declares version {safe_text(document['asset'].get('version'), 20)}")
+        raise bad(
+            f"only glTF 2 is supported, the file declares version {safe_text(document['asset'].get('version'), 20)}"
+        )
     required = document.get("extensionsRequired", [])
     if not isinstance(required, list):
         raise bad("extensionsRequired is not a list")
     for name in required:
         if not (name in UNDERSTOOD or (isinstance(name, str) and name.startswith("KHR_materials_"))):
             advice = ADVICE.get(str(name), "export it without this extension")
-            raise BadInput(f"glTF: the required extension {safe_text(name)} is not supported; {advice}", "gltf_extension")
+            raise BadInput(
+                f"glTF: the required extension {safe_text(name)} is not supported; {advice}", "gltf_extension"
+            )
     return document
 
 
@@ -114,7 +124,9 @@ class Document:
         offset, length = whole(view, "byteOffset", 0), whole(view, "byteLength")
         buffer = self._buffer(view.get("buffer"), f"bufferViews[{index}]")
         if offset + length > len(buffer):
-            raise bad(f"bufferViews[{index}] is out of range: it ends at byte {offset + length} of {len(buffer)}")
+            raise bad(
+                f"bufferViews[{index}] is out of range: it ends at byte {offset + length} of {len(buffer)}"
+            )
         return buffer[offset : offset + length]
 
     def _buffer(self, index: Any, where: str) -> bytes:
@@ -165,13 +177,18 @@ class Document:
             result = np.maximum(result / np.iinfo(dtype).max, -1.0)
         return result
 
-    def _values(self, accessor: dict[str, Any], name: str, count: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    def _values(
+        self, accessor: dict[str, Any], name: str, count: int, width: int, dtype: np.dtype[Any]
+    ) -> NDArray[Any]:
         if accessor.get("bufferView") is None:
             if count * width > MAX_VALUES:
                 raise bad(f"{name} declares {count} elements, which is out of range")
             return np.zeros((count, width), dtype)
         view = self.view(accessor["bufferView"], name)
-        stride = whole(self.item("bufferViews", accessor["bufferView"], name), "byteStride", 0) or width * dtype.itemsize
+        stride = (
+            whole(self.item("bufferViews", accessor["bufferView"], name), "byteStride", 0)
+            or width * dtype.itemsize
+        )
         offset = whole(accessor, "byteOffset", 0)
         if stride < width * dtype.itemsize or stride > 255:
             raise bad(f"{name} has an impossible byte stride of {stride}")
@@ -182,8 +199,14 @@ class Document:
             raise bad(f"{name} declares {count} elements, which is out of range")
         return np.ndarray((count, width), dtype, view, offset, (stride, dtype.itemsize))
 
-    def _with_sparse(self, sparse: Any, name: str, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-        if not (isinstance(sparse, dict) and isinstance(sparse.get("indices"), dict) and isinstance(sparse.get("values"), dict)):
+    def _with_sparse(
+        self, sparse: Any, name: str, values: NDArray[Any], dtype: np.dtype[Any]
+    ) -> NDArray[Any]:
+        if not (
+            isinstance(sparse, dict)
+            and isinstance(sparse.get("indices"), dict)
+            and isinstance(sparse.get("values"), dict)
+        ):
             raise bad(f"{name} has a broken sparse part")
         count, index_type = whole(sparse, "count"), COMPONENTS.get(sparse["indices"].get("componentType", 0))
         if index_type is None or index_type.kind != "u" or not 1 <= count <= len(values):

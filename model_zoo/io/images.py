@@ -14,8 +14,18 @@ from model_zoo.io.errors import BadInput
 from model_zoo.io.segmentations import Mask, decode_rle, decode_segmentation, rasterise_polygons
 from model_zoo.io.sniff import describe, kind_of
 
-__all__ = ["LoadedImage", "LoadedMask", "Mask", "check_mask", "decode_rle", "encode_jpeg", "encode_png", "load_image",
-           "load_mask", "rasterise_polygons"]
+__all__ = [
+    "LoadedImage",
+    "LoadedMask",
+    "Mask",
+    "check_mask",
+    "decode_rle",
+    "encode_jpeg",
+    "encode_png",
+    "load_image",
+    "load_mask",
+    "rasterise_polygons",
+]
 
 Rgb = NDArray[np.uint8]
 
@@ -54,6 +64,8 @@ def load_image(data: bytes, *, name: str = "") -> LoadedImage:
     check_size(container.width, container.height)
     pixels, alpha = _to_rgb(decode(container), container)
     warn_of_suffix(container, name)
+    if (pixels == pixels[0, 0]).all():
+        container.warnings.append("every pixel has the same colour")
     return LoadedImage(pixels, alpha, container.format, container.warnings)
 
 
@@ -88,9 +100,13 @@ def check_size(width: int, height: int, *, pixels: int = MAX_PIXELS, min_side: i
         limit = f"{pixels // 1_000_000} megapixels, {MAX_SIDE} a side"
         raise BadInput(f"the image is too large: {width}x{height} pixels (limit {limit})", "too_many_pixels")
     if min_side > 1 and long > MAX_ASPECT * short:
-        raise BadInput(f"the aspect ratio of {width}x{height} is out of range (limit {MAX_ASPECT}:1)", "bad_aspect")
+        raise BadInput(
+            f"the aspect ratio of {width}x{height} is out of range (limit {MAX_ASPECT}:1)", "bad_aspect"
+        )
     if short < min_side:
-        raise BadInput(f"the image is too small: {width}x{height} pixels (at least {min_side} a side)", "too_small")
+        raise BadInput(
+            f"the image is too small: {width}x{height} pixels (at least {min_side} a side)", "too_small"
+        )
 
 
 def warn_of_suffix(container: Container, name: str) -> None:
@@ -171,8 +187,14 @@ def _read_mask_image(data: bytes, size: tuple[int, int] | None, name: str) -> tu
     turned = container.orientation >= 5
     stored = (container.height, container.width) if turned else (container.width, container.height)
     if size is not None and stored != size:
-        hint = "; the sides are swapped: was the photo turned by EXIF orientation?" if stored == size[::-1] else ""
-        raise BadInput(f"the mask is {stored[0]}x{stored[1]} but the image is {size[0]}x{size[1]}{hint}", "mask_size")
+        hint = (
+            "; the sides are swapped: was the photo turned by EXIF orientation?"
+            if stored == size[::-1]
+            else ""
+        )
+        raise BadInput(
+            f"the mask is {stored[0]}x{stored[1]} but the image is {size[0]}x{size[1]}{hint}", "mask_size"
+        )
     warn_of_suffix(container, name)
     mask = _binarise(decode(container), container)
     return np.ascontiguousarray(orient(mask, container.orientation)), container.warnings
@@ -214,7 +236,9 @@ def check_mask(mask: Mask, notes: list[str] | None = None) -> LoadedMask:
     _check_parts(mask, area, result.warnings)
     sides = [bool(side.any()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1])]
     if all(sides) and 2 * area > pixels:
-        result.warnings.append("the mask touches all four borders and covers most of the image: is it inverted?")
+        result.warnings.append(
+            "the mask touches all four borders and covers most of the image: is it inverted?"
+        )
     elif any(sides):
         result.warnings.append("the object is cut by the image border")
     return result
@@ -228,7 +252,9 @@ def _check_parts(mask: Mask, area: int, notes: list[str]) -> None:
         inner = int(ndimage.binary_erosion(mask).sum())
         largest = int(np.bincount(labels.ravel())[1:].max())
         if inner < MIN_COHERENCE * area or 2 * largest < area:
-            raise BadInput(f"the mask falls into {parts} separate parts: there is no coherent object", "noisy_mask")
+            raise BadInput(
+                f"the mask falls into {parts} separate parts: there is no coherent object", "noisy_mask"
+            )
     notes.append(f"the mask has {parts} separate parts")
 
 

@@ -56,7 +56,9 @@ def load_mesh(data: bytes, *, name: str = "") -> LoadedMesh:
     return LoadedMesh(mesh, form, list(dict.fromkeys(notes)))
 
 
-def _read_single(data: bytes, name: str, notes: list[str], find: Finder | None = None) -> tuple[str, list[Part]]:
+def _read_single(
+    data: bytes, name: str, notes: list[str], find: Finder | None = None
+) -> tuple[str, list[Part]]:
     suffix = name[name.rfind(".") :].lower() if "." in name else ""
     kind, start = kind_of(data), data[:512].lstrip()
     if start.startswith(b"glTF"):
@@ -67,11 +69,17 @@ def _read_single(data: bytes, name: str, notes: list[str], find: Finder | None =
         return "PLY", read_ply(data, notes)
     if "STL" in describe(data) or (suffix == ".stl" and kind == "unknown"):
         return "STL", read_stl(data, notes)
-    if kind == "mesh" or (suffix == ".obj" and kind in ("text", "csv", "unknown")) or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if (
+        kind == "mesh"
+        or (suffix == ".obj" and kind in ("text", "csv", "unknown"))
+        or data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    ):
         return "OBJ", read_obj(data, notes) if find is None else read_obj(data, notes, find)
     if suffix == ".glb" and kind == "unknown":
         raise BadInput("not a GLB (its first bytes are wrong)", "not_a_mesh")
-    raise BadInput(f"not a mesh that we read (GLB, glTF, OBJ, PLY, STL): this is {describe(data)}", "not_a_mesh")
+    raise BadInput(
+        f"not a mesh that we read (GLB, glTF, OBJ, PLY, STL): this is {describe(data)}", "not_a_mesh"
+    )
 
 
 def _resolver(find: Finder) -> Callable[[str], bytes]:
@@ -91,7 +99,9 @@ def _read_bundle(data: bytes, notes: list[str]) -> tuple[str, list[Part]]:
     meshes = [member for member in archive.members if member.name.lower().endswith(MESH_SUFFIXES)]
     if len(meshes) != 1:
         found = "none" if not meshes else ", ".join(member.label for member in meshes[:5])
-        raise BadInput(f"a ZIP must hold exactly one mesh (GLB, glTF, OBJ, PLY, STL); found: {found}", "not_one_mesh")
+        raise BadInput(
+            f"a ZIP must hold exactly one mesh (GLB, glTF, OBJ, PLY, STL); found: {found}", "not_one_mesh"
+        )
     mesh = meshes[0]
     form, parts = _read_single(mesh.read(), mesh.name, notes, _finder(archive.members, mesh))
     return f"{form} in ZIP", parts

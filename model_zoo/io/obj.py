@@ -13,13 +13,28 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model_zoo.io.errors import BadInput, safe_text
-from model_zoo.io.surface import Floats, MAX_COORDINATE, MAX_TRIANGLES, MAX_VERTICES, Material, Part, check_counts
+from model_zoo.io.surface import (
+    MAX_COORDINATE,
+    MAX_TRIANGLES,
+    MAX_VERTICES,
+    Floats,
+    Material,
+    Part,
+    check_counts,
+)
 from model_zoo.io.textures import TextureReader, linear_from_srgb
 
 MAX_LINE = 1 << 16
 MAX_BYTES = 96 * 2**20
 MAX_CORNERS = 4096
-IGNORED_WITH_WARNING = {"p": "points", "l": "lines", "curv": "curves", "surf": "surfaces", "call": "calls", "csh": "commands"}
+IGNORED_WITH_WARNING = {
+    "p": "points",
+    "l": "lines",
+    "curv": "curves",
+    "surf": "surfaces",
+    "call": "calls",
+    "csh": "commands",
+}
 
 # Bytes of a file named in the OBJ or MTL, or None when it did not come along; raises BadInput when it may not be read.
 Finder = Callable[[str], bytes | None]
@@ -72,7 +87,11 @@ def read_obj(data: bytes, notes: list[str], find: Finder = no_files) -> list[Par
     if not obj.triangles:
         raise BadInput("OBJ: there is no geometry (no faces)", "no_geometry")
     materials = _read_libraries(obj.libraries, find, notes)
-    return [_part(obj, corners, materials.get(name, Material())) for name, corners in obj.corners.items() if corners]
+    return [
+        _part(obj, corners, materials.get(name, Material()))
+        for name, corners in obj.corners.items()
+        if corners
+    ]
 
 
 def _check_text(data: bytes, notes: list[str]) -> bytes:
@@ -132,7 +151,9 @@ def _read_vertex(obj: _Obj, keyword: str, words: list[str], number: int) -> None
 
 def _read_face(obj: _Obj, words: list[str], number: int, corners: array[int]) -> None:
     if not 3 <= len(words) - 1 <= MAX_CORNERS:
-        raise BadInput(f"OBJ: line {number}: a face needs 3 to {MAX_CORNERS} corners, not {len(words) - 1}", "bad_line")
+        raise BadInput(
+            f"OBJ: line {number}: a face needs 3 to {MAX_CORNERS} corners, not {len(words) - 1}", "bad_line"
+        )
     counts = obj.counts()
     loop = [_corner(counts, word, number) for word in words[1:]]
     for second, third in zip(loop[1:-1], loop[2:], strict=True):
@@ -154,11 +175,15 @@ def _corner(counts: tuple[int, int, int], word: str, number: int) -> tuple[int, 
         try:
             index = int(piece)
         except ValueError:
-            raise BadInput(f'OBJ: line {number}: "{safe_text(word, 30)}" is not a corner of a face', "bad_line") from None
+            raise BadInput(
+                f'OBJ: line {number}: "{safe_text(word, 30)}" is not a corner of a face', "bad_line"
+            ) from None
         place = index - 1 if index > 0 else counts[slot] + index
         if index == 0 or not 0 <= place < counts[slot]:
             why = "OBJ counts from 1" if index == 0 else f"there are {counts[slot]} before this line"
-            raise BadInput(f"OBJ: line {number}: the index {safe_text(index, 20)} is out of range ({why})", "bad_index")
+            raise BadInput(
+                f"OBJ: line {number}: the index {safe_text(index, 20)} is out of range ({why})", "bad_index"
+            )
         found[slot] = place
     return tuple(found)
 
@@ -170,7 +195,9 @@ def _part(obj: _Obj, corners: array[int], material: Material) -> Part:
         triples[:, 1] = -1
     if (triples[:, 2] < 0).any():
         triples[:, 2] = -1
-    looks, look = np.unique((triples[:, 1] + 1) * (len(obj.normals) + 1) + triples[:, 2] + 1, return_inverse=True)
+    looks, look = np.unique(
+        (triples[:, 1] + 1) * (len(obj.normals) + 1) + triples[:, 2] + 1, return_inverse=True
+    )
     _, first, inverse = np.unique(triples[:, 0] * len(looks) + look, return_index=True, return_inverse=True)
     unique = triples[first]
     part = Part(_table(obj.vertices, 3)[unique[:, 0]], inverse.reshape(-1, 3).astype(np.int64), material)
@@ -204,7 +231,9 @@ def _read_libraries(names: list[str], find: Finder, notes: list[str]) -> dict[st
             notes.append(f'the material library "{safe_text(name)}" was refused: {error.message}')
             continue
         if data is None:
-            notes.append(f'the material library "{safe_text(name)}" did not come with the file; its materials are missing')
+            notes.append(
+                f'the material library "{safe_text(name)}" did not come with the file; its materials are missing'
+            )
         else:
             materials.update(_read_mtl(data, find, textures, notes))
     return materials
@@ -223,7 +252,9 @@ def _read_mtl(data: bytes, find: Finder, textures: TextureReader, notes: list[st
         elif keyword == "map_Kd" and rest:
             current.texture = _find_texture(rest, find, textures, notes)
     for material in materials.values():
-        if material.texture is not None:  # exporters write Kd 0 or grey beside a texture; viewers show the texture
+        if (
+            material.texture is not None
+        ):  # exporters write Kd 0 or grey beside a texture; viewers show the texture
             material.factor = (1.0, 1.0, 1.0, 1.0)
     return materials
 
@@ -237,8 +268,7 @@ def _colour(rest: str, number: int, notes: list[str]) -> tuple[float, float, flo
     return red, green, blue, 1.0
 
 
-def _find_texture(rest: str, find: Finder, textures: TextureReader,
-                  notes: list[str]) -> Image.Image | None:
+def _find_texture(rest: str, find: Finder, textures: TextureReader, notes: list[str]) -> Image.Image | None:
     """The picture of a map_Kd line; its options (-s, -o, ...) come before the name, which may hold spaces."""
     words = rest.split()
     for name in (rest, words[-1]):

@@ -12,13 +12,22 @@ from model_zoo.io.sniff import describe, kind_of
 from model_zoo.io.sources import Source, check_relative
 
 IMAGE = r"(?:jpe?g|png|webp)"
-SIDECAR = re.compile(rf"^(?P<stem>.+)\.(?:mask_(?P<mask>[^/]+)\.(?:{IMAGE}|json)|(?P<kind>depth|pointmap|camera|objects)\."
-                     r"(?:png|npy|npz|json|jpe?g))$", re.IGNORECASE)
+SIDECAR = re.compile(
+    rf"^(?P<stem>.+)\.(?:mask_(?P<mask>[^/]+)\.(?:{IMAGE}|json)|(?P<kind>depth|pointmap|camera|objects)\."
+    r"(?:png|npy|npz|json|jpe?g))$",
+    re.IGNORECASE,
+)
 COLOR = re.compile(rf"^colou?r\.{IMAGE}$", re.IGNORECASE)
-FOLDER_SIDECAR = re.compile(rf"^(?:mask_(?P<mask>.+)\.(?:{IMAGE}|json)|(?P<kind>depth|pointmap|camera|objects)\."
-                            r"(?:png|npy|npz|json|jpe?g))$", re.IGNORECASE)
+FOLDER_SIDECAR = re.compile(
+    rf"^(?:mask_(?P<mask>.+)\.(?:{IMAGE}|json)|(?P<kind>depth|pointmap|camera|objects)\."
+    r"(?:png|npy|npz|json|jpe?g))$",
+    re.IGNORECASE,
+)
 MANIFEST = "manifest.jsonl"
-PAPERS = re.compile(r"(?:^|/)(?:licen[cs]es?/.*|(?:readme|licen[cs]e|attribution|copying|notice)[^/]*|[^/]*\.md)$", re.IGNORECASE)
+PAPERS = re.compile(
+    r"(?:^|/)(?:licen[cs]es?/.*|(?:readme|licen[cs]e|attribution|copying|notice)[^/]*|[^/]*\.md)$",
+    re.IGNORECASE,
+)
 SCENE_KINDS = {None, "photo", "image", "rgbd", "background", "rgbd_background"}
 JSON_HEAD = re.compile(rb'"annotations"\s*:')
 
@@ -65,9 +74,14 @@ def plan_files(files: Source, *, look: bool = True) -> Plans:
     look: whether to open files that are no sidecars to see what they are, or to trust the endings of images.
     """
     rows = _manifest_rows(files)
+    claimed: set[str] = set()
+    if look:
+        for plan in _plan_every_coco(files, claimed):
+            yield plan
     folders: dict[str, list[str]] = {}
     for name in files.names:
-        folders.setdefault(posixpath.dirname(name), []).append(name)
+        if name not in claimed:
+            folders.setdefault(posixpath.dirname(name), []).append(name)
     for folder, names in sorted(folders.items()):
         color = next((name for name in names if COLOR.match(posixpath.basename(name))), None)
         plans = _plan_scene_folder(files, folder, names, color) if color else _plan_flat(files, names, look)
@@ -75,12 +89,36 @@ def plan_files(files: Source, *, look: bool = True) -> Plans:
             yield _with_row(plan, rows) if isinstance(plan, Plan) else plan
 
 
+def _plan_every_coco(files: Source, claimed: set[str]) -> Plans:
+    """Scenes of every COCO JSON among the files; these and their images are added to `claimed`."""
+    for name in files.names:
+        if (
+            not name.lower().endswith(".json")
+            or SIDECAR.match(name)
+            or FOLDER_SIDECAR.match(posixpath.basename(name))
+        ):
+            continue
+        try:
+            data = files.read(name)
+            if kind_of(data) != "json" or not JSON_HEAD.search(data):
+                continue
+            claimed.add(name)
+            for plan in plan_coco(files, data, name):
+                claimed.update([plan.image] if isinstance(plan, Plan) else [])
+                yield plan
+        except BadInput as error:
+            claimed.add(name)
+            yield PlanRefusal(safe_text(name, 255), error.message)
+
+
 def _manifest_rows(files: Source) -> dict[str, dict[str, Any]]:
     name = next((name for name in files.names if name.lower() == MANIFEST), None)
     if name is None:
         return {}
     try:
-        return {str(row.get("path")): row for row in parse_jsonl(files.read(name), what="manifest.jsonl").rows}
+        return {
+            str(row.get("path")): row for row in parse_jsonl(files.read(name), what="manifest.jsonl").rows
+        }
     except BadInput:
         return {}
 
@@ -106,14 +144,20 @@ def _plan_scene_folder(files: Source, folder: str, names: list[str], color: str)
         if found:
             _add_sidecar(plan, found, name)
         elif name != color and not _is_paper(name):
-            yield PlanRefusal(safe_text(name, 255), "not a file of a scene folder (color, depth, camera, mask_NAME, pointmap, objects)")
+            yield PlanRefusal(
+                safe_text(name, 255),
+                "not a file of a scene folder (color, depth, camera, mask_NAME, pointmap, objects)",
+            )
     yield plan
 
 
 def _add_sidecar(plan: Plan, found: re.Match[str], name: str) -> None:
     if found["mask"] is not None:
-        plan.masks[found["mask"]] = name
-        plan.categories[found["mask"]] = category_of(found["mask"])
+        mask = safe_text(found["mask"])
+        while mask in plan.masks:
+            mask += "_2"
+        plan.masks[mask] = name
+        plan.categories[mask] = category_of(mask)
     else:
         setattr(plan, found["kind"].lower(), name)
 
@@ -129,9 +173,9 @@ def _plan_flat(files: Source, names: list[str], look: bool) -> Plans:
         elif not _is_paper(name):
             others.append(name)
     for name in others:
-        found_there = _look_at(files, name) if look else None
-        if found_there is not None:
-            yield from found_there
+        fault = _fault(files, name) if look else ""
+        if fault:
+            yield PlanRefusal(safe_text(name, 255), fault)
         elif look or re.search(rf"\.{IMAGE}$", name, re.IGNORECASE):
             yield _plan_image(name, sidecars)
     for left in sidecars.values():
@@ -139,19 +183,16 @@ def _plan_flat(files: Source, names: list[str], look: bool) -> Plans:
             yield PlanRefusal(safe_text(name, 255), "there is no image that this file belongs to")
 
 
-def _look_at(files: Source, name: str) -> Plans | None:
-    """None for an image; the scenes of a COCO JSON; else a refusal."""
+def _fault(files: Source, name: str) -> str:
+    """Why the file is no photograph; empty when it is one."""
     try:
         data = files.read(name)
-        kind = kind_of(data)
-        if kind == "image":
-            return None
-        if kind == "json" and JSON_HEAD.search(data):
-            return plan_coco(files, data, name)
-        reason = "the file is empty" if kind == "empty" else f"not a photograph: this is {describe(data)}"
     except BadInput as error:
-        reason = error.message
-    return iter([PlanRefusal(safe_text(name, 255), reason)])
+        return error.message
+    kind = kind_of(data)
+    if kind == "empty":
+        return "the file is empty"
+    return "" if kind == "image" else f"not a photograph: this is {describe(data)}"
 
 
 def _plan_image(name: str, sidecars: dict[str, list[tuple[re.Match[str], str]]]) -> Plan:
@@ -171,7 +212,9 @@ def plan_manifest(files: Source, data: bytes) -> Plans:
     sha256, licence, attribution; what it does not name is found beside the image."""
     records = parse_jsonl(data, what="manifest")
     rows = {str(row.get("path", row.get("image"))): row for row in records.rows}
-    beside = {plan.image: plan for plan in plan_files(files, look=False) if isinstance(plan, Plan)} if rows else {}
+    beside = (
+        {plan.image: plan for plan in plan_files(files, look=False) if isinstance(plan, Plan)} if rows else {}
+    )
     seen = set()
     for row, line in zip(records.rows, records.lines, strict=True):
         if row.get("kind") not in SCENE_KINDS:
@@ -226,7 +269,9 @@ def _row_masks(masks: Any) -> list[tuple[str, Any]]:
 def plan_coco(files: Source, data: bytes, name: str) -> Plans:
     """Scenes of a COCO instances JSON; images are looked for beside it and in folders below it. Raises BadInput."""
     value = parse_json(data, what="COCO JSON")
-    if not isinstance(value, dict) or not all(isinstance(value.get(key), list) for key in ("images", "annotations")):
+    if not isinstance(value, dict) or not all(
+        isinstance(value.get(key), list) for key in ("images", "annotations")
+    ):
         raise BadInput('COCO JSON: expected "images" and "annotations"', "bad_coco")
     categories, licences = _names_by_id(value.get("categories")), _names_by_id(value.get("licenses"))
     of_image: dict[Any, list[dict[str, Any]]] = {}
@@ -240,7 +285,11 @@ def plan_coco(files: Source, data: bytes, name: str) -> Plans:
 
 def _names_by_id(items: Any) -> dict[Any, str]:
     rows = items if isinstance(items, list) else []
-    return {row["id"]: _text(row, "name") for row in rows if isinstance(row, dict) and isinstance(row.get("id"), int | str)}
+    return {
+        row["id"]: _text(row, "name")
+        for row in rows
+        if isinstance(row, dict) and isinstance(row.get("id"), int | str)
+    }
 
 
 def _coco_places(files: Source, folder: str) -> dict[str, str]:
@@ -259,8 +308,13 @@ def _key(value: Any) -> int | str | None:
     return value if isinstance(value, int | str) else None
 
 
-def _plan_coco_image(item: Any, places: dict[str, str], of_image: dict[Any, list[dict[str, Any]]],
-                     categories: dict[Any, str], licences: dict[Any, str]) -> Plan | PlanRefusal:
+def _plan_coco_image(
+    item: Any,
+    places: dict[str, str],
+    of_image: dict[Any, list[dict[str, Any]]],
+    categories: dict[Any, str],
+    licences: dict[Any, str],
+) -> Plan | PlanRefusal:
     label = safe_text(item.get("file_name") if isinstance(item, dict) else item, 255)
     try:
         if not isinstance(item, dict):
@@ -270,7 +324,11 @@ def _plan_coco_image(item: Any, places: dict[str, str], of_image: dict[Any, list
             raise BadInput("the image that the COCO JSON names is missing", "missing_file")
     except BadInput as error:
         return PlanRefusal(label, error.message)
-    plan = Plan(safe_text(image.rpartition(".")[0] or image, 255), image, licence=licences.get(_key(item.get("license")), ""))
+    plan = Plan(
+        safe_text(image.rpartition(".")[0] or image, 255),
+        image,
+        licence=licences.get(_key(item.get("license")), ""),
+    )
     sides = (item.get("width"), item.get("height"))
     if all(type(side) is int for side in sides):
         plan.size = sides  # type: ignore[assignment]

@@ -12,9 +12,24 @@ from model_zoo.io.surface import Ints, Part, check_counts, check_finite
 MAX_HEADER = 1 << 16
 MAX_TEXT_BYTES = 48 * 2**20
 MAX_CORNERS = 4096
-TYPES = {"char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
-         "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
-         "double": "f8", "float64": "f8"}
+TYPES = {
+    "char": "i1",
+    "int8": "i1",
+    "uchar": "u1",
+    "uint8": "u1",
+    "short": "i2",
+    "int16": "i2",
+    "ushort": "u2",
+    "uint16": "u2",
+    "int": "i4",
+    "int32": "i4",
+    "uint": "u4",
+    "uint32": "u4",
+    "float": "f4",
+    "float32": "f4",
+    "double": "f8",
+    "float64": "f8",
+}
 FORMATS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 FACE_LISTS = ("vertex_indices", "vertex_index")
 
@@ -71,7 +86,9 @@ def _read_header(data: bytes) -> tuple[str, list[_Element], int]:
         raise _bad("end_header is missing")
     order: str | None = None
     elements: list[_Element] = []
-    for number, raw in enumerate(head[:end].decode("latin-1").replace("\r", "\n" if b"\r\n" not in head else "").split("\n"), 1):
+    for number, raw in enumerate(
+        head[:end].decode("latin-1").replace("\r", "\n" if b"\r\n" not in head else "").split("\n"), 1
+    ):
         words = raw.split()
         if not words or words[0] in ("ply", "comment", "obj_info"):
             continue
@@ -89,7 +106,13 @@ def _read_header(data: bytes) -> tuple[str, list[_Element], int]:
 
 
 def _read_property(words: list[str], order: str, number: int) -> _Property:
-    if words[1] == "list" and len(words) == 5 and words[2] in TYPES and words[3] in TYPES and TYPES[words[2]][0] in "iu":
+    if (
+        words[1] == "list"
+        and len(words) == 5
+        and words[2] in TYPES
+        and words[3] in TYPES
+        and TYPES[words[2]][0] in "iu"
+    ):
         return _Property(words[4], np.dtype(order + TYPES[words[3]]), np.dtype(order + TYPES[words[2]]))
     if len(words) == 3 and words[1] in TYPES:
         return _Property(words[2], np.dtype(order + TYPES[words[1]]))
@@ -101,8 +124,11 @@ def _check_room(order: str, elements: list[_Element], room: int) -> None:
         # In text every value takes at least a digit and a space.
         least = element.least_bytes if order else 2 * len(element.properties)
         if element.count * least > room + 1:
-            raise _bad(f"the declared count of {element.count} {safe_text(element.name, 20)} exceeds the file: "
-                       "it is truncated or its header is wrong", "truncated_mesh")
+            raise _bad(
+                f"the declared count of {element.count} {safe_text(element.name, 20)} exceeds the file: "
+                "it is truncated or its header is wrong",
+                "truncated_mesh",
+            )
         if element.name in ("vertex", "face"):
             check_counts(element.count, 0)
 
@@ -136,7 +162,9 @@ class _Binary:
             for prop in element.properties:
                 length = 1 if prop.count is None else int(self._take(prop.count, 1, f"face {number}")[0])
                 if prop.count is not None and not 0 <= length <= MAX_CORNERS:
-                    raise _bad(f"face {number} declares a list of {length} entries, which runs past the end or the limit")
+                    raise _bad(
+                        f"face {number} declares a list of {length} entries, which runs past the end or the limit"
+                    )
                 values = self._take(prop.dtype, length, f"the list of face {number}")
                 if prop.name in FACE_LISTS:
                     found.append(values)
@@ -153,7 +181,9 @@ class _Binary:
                 continue
             length = int(self._take(prop.count, 1, "a face")[0])
             if not 0 <= length <= MAX_CORNERS:
-                raise _bad(f"face 0 declares a list of {length} entries, which runs past the end or the limit")
+                raise _bad(
+                    f"face 0 declares a list of {length} entries, which runs past the end or the limit"
+                )
             self._take(prop.dtype, length, "the list of face 0")
             fields += [(f"n{number}", prop.count), (f"p{number}", prop.dtype, (length,))]
             wanted[f"n{number}"] = length
@@ -190,8 +220,10 @@ class _Text:
             table = np.array(words).astype(np.float64).reshape(element.count, width)
         except ValueError:
             raise _bad(f"the element {name} holds a word that is not a number") from None
-        return {p.name: table[:, n] if p.dtype.kind == "f" else table[:, n].astype(p.dtype)
-                for n, p in enumerate(element.properties)}
+        return {
+            p.name: table[:, n] if p.dtype.kind == "f" else table[:, n].astype(p.dtype)
+            for n, p in enumerate(element.properties)
+        }
 
     def lists(self, element: _Element) -> list[NDArray[Any]]:
         found = []
@@ -209,7 +241,9 @@ class _Text:
     def _length(self, number: int) -> int:
         word = self._take(1, f"face {number}")[0]
         if not word.isdigit() or len(word) > 9 or int(word) > MAX_CORNERS:
-            raise _bad(f"face {number} declares a list of {safe_text(word.decode('latin-1'), 20)} entries, out of range")
+            raise _bad(
+                f"face {number} declares a list of {safe_text(word.decode('latin-1'), 20)} entries, out of range"
+            )
         return int(word)
 
 
@@ -227,9 +261,16 @@ def _fan(lists: list[NDArray[Any]] | NDArray[Any]) -> Ints:
         by_length: dict[int, list[NDArray[Any]]] = {}
         for face in lists:
             by_length.setdefault(len(face), []).append(face)
-        loops = [np.array(group).astype(np.int64) for length, group in sorted(by_length.items()) if length >= 3]
-    pieces = [np.stack([np.repeat(loop[:, :1], loop.shape[1] - 2, 1), loop[:, 1:-1], loop[:, 2:]], axis=2).reshape(-1, 3)
-              for loop in loops if loop.shape[1] >= 3]
+        loops = [
+            np.array(group).astype(np.int64) for length, group in sorted(by_length.items()) if length >= 3
+        ]
+    pieces = [
+        np.stack([np.repeat(loop[:, :1], loop.shape[1] - 2, 1), loop[:, 1:-1], loop[:, 2:]], axis=2).reshape(
+            -1, 3
+        )
+        for loop in loops
+        if loop.shape[1] >= 3
+    ]
     return np.concatenate(pieces) if pieces else np.zeros((0, 3), np.int64)
 
 
@@ -241,7 +282,9 @@ def _part(columns: dict[str, NDArray[Any]], faces: Ints, notes: list[str]) -> Pa
     check_finite(vertices, "PLY: ")
     if faces.min() < 0 or faces.max() >= len(vertices):
         wrong = int(np.argmax(((faces < 0) | (faces >= len(vertices))).any(axis=1)))
-        raise _bad(f"triangle {wrong} has an index out of range, there are {len(vertices)} vertices", "bad_index")
+        raise _bad(
+            f"triangle {wrong} has an index out of range, there are {len(vertices)} vertices", "bad_index"
+        )
     part = Part(vertices, faces)
     if all(name in columns for name in ("nx", "ny", "nz")):
         normals = np.stack([columns[name].astype(np.float64) for name in ("nx", "ny", "nz")], axis=1)
@@ -249,7 +292,9 @@ def _part(columns: dict[str, NDArray[Any]], faces: Ints, notes: list[str]) -> Pa
     if all(name in columns for name in ("red", "green", "blue")):
         part.colours = _colours(columns)
     if "texture_u" in columns or "s" in columns or "u" in columns:
-        notes.append("texture coordinates of a PLY were left out (its texture cannot come along); use OBJ or glTF in a ZIP")
+        notes.append(
+            "texture coordinates of a PLY were left out (its texture cannot come along); use OBJ or glTF in a ZIP"
+        )
     return part
 
 
@@ -258,6 +303,10 @@ def _colours(columns: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
     for slot, name in enumerate(("red", "green", "blue", "alpha")):
         if name in columns:
             values = columns[name]
-            scaled = np.nan_to_num(values) * 255 if values.dtype.kind == "f" and np.nanmax(values, initial=0) <= 1 else values
+            scaled = (
+                np.nan_to_num(values) * 255
+                if values.dtype.kind == "f" and np.nanmax(values, initial=0) <= 1
+                else values
+            )
             result[:, slot] = np.clip(np.nan_to_num(scaled), 0, 255).astype(np.uint8)
     return result

@@ -163,23 +163,30 @@ def rotation_from_quaternion(quaternion: ArrayLike) -> Array:
     if not math.isfinite(norm) or norm < 1e-12:
         raise BadInput("pose: the quaternion has no direction", "bad_pose")
     w, x, y, z = q / norm
-    return np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ])
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
 
 
 def quaternion_from_rotation(rotation: ArrayLike) -> Array:
     """Quaternion (w, x, y, z) with w >= 0 of a rotation matrix (3,3)."""
     m = np.asarray(rotation, np.float64)
     # The eigenvector form has no branch that loses precision near half turns.
-    k = np.array([
-        [m[0, 0] - m[1, 1] - m[2, 2], 0, 0, 0],
-        [m[1, 0] + m[0, 1], m[1, 1] - m[0, 0] - m[2, 2], 0, 0],
-        [m[2, 0] + m[0, 2], m[2, 1] + m[1, 2], m[2, 2] - m[0, 0] - m[1, 1], 0],
-        [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], m.trace()],
-    ]) / 3.0
+    k = (
+        np.array(
+            [
+                [m[0, 0] - m[1, 1] - m[2, 2], 0, 0, 0],
+                [m[1, 0] + m[0, 1], m[1, 1] - m[0, 0] - m[2, 2], 0, 0],
+                [m[2, 0] + m[0, 2], m[2, 1] + m[1, 2], m[2, 2] - m[0, 0] - m[1, 1], 0],
+                [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], m.trace()],
+            ]
+        )
+        / 3.0
+    )
     _, vectors = np.linalg.eigh(k)
     q = vectors[[3, 0, 1, 2], 3]
     return -q if q[0] < 0 else q

@@ -49,10 +49,14 @@ def parse_json(data: bytes | str, *, what: str = "JSON") -> Any:
     except UnicodeDecodeError as error:
         raise BadInput(f"{what}: not valid UTF-8 at byte {error.start}", "bad_encoding") from None
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_int, parse_float=_float)
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_int, parse_float=_float
+        )
         _refuse_unusable(value, "the value")
     except json.JSONDecodeError as error:
-        raise BadInput(f"{what}: {error.msg} at line {error.lineno}, column {error.colno}", "bad_json") from None
+        raise BadInput(
+            f"{what}: {error.msg} at line {error.lineno}, column {error.colno}", "bad_json"
+        ) from None
     except RecursionError:
         raise BadInput(f"{what}: nested too deeply", "too_deep") from None
     except BadInput as error:
@@ -176,7 +180,9 @@ def _read_rows(reader: Any, records: Records, what: str) -> None:
         raise BadInput(f"{what}: line 1: a column name appears twice", "duplicate_key")
     for row in reader:
         if row and len(row) != len(header):
-            raise BadInput(f"{what}: line {reader.line_num}: {len(row)} cells, the header has {len(header)}", "bad_line")
+            raise BadInput(
+                f"{what}: line {reader.line_num}: {len(row)} cells, the header has {len(header)}", "bad_line"
+            )
         if row:
             records.rows.append(dict(zip(header, row, strict=True)))
             records.lines.append(reader.line_num)
@@ -184,7 +190,9 @@ def _read_rows(reader: Any, records: Records, what: str) -> None:
 
 def looks_like_formula(cell: str) -> bool:
     """Whether a spreadsheet would run the cell."""
-    return cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not re.fullmatch(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?", cell)
+    return cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not re.fullmatch(
+        r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?", cell
+    )
 
 
 def csv_cell(cell: str) -> str:

@@ -89,7 +89,9 @@ def _open(source: Path | str | bytes, title: str) -> tuple[Source, Iterator[Plan
         return folder, plan_manifest(folder, path.read_bytes())
     if kind_of(head) == "json":
         return folder, plan_coco(folder, path.read_bytes(), path.name)
-    raise BadInput(f"expected a folder, a ZIP, COCO JSON or a JSONL manifest; this is {describe(head)}", "wrong_kind")
+    raise BadInput(
+        f"expected a folder, a ZIP, COCO JSON or a JSONL manifest; this is {describe(head)}", "wrong_kind"
+    )
 
 
 class _Loader:
@@ -108,8 +110,14 @@ class _Loader:
         except BadInput as error:
             yield Refusal(safe_text(plan.image, 255), error.message)
             return
-        scene = Scene(plan.name, data, image, licence=plan.licence, attribution=plan.attribution,
-                      warnings=[*plan.warnings, *image.warnings])
+        scene = Scene(
+            plan.name,
+            data,
+            image,
+            licence=plan.licence,
+            attribution=plan.attribution,
+            warnings=[*plan.warnings, *image.warnings],
+        )
         self._load_masks(scene)
         self._load_geometry(scene)
         if plan.objects:
@@ -131,7 +139,10 @@ class _Loader:
     def _check_size(self, image: LoadedImage) -> None:
         if self.plan.size and tuple(self.plan.size) != image.size:
             width, height = self.plan.size
-            raise BadInput(f"the image is {image.size[0]}x{image.size[1]} but its JSON says {width}x{height}", "image_size")
+            raise BadInput(
+                f"the image is {image.size[0]}x{image.size[1]} but its JSON says {width}x{height}",
+                "image_size",
+            )
 
     def _load_masks(self, scene: Scene) -> None:
         for name, planned in self.plan.masks.items():
@@ -177,7 +188,11 @@ class _Loader:
             return
         try:
             data = self._read(name)
-            loaded = load_pointmap(data, size) if plan.pointmap else load_depth(data, scene.camera or assumed_camera(size), size)
+            loaded = (
+                load_pointmap(data, size)
+                if plan.pointmap
+                else load_depth(data, scene.camera or assumed_camera(size), size)
+            )
         except BadInput as error:
             self._refuse(name, error)
             return

@@ -43,7 +43,9 @@ def decode_rle(obj: Any, size: tuple[int, int] | None = None) -> Mask:
     if not isinstance(obj, dict):
         raise BadInput('RLE: expected {"size", "counts"}', "bad_rle")
     shape, counts = obj.get("size"), obj.get("counts")
-    if not (isinstance(shape, list | tuple) and len(shape) == 2 and all(type(n) is int and n > 0 for n in shape)):
+    if not (
+        isinstance(shape, list | tuple) and len(shape) == 2 and all(type(n) is int and n > 0 for n in shape)
+    ):
         raise BadInput("RLE: size must be [height, width]", "bad_rle")
     height, width = shape
     if size is not None and (width, height) != tuple(size):
@@ -53,7 +55,9 @@ def decode_rle(obj: Any, size: tuple[int, int] | None = None) -> Mask:
     runs = _runs(counts)
     total = sum(runs)
     if total != width * height:
-        raise BadInput(f"RLE: the counts sum to {total}, not {width * height}: they do not fill the image", "bad_rle")
+        raise BadInput(
+            f"RLE: the counts sum to {total}, not {width * height}: they do not fill the image", "bad_rle"
+        )
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return np.ascontiguousarray(flat.reshape(width, height).T)
 

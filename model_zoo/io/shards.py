@@ -51,7 +51,9 @@ class ShardWriter:
         offset and length are those of the member's bytes in the shard. Raises BadInput for a bad key or member name.
         """
         if not KEY.fullmatch(key):
-            raise BadInput(f'the sample key "{safe_text(key)}" must be 1 to 60 letters, digits, - or _', "bad_key")
+            raise BadInput(
+                f'the sample key "{safe_text(key)}" must be 1 to 60 letters, digits, - or _', "bad_key"
+            )
         size = sum(BLOCK + _padded(len(data)) for data in members.values())
         if self._file is not None and self._at + size + RECORD > self.max_bytes and self._samples:
             self._finish_shard()
@@ -63,7 +65,9 @@ class ShardWriter:
 
     def _write_member(self, key: str, member: str, data: bytes) -> dict[str, Any]:
         if not MEMBER.fullmatch(member) or len(member) > 36:
-            raise BadInput(f'the member name "{safe_text(member)}" is not an extension such as image.jpg', "bad_key")
+            raise BadInput(
+                f'the member name "{safe_text(member)}" is not an extension such as image.jpg', "bad_key"
+            )
         entry = tarfile.TarInfo(f"{key}.{member}")
         entry.size = len(data)
         self._put(entry.tobuf(tarfile.USTAR_FORMAT))
@@ -71,7 +75,14 @@ class ShardWriter:
         self._put(data)
         self._put(bytes(_padded(len(data)) - len(data)))
         digest = hashlib.sha256(data).hexdigest()
-        return {"key": key, "member": member, "shard": self.name, "offset": offset, "length": len(data), "sha256": digest}
+        return {
+            "key": key,
+            "member": member,
+            "shard": self.name,
+            "offset": offset,
+            "length": len(data),
+            "sha256": digest,
+        }
 
     def _put(self, data: bytes) -> None:
         assert self._file is not None
@@ -88,7 +99,9 @@ class ShardWriter:
         os.fsync(self._file.fileno())
         self._file.close()
         (self.folder / (self.name + ".part")).replace(self.folder / self.name)
-        self.shards.append({"name": self.name, "bytes": self._at, "sha256": self._hash.hexdigest(), "samples": self._samples})
+        self.shards.append(
+            {"name": self.name, "bytes": self._at, "sha256": self._hash.hexdigest(), "samples": self._samples}
+        )
         self._file, self._hash = None, hashlib.sha256()
         self._at = self._samples = 0
 
@@ -100,7 +113,9 @@ class ShardWriter:
     def __enter__(self) -> "ShardWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self.close()
         elif self._file is not None:
@@ -118,9 +133,14 @@ def read_member(path: Path | str, offset: int, length: int, sha256: str | None =
         stream.seek(offset)
         data = stream.read(length)
     if len(data) != length:
-        raise BadInput(f"the shard {safe_text(Path(path).name)} ends before byte {offset + length}", "short_shard")
+        raise BadInput(
+            f"the shard {safe_text(Path(path).name)} ends before byte {offset + length}", "short_shard"
+        )
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise BadInput(f"the bytes at {offset} of {safe_text(Path(path).name)} do not match their sha256", "hash_mismatch")
+        raise BadInput(
+            f"the bytes at {offset} of {safe_text(Path(path).name)} do not match their sha256",
+            "hash_mismatch",
+        )
     return data
 
 
@@ -131,8 +151,16 @@ class IndexWriter:
         self.path, self.schema, self.rows_per_group = Path(path), schema, rows_per_group
         self.rows = 0
         self._part = self.path.with_name(self.path.name + ".part")
-        self._writer = pq.ParquetWriter(self._part, schema, compression="zstd", compression_level=3, version="2.6",
-                                        data_page_version="1.0", use_dictionary=True, write_statistics=True)
+        self._writer = pq.ParquetWriter(
+            self._part,
+            schema,
+            compression="zstd",
+            compression_level=3,
+            version="2.6",
+            data_page_version="1.0",
+            use_dictionary=True,
+            write_statistics=True,
+        )
         self._pending: list[Mapping[str, Any]] = []
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -148,8 +176,10 @@ class IndexWriter:
 
     def _flush(self) -> None:
         if self._pending:
-            self._writer.write_batch(pa.RecordBatch.from_pylist(self._pending, schema=self.schema),
-                                     row_group_size=self.rows_per_group)
+            self._writer.write_batch(
+                pa.RecordBatch.from_pylist(self._pending, schema=self.schema),
+                row_group_size=self.rows_per_group,
+            )
             self.rows += len(self._pending)
             self._pending = []
 
@@ -163,7 +193,9 @@ class IndexWriter:
     def __enter__(self) -> "IndexWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self.close()
         else:

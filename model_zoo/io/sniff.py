@@ -71,7 +71,9 @@ def _look(data: bytes) -> tuple[str, str]:
         return "unsupported", "a tar archive (use ZIP)"
     for start, kind, words in MAGIC:
         if data.startswith(start):
-            return ("array", "a NumPy archive (npz)") if kind == "archive" and _is_npz(data) else (kind, words)
+            return (
+                ("array", "a NumPy archive (npz)") if kind == "archive" and _is_npz(data) else (kind, words)
+            )
     if _is_binary_stl(data):
         return "mesh", "an STL mesh"
     return _look_at_text(data)
@@ -106,7 +108,13 @@ def _look_at_text(data: bytes) -> tuple[str, str]:
         return "mesh", "an STL mesh"
     if head[:1] == b"<":
         low = head.lower()
-        word = "an SVG drawing" if b"<svg" in low else "an HTML page" if b"<html" in low or b"<!doctype html" in low else "markup"
+        word = (
+            "an SVG drawing"
+            if b"<svg" in low
+            else "an HTML page"
+            if b"<html" in low or b"<!doctype html" in low
+            else "markup"
+        )
         return "unsupported", word
     if head[:1] in (b"{", b"["):
         return _look_at_json(data, head)

@@ -63,7 +63,7 @@ class FolderSource:
         place = check_relative(reference)
         start = (self.root / folder).resolve()
         # objects.json names meshes relative to the root of its data set, which may lie above what is imported.
-        for base in (start, *start.parents[: MESH_SEARCH_LEVELS]):
+        for base in (start, *start.parents[:MESH_SEARCH_LEVELS]):
             if (base / place).is_file() and (base / place).resolve().is_relative_to(base):
                 return base / place
         return None
@@ -76,7 +76,9 @@ class ZipSource:
         archive = open_archive(data)
         self.title = title
         self.warnings = archive.warnings
-        self._readers: dict[str, Callable[[], bytes]] = {member.name: member.read for member in archive.members}
+        self._readers: dict[str, Callable[[], bytes]] = {
+            member.name: member.read for member in archive.members
+        }
         self.names = sorted(self._readers)
 
     def read(self, name: str) -> bytes:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from model_zoo.io.errors import BadInput, safe_text
-from model_zoo.io.surface import Floats, MAX_COORDINATE, Part, check_counts
+from model_zoo.io.surface import MAX_COORDINATE, Floats, Part, check_counts
 
 RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
@@ -18,7 +18,10 @@ def read_stl(data: bytes, notes: list[str]) -> list[Part]:
         raise BadInput("STL: there is no geometry (no triangles)", "no_geometry")
     wrong = ~(np.abs(corners) <= MAX_COORDINATE).all(axis=(1, 2))
     if wrong.any():
-        raise BadInput(f"STL: triangle {int(np.argmax(wrong))} has a coordinate that is not finite or too large", "bad_vertex")
+        raise BadInput(
+            f"STL: triangle {int(np.argmax(wrong))} has a coordinate that is not finite or too large",
+            "bad_vertex",
+        )
     vertices, inverse = np.unique(corners.reshape(-1, 3) + 0.0, axis=0, return_inverse=True)
     return [Part(vertices, inverse.reshape(-1, 3).astype(np.int64))]
 
@@ -28,7 +31,10 @@ def _read_binary(data: bytes, declared: int, notes: list[str]) -> Floats:
         raise BadInput("STL: the file is truncated", "truncated_mesh")
     room = (len(data) - 84) // RECORD.itemsize
     if declared > room:
-        raise BadInput(f"STL: it declares {declared} triangles but is truncated: there is room for {room}", "truncated_mesh")
+        raise BadInput(
+            f"STL: it declares {declared} triangles but is truncated: there is room for {room}",
+            "truncated_mesh",
+        )
     check_counts(0, declared)
     if 84 + RECORD.itemsize * declared < len(data):
         notes.append("bytes after the declared triangles were ignored")

@@ -47,8 +47,11 @@ class Part:
 def check_counts(vertices: int, triangles: int) -> None:
     """Refuse a mesh that is too large before it is built."""
     if vertices > MAX_VERTICES or triangles > MAX_TRIANGLES:
-        raise BadInput(f"the mesh is too large: {vertices} vertices, {triangles} triangles "
-                       f"(limit {MAX_VERTICES} and {MAX_TRIANGLES})", "too_many_triangles")
+        raise BadInput(
+            f"the mesh is too large: {vertices} vertices, {triangles} triangles "
+            f"(limit {MAX_VERTICES} and {MAX_TRIANGLES})",
+            "too_many_triangles",
+        )
 
 
 def check_finite(vertices: Floats, where: str = "", first: int = 0) -> None:
@@ -106,7 +109,9 @@ def merged_by_position(vertices: Floats, faces: Ints) -> tuple[int, Ints]:
 def check_topology(vertices: Floats, faces: Ints, notes: list[str]) -> None:
     """Warn of edges with more than two faces and of neighbours that face opposite ways."""
     count, merged = merged_by_position(vertices, faces)
-    merged = merged[(merged[:, 0] != merged[:, 1]) & (merged[:, 1] != merged[:, 2]) & (merged[:, 2] != merged[:, 0])]
+    merged = merged[
+        (merged[:, 0] != merged[:, 1]) & (merged[:, 1] != merged[:, 2]) & (merged[:, 2] != merged[:, 0])
+    ]
     start, stop = merged.ravel(), np.roll(merged, -1, axis=1).ravel()
     low, high = np.minimum(start, stop), np.maximum(start, stop)
     _, edge, uses = np.unique(low * count + high, return_inverse=True, return_counts=True)
@@ -128,7 +133,39 @@ def check_extent(parts: list[Part], notes: list[str]) -> None:
     centres = vertices[faces].mean(axis=1)
     middle = np.median(centres, axis=0)
     distance = np.linalg.norm(centres - middle, axis=1)
-    size = float(np.quantile(distance, 0.5)) + float(np.median(np.linalg.norm(np.ptp(vertices[faces], axis=1), axis=1)))
+    size = float(np.quantile(distance, 0.5)) + float(
+        np.median(np.linalg.norm(np.ptp(vertices[faces], axis=1), axis=1))
+    )
     far = distance > OUTLIER_RATIO * size
     if far.any() and far.mean() < 0.5 and whole > OUTLIER_RATIO * size:
-        notes.append(f"{int(far.sum())} faces lie far away from the rest: the extent of {whole:.6g} is an outlier")
+        notes.append(
+            f"{int(far.sum())} faces lie far away from the rest: the extent of {whole:.6g} is an outlier"
+        )
+
+
+def unit_normals(normals: Floats, vertices: Floats, faces: Ints) -> Floats:
+    """Unit normals (V,3); where one has no length or is not finite, that of its faces.
+
+    Unit normals in float32 stay bit for bit what they are, so that reading and writing again changes nothing.
+    """
+    length = np.linalg.norm(normals, axis=1)
+    lost = ~(np.isfinite(length) & (length > 1e-6))
+    if lost.any():
+        normals = np.where(lost[:, None], face_normals_at_vertices(vertices, faces), normals)
+        length = np.linalg.norm(normals, axis=1)
+    keep = (abs(length - 1) < 1e-6) & (normals.astype(np.float32) == normals).all(axis=1)
+    return np.where(keep[:, None], normals, normals / length[:, None])
+
+
+def face_normals_at_vertices(vertices: Floats, faces: Ints) -> Floats:
+    """Unit normals (V,3): area-weighted mean of the faces at each vertex, (0,1,0) where they cancel out."""
+    corners = vertices[faces]
+    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    scale = np.abs(weighted).max(initial=0)
+    weighted = weighted / scale if scale > 0 else weighted
+    total = np.stack(
+        [np.bincount(faces.ravel(), np.repeat(weighted[:, axis], 3), len(vertices)) for axis in range(3)], axis=1
+    )
+    length = np.linalg.norm(total, axis=1)
+    total[length < 1e-12] = (0.0, 1.0, 0.0)
+    return total / np.linalg.norm(total, axis=1)[:, None]

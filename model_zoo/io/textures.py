@@ -39,7 +39,10 @@ class TextureReader:
             container = open_container(data)
             self.pixels += container.width * container.height
             if self.pixels > MAX_TOTAL_PIXELS:
-                raise BadInput(f"the textures have more than {MAX_TOTAL_PIXELS // 10**6} megapixels together", "too_many_pixels")
+                raise BadInput(
+                    f"the textures have more than {MAX_TOTAL_PIXELS // 10**6} megapixels together",
+                    "too_many_pixels",
+                )
             image = decode(container)
         except BadInput as error:
             if error.code == "too_many_pixels":
