@@ -41,7 +41,6 @@ KINDS: dict[str, Kind] = {
     "propose": Kind("gpu"),
     "store_mask": Kind("interactive"),
     "check_submission": Kind("interactive"),
-    "fit_pose": Kind("interactive"),
     "release": Kind("export"),
     "verify_release": Kind("export"),
     "train": Kind("train", max_attempts=2),

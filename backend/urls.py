@@ -29,7 +29,7 @@ api = [
     path("uploads/", catalog.begin_upload),
     path("uploads/<uuid:pk>/file/", catalog.upload_file),
     path("uploads/<uuid:pk>/finalise/", catalog.finalise_upload),
-    path("images/<int:pk>/photo.jpg", catalog.photo),
+    path("images/<int:pk>/photo/", catalog.photo),
     path("objects/<int:pk>/mask.png", catalog.mask),
     path("objects/<int:pk>/points.bin", catalog.points),
     # proposals

@@ -49,7 +49,7 @@ ALLOWED: dict[str, dict[str, frozenset[str]]] = {
     "uploads/": {"POST": SENDERS},
     f"uploads/{UUID}/file/": {"PUT": SENDERS},
     f"uploads/{UUID}/finalise/": {"POST": SENDERS},
-    "images/1/photo.jpg": {"GET": ALL},
+    "images/1/photo/": {"GET": ALL},
     "objects/1/mask.png": {"GET": ALL},
     "objects/1/points.bin": {"GET": ALL},
     f"candidates/{UUID}/model.glb": {"GET": ALL},

@@ -25,8 +25,9 @@ from backend.models import Blob, Job
 from model_zoo.io import archives, sniff
 from model_zoo.io.depth import Camera, encode_pointmap
 from model_zoo.io.errors import BadInput, safe_text
-from model_zoo.io.images import encode_jpeg, encode_png
+from model_zoo.io.images import encode_png
 from model_zoo.io.meshes import export_glb, load_mesh
+from model_zoo.io.publish import published
 from model_zoo.io.records import parse_jsonl
 from model_zoo.io.scenes import Refusal, Scene, scan
 from model_zoo.proposers.placing import camera_of
@@ -149,10 +150,12 @@ def store_scene(scene: Scene, batch: Batch, *, exact: bool = False) -> tuple[boo
 
     Returns whether anything of it is new, and how many objects entered the batch.
     """
+    display, display_type = published(scene.image_bytes, scene.image)
     image, new = services.store_image(
         original=scene.image_bytes,
         media_type=MEDIA_TYPES.get(scene.image.format.upper(), "application/octet-stream"),
-        display=encode_jpeg(scene.image.rgb),
+        display=display,
+        display_type=display_type,
         size=scene.image.size,
         name=scene.name,
         licence=scene.licence,

@@ -51,7 +51,7 @@ def assignment(row_id: int, *, user_id: int | None = None) -> dict[str, Any]:
             "category": target.category,
             "width": image.width,
             "height": image.height,
-            "photo_url": f"{API}/images/{image.pk}/photo.jpg",
+            "photo_url": f"{API}/images/{image.pk}/photo/",
             "mask_url": f"{API}/objects/{target.pk}/mask.png" if target.mask_id else None,
             "points_url": f"{API}/objects/{target.pk}/points.bin"
             if pointmap and pointmap.points_id

@@ -44,7 +44,7 @@ def describe(row: Assignment) -> dict[str, Any]:
             "category": target.category,
             "width": target.image.width,
             "height": target.image.height,
-            "photo_url": f"{payload.API}/images/{target.image_id}/photo.jpg",
+            "photo_url": f"{payload.API}/images/{target.image_id}/photo/",
             "mask_url": f"{payload.API}/objects/{target.pk}/mask.png" if target.mask_id else None,
             "camera": poses[-1].pointmap.camera if poses else None,
             "points_url": f"{payload.API}/objects/{target.pk}/points.bin" if poses else None,

@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 from uuid import UUID
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import IntegrityError, transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpResponseBase
@@ -216,10 +217,9 @@ def finalise_upload(request: Request, pk: UUID) -> Response:
 
 @endpoint("GET", roles=EVERYONE, response=bytes)
 def photo(request: Request, pk: int) -> HttpResponseBase:
-    """The photo, upright, re-encoded without private metadata."""
-    return _blob(
-        request, get_object_or_404(Image.objects.select_related("display"), pk=pk).display, services.JPEG
-    )
+    """The photo, upright and without private metadata (JPEG or PNG)."""
+    blob = get_object_or_404(Image.objects.select_related("display"), pk=pk).display
+    return _blob(request, blob, blob.media_type)
 
 
 @endpoint("GET", roles=EVERYONE, response=bytes)
@@ -251,7 +251,7 @@ def describe_object(row: TargetObject) -> dict[str, Any]:
         "name": row.name,
         "category": row.category,
         "image_id": row.image_id,
-        "photo_url": f"/api/v1/images/{row.image_id}/photo.jpg",
+        "photo_url": f"/api/v1/images/{row.image_id}/photo/",
         "mask_url": f"/api/v1/objects/{row.pk}/mask.png" if row.mask_id else None,
     }
 
@@ -298,6 +298,7 @@ def _add_progress(found: Batch, rows: list[dict[str, Any]]) -> None:
     by_id = {row["id"]: row for row in rows}
     for row in rows:
         row |= {"candidates_ready": 0, "stage_states": {}, "jobs": dict.fromkeys(Job.State.values, 0)}
+        row["failed_jobs"] = []
     ready = found.candidates.filter(object__in=by_id, state="ready")
     for pk, n in ready.values_list("object").annotate(n=Count("id")):
         by_id[pk]["candidates_ready"] = n
@@ -306,10 +307,11 @@ def _add_progress(found: Batch, rows: list[dict[str, Any]]) -> None:
     ):
         by_id[pk]["stage_states"][stage] = state
     groups = {f"propose:{found.pk}:{pk}": row for pk, row in by_id.items()}
-    for group, state, n in (
-        Job.objects.filter(group__in=groups).values_list("group", "state").annotate(n=Count("id"))
-    ):
-        groups[group]["jobs"][state] = n
+    jobs_of = Job.objects.filter(group__in=groups).values_list("group", "state")
+    for group, state, ids in jobs_of.annotate(ids=ArrayAgg("id")):
+        groups[group]["jobs"][state] = len(ids)
+        if state == Job.State.FAILED:
+            groups[group]["failed_jobs"] = sorted(ids)
 
 
 def _valid(kind: type[serializers.Serializer], request: Request) -> dict[str, Any]:

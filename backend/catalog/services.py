@@ -25,12 +25,13 @@ def store_image(
     original: bytes,
     media_type: str,
     display: bytes,
+    display_type: str,
     size: tuple[int, int],
     name: str,
     licence: str = "",
     attribution: str = "",
 ) -> tuple[Image, bool]:
-    """The image row of these bytes, and whether it is new. `display` is an upright JPEG without metadata of `size` (W, H)."""
+    """The image row of these bytes, and whether it is new. `display` is upright, of `size` (W, H), without metadata."""
     blob = storage.put(original, media_type)
     found = Image.objects.filter(blob=blob).first()
     if found:
@@ -38,7 +39,7 @@ def store_image(
     return Image.objects.get_or_create(
         blob=blob,
         defaults={
-            "display": storage.put(display, JPEG),
+            "display": storage.put(display, display_type),
             "width": size[0],
             "height": size[1],
             "name": name[:300],

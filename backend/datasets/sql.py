@@ -183,7 +183,7 @@ WHERE rp.release_id = %(release)s""",
 # The pointmap of an object: the one its (latest) released pose stands on, else sensor before render, model, fallback.
 _OBJECTS = """
 SELECT o.id, o.category, i.width, i.height, i.licence, i.attribution, i.blob_id AS original, i.display_id AS image,
-       d.size AS image_size, o.mask_id AS mask, k.size AS mask_size, p.id AS pointmap_id, p.blob_id AS pointmap,
+       d.size AS image_size, d.media_type AS image_type, o.mask_id AS mask, k.size AS mask_size, p.id AS pointmap_id, p.blob_id AS pointmap,
        q.size AS pointmap_size, p.source AS pointmap_source, p.metric, p.camera
 FROM (SELECT object_id, max(pointmap_id) AS pointmap_id FROM ({members}) m GROUP BY object_id) g
 JOIN catalog_targetobject o ON o.id = g.object_id

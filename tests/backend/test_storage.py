@@ -145,9 +145,14 @@ def test_a_photo_in_a_bucket_is_sent_by_presigned_link(
     bucket: Any, people: SimpleNamespace, api: Any
 ) -> None:
     image, _ = catalog.store_image(
-        original=b"given", media_type="image/png", display=b"shown", size=(4, 3), name="cup"
+        original=b"given",
+        media_type="image/png",
+        display=b"shown",
+        display_type="image/jpeg",
+        size=(4, 3),
+        name="cup",
     )
-    reply = api(people.ada).get(f"/api/v1/images/{image.pk}/photo.jpg")
+    reply = api(people.ada).get(f"/api/v1/images/{image.pk}/photo/")
     assert (reply.status_code, urllib.request.urlopen(reply["Location"]).read()) == (302, b"shown")
 
 

@@ -24,7 +24,12 @@ def leo(people: SimpleNamespace, api: Any) -> Any:
 @pytest.fixture
 def cup(db: None) -> TargetObject:
     image, _ = services.store_image(
-        original=PHOTO, media_type="image/jpeg", display=b"0123456789", size=(4, 3), name="cup"
+        original=PHOTO,
+        media_type="image/jpeg",
+        display=b"0123456789",
+        display_type="image/jpeg",
+        size=(4, 3),
+        name="cup",
     )
     return services.store_object(image, mask=b"mask", name="cup", category="cup")[0]
 
@@ -172,7 +177,7 @@ def test_nobody_sees_another_persons_upload(leo: Any, people: SimpleNamespace, a
 def test_a_photo_is_cached_for_ever_and_never_sniffed(
     cup: TargetObject, people: SimpleNamespace, api: Any
 ) -> None:
-    reply = api(people.ada).get(f"/api/v1/images/{cup.image_id}/photo.jpg")
+    reply = api(people.ada).get(f"/api/v1/images/{cup.image_id}/photo/")
     assert b"".join(reply.streaming_content) == b"0123456789"
     assert reply["Content-Type"] == "image/jpeg" and reply["X-Content-Type-Options"] == "nosniff"
     assert "immutable" in reply["Cache-Control"]

@@ -10,7 +10,12 @@ pytestmark = pytest.mark.django_db
 
 def image(data: bytes = b"photo") -> tuple[Image, bool]:
     return services.store_image(
-        original=data, media_type="image/jpeg", display=b"clean " + data, size=(40, 30), name="cup"
+        original=data,
+        media_type="image/jpeg",
+        display=b"clean " + data,
+        display_type="image/jpeg",
+        size=(40, 30),
+        name="cup",
     )
 
 
@@ -22,7 +27,12 @@ def test_the_same_photo_is_one_image() -> None:
 def test_a_display_copy_may_be_shared_by_two_originals() -> None:
     first, _ = image(b"one")
     second, new = services.store_image(
-        original=b"two", media_type="image/png", display=b"clean one", size=(40, 30), name="b"
+        original=b"two",
+        media_type="image/png",
+        display=b"clean one",
+        display_type="image/jpeg",
+        size=(40, 30),
+        name="b",
     )
     assert new and first.display == second.display
 

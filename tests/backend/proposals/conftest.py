@@ -14,7 +14,12 @@ POSE = {"R": [1, 0, 0, 0, 1, 0, 0, 0, 1], "t": [0, 0, 1], "s": [1, 1, 1]}
 
 def make_object(number: int = 0) -> TargetObject:
     image, _ = catalog.store_image(
-        original=b"photo %d" % number, media_type="image/jpeg", display=b"d", size=(4, 3), name="cup"
+        original=b"photo %d" % number,
+        media_type="image/jpeg",
+        display=b"d",
+        display_type="image/jpeg",
+        size=(4, 3),
+        name="cup",
     )
     return catalog.store_object(image, mask=b"mask", name="cup")[0]
 
