@@ -183,9 +183,30 @@ class Supervisor:
                 child.start()
             self._announce()
             self.wait_for_web()
-        if self.demo and (embedded.PROJECT / "workers/management/commands/demo_seed.py").exists():
-            self.manage("demo data", "demo_seed", quiet=False)
+        seed = self.start_seed() if self.demo else None
         show_box(self.url, self.home)
+        if seed:
+            self.wait_for_seed(seed)
+
+    def start_seed(self) -> Child:
+        """Begin to make the demo's people and data; returns once the logins are there."""
+        seed = Child("demo_seed", [sys.executable, "manage.py", "demo_seed"], None)
+        seed.start()
+        self.children.append(seed)
+        while not (self.home / "logins.json").exists() and seed.poll() is None:
+            time.sleep(0.05)
+        return seed
+
+    def wait_for_seed(self, seed: Child) -> None:
+        """Watch the others while the demo data comes in; without it the product still runs."""
+        print("  demo data: the first objects are ready soon, the others fill in behind", flush=True)
+        while seed.poll() is None:
+            self.watch(without=seed)
+        self.children.remove(seed)
+        if seed.poll():
+            print("demo data failed (see above); try again: .venv/bin/python manage.py demo_seed", flush=True)
+        else:
+            print(f"  demo data complete after {time.monotonic() - seed.began:.0f} s", flush=True)
 
     def commands(self) -> dict[str, list[str]]:
         """What runs, by name. Proposals and trainings never keep the interactive queue waiting."""
@@ -208,19 +229,18 @@ class Supervisor:
             "beat": [*celery, "beat", "-l", "INFO", "-s", str(self.home / "beat" / "schedule"), "--pidfile="],
         }
 
-    def manage(self, title: str, *arguments: str, quiet: bool = True) -> None:
+    def manage(self, title: str, *arguments: str) -> None:
         """One manage.py command as a child, so that Ctrl-C ends it like the others."""
         command = [sys.executable, "manage.py", *arguments]
-        step = Child(arguments[0], command, self.logs if quiet else None)
-        with Step(title, own_lines=not quiet):
+        step = Child(arguments[0], command, self.logs)
+        with Step(title):
             step.start()
             try:
                 code = step.wait()
             finally:
                 step.kill()
         if code:
-            why = step.last_line() or "see the lines above"
-            raise StartError(f"{title}: {why}")
+            raise StartError(f"{title}: {step.last_line()} (log: {step.log})")
 
     def wait_for_web(self) -> None:
         deadline = time.monotonic() + WEB_READY_SECONDS
@@ -232,7 +252,7 @@ class Supervisor:
                 )
             time.sleep(0.1)
 
-    def watch(self) -> None:
+    def watch(self, without: Child | None = None) -> None:
         """One round: start again what has died, each child with its own growing pause."""
         known = dict(self.urls)
         if embedded.revive(self.urls, self.home):
@@ -241,7 +261,7 @@ class Supervisor:
             for child in self.children:
                 child.kill()
         for child in self.children:
-            if child.restart_if_dead():
+            if child is not without and child.restart_if_dead():
                 print(f"{child.name} had ended ({child.last_exit}); started again", flush=True)
         time.sleep(0.5)
 
@@ -251,23 +271,17 @@ class Supervisor:
 
 
 class Step:
-    """Prints what is being done and how long it took, on one line unless the step prints lines of its own."""
+    """One line: what is being done, and how long it took."""
 
-    def __init__(self, title: str, own_lines: bool = False) -> None:
-        self.title, self.own_lines = title, own_lines
+    def __init__(self, title: str) -> None:
+        self.title = title
 
     def __enter__(self) -> None:
         self.began = time.monotonic()
-        print(f"  {self.title:<28}", end="\n" if self.own_lines else "", flush=True)
+        print(f"  {self.title:<28}", end="", flush=True)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        took = f"{time.monotonic() - self.began:.1f} s"
-        if kind is not None:
-            print("" if self.own_lines else "failed")
-        elif self.own_lines:
-            print(f"  {self.title + ' done':<28}{took}", flush=True)
-        else:
-            print(took, flush=True)
+        print(f"{time.monotonic() - self.began:.1f} s" if kind is None else "failed", flush=True)
 
 
 def healthy(host: str, port: int) -> bool:
