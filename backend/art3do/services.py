@@ -240,8 +240,8 @@ def starter(target: TargetObject) -> Iterator[bytes]:
     parts: list[tuple[str, Blob | None]] = [("photo.jpg", target.image.display), ("mask.png", target.mask)]
     parts.append(("pointmap.npz", pointmap.blob if pointmap else None))
     parts.append(("candidate.glb", candidate.mesh.blob if candidate else None))
-    pipe = _Pipe()
-    with zipfile.ZipFile(pipe, "w") as archive:  # type: ignore[arg-type]
+    pipe: Any = _Pipe()
+    with zipfile.ZipFile(pipe, "w") as archive:
         for name, blob in parts:
             if blob is None:
                 continue

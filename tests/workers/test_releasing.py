@@ -1,0 +1,220 @@
+"""Releases on disk: complete, reproducible, loadable, and refused when damaged."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from backend import storage
+from backend.datasets import services
+from backend.datasets.models import Release
+from backend.jobs import UserError
+from model_zoo.io.shards import read_member
+from tests.backend.datasets.rows import PLAIN, World
+from workers import releasing
+from workers.release_check import check
+from workers.release_places import materialise
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def quiet(done: int, total: int) -> None:
+    """No progress bar."""
+
+
+def loop(objects: int = 3, **options: Any) -> World:
+    """A world where Ada decided every object."""
+    world = World(options, source=options.pop("source", "sensor"))
+    for _ in range(objects):
+        target = world.target()
+        world.bracket(target, PLAIN, winner=0, by=options.get("by"))
+        if world.batch.asks_alignment:
+            world.align(target, target.candidates[0])
+    return world
+
+
+def release(world: World, out: Path, kind: str = "sft", **flags: Any) -> Release:
+    made = services.begin(kind=kind, batches=[world.batch], **flags)
+    return releasing.release_to(made, str(out), quiet)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [
+        row
+        for part in sorted((folder / "index").glob("*.parquet"))
+        for row in pq.read_table(part).to_pylist()
+    ]
+
+
+def member(folder: Path, row: dict[str, Any], name: str) -> bytes:
+    path = folder / "shards" / row[f"{name}_shard"]
+    return read_member(path, row[f"{name}_offset"], row[f"{name}_length"])
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_what_went_in_comes_out_byte_for_byte(tmp_path: Path, kind: str) -> None:
+    world = loop(asks_alignment=True)
+    made = release(world, tmp_path / "out", kind)
+    found = rows(tmp_path / "out")
+    assert made.rows == len(found) == (3 if kind == "sft" else 6)
+    for row in found:
+        target = world.batch.tasks.get(
+            object_id=int(row["object_key" if kind == "sft" else "prompt"][1:]), stage="compare"
+        ).object
+        assert hashlib.sha256(member(tmp_path / "out", row, "image")).hexdigest() == target.image.display_id
+        assert hashlib.sha256(member(tmp_path / "out", row, "mask")).hexdigest() == target.mask_id
+        assert (
+            hashlib.sha256(member(tmp_path / "out", row, "pointmap")).hexdigest()
+            == target.image.pointmaps.get().blob_id
+        )
+
+
+def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
+    world = loop()
+    first, second = (release(world, tmp_path / name, "dpo") for name in "ab")
+    assert first.sha256 == second.sha256 and first.pk != second.pk
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert len(files) == 4
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
+
+
+def test_each_blob_is_in_the_shards_once(tmp_path: Path) -> None:
+    world = loop(objects=1)
+    release(world, tmp_path / "out", "dpo")
+    assert len({row["rejected_offset"] for row in rows(tmp_path / "out")}) == 2
+    assert len({row["chosen_offset"] for row in rows(tmp_path / "out")}) == 1
+
+
+def test_a_sample_row_says_where_it_came_from(tmp_path: Path) -> None:
+    world = loop(objects=1, asks_alignment=True)
+    release(world, tmp_path / "out")
+    (row,) = rows(tmp_path / "out")
+    assert row["R"] == [1, 0, 0, 0, 1, 0, 0, 0, 1] and row["t"] == [0, 0, 2] and row["r"] == 0.9
+    assert (row["proposer"], row["seed"], row["annotators"]) == ("retrieval", 0, [world.ada.pk])
+    assert (row["licence"], row["mesh_licence"], row["batch"], row["simulated"]) == (
+        "CC0",
+        "MIT",
+        "street",
+        False,
+    )
+
+
+def test_simulated_rows_stay_out_unless_asked_for(tmp_path: Path) -> None:
+    world = World()
+    world.bracket(world.target(), PLAIN, winner=0, by=world.bot)
+    with pytest.raises(UserError, match="simulated; include them by flag"):
+        release(world, tmp_path / "people", "dpo")
+    assert release(world, tmp_path / "all", "dpo", include_simulated=True).counts["simulated"] == 2
+
+
+def test_layouts_on_fallback_depth_stay_out_unless_asked_for(tmp_path: Path) -> None:
+    world = loop(objects=1, asks_alignment=True, source="fallback")
+    held = release(world, tmp_path / "held")
+    assert rows(tmp_path / "held")[0]["R"] is None and held.counts["fallback_layouts_withheld"] == 1
+    release(world, tmp_path / "given", include_fallback_layout=True)
+    assert rows(tmp_path / "given")[0]["R"] is not None
+
+
+def test_a_rating_floor_leaves_rows_out(tmp_path: Path) -> None:
+    world = loop(objects=2)
+    world.bracket(world.target(), PLAIN, winner=0, r=0.6)
+    assert release(world, tmp_path / "out", min_rating=0.8).rows == 2
+
+
+def test_a_photo_is_never_on_both_sides_of_the_split(tmp_path: Path) -> None:
+    world = loop(objects=1)
+    release(world, tmp_path / "sft")
+    release(world, tmp_path / "dpo", "dpo")
+    assert len({row["split"] for kind in ("sft", "dpo") for row in rows(tmp_path / kind)}) == 1
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_a_whole_release_verifies(tmp_path: Path, kind: str) -> None:
+    made = release(loop(), tmp_path / "out", kind)
+    found = check(tmp_path / "out")
+    assert found.problems == [] and found.rows == made.rows and found.sha256 == made.sha256
+    assert found.members == 3 * 4 + 2 * (3 if kind == "sft" else 9)
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "name", ["shards/shard-000000.tar", "index/part-00000.parquet", "README.md", "manifest.json"]
+)
+def test_one_flipped_bit_is_found(tmp_path: Path, name: str) -> None:
+    release(loop(), tmp_path / "out")
+    path = tmp_path / "out" / name
+    flip(path, path.stat().st_size // 2)
+    assert check(tmp_path / "out").problems
+
+
+def test_a_row_that_points_elsewhere_is_found(tmp_path: Path) -> None:
+    release(loop(), tmp_path / "out")
+    index = tmp_path / "out" / "index" / "part-00000.parquet"
+    table = pq.read_table(index)
+    column = table.schema.get_field_index("mask_offset")
+    pq.write_table(table.set_column(column, "mask_offset", table["image_offset"]), index)
+    reseal(tmp_path / "out")
+    assert "mask does not point at" in check(tmp_path / "out").problems[0]
+
+
+def reseal(folder: Path) -> None:
+    """Make the manifest agree with changed files, as a careful forger would."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for file in manifest["files"]:
+        data = (folder / file["name"]).read_bytes()
+        file |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest["hash"] = releasing.content_hash(manifest)
+    manifest["id"] = f"{manifest['kind']}-{manifest['hash'][:16]}"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        release(loop(objects=1), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_damaged_blob_stops_the_release_and_leaves_nothing(tmp_path: Path) -> None:
+    world = loop(objects=1)
+    sha256 = world.batch.candidates.first().mesh.blob_id
+    (storage.store().root / storage.blob_name(sha256)).write_bytes(b"rust")
+    with pytest.raises(UserError, match=f"mesh of candidate .* damaged in the store .blob {sha256[:12]}"):
+        release(world, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    made = Release.objects.get()
+    assert made.state == "failed" and not made.samples.exists()
+
+
+def test_the_store_gives_back_a_release_written_by_a_worker(tmp_path: Path) -> None:
+    world = loop()
+    written = release(world, tmp_path / "out")
+    made = services.begin(kind="sft", batches=[world.batch])
+    job = services.order(made)
+    assert releasing.release_job(job) == releasing.release_job(job)
+    made.refresh_from_db()
+    assert made.state == "frozen" and made.sha256 == written.sha256
+    assert check(materialise(made, tmp_path / "fetched")).problems == []
+
+
+@pytest.mark.parametrize("library", ["datasets", "webdataset"])
+def test_three_lines_load_it(tmp_path: Path, library: str) -> None:
+    release(loop(), tmp_path / "out", "dpo")
+    lines = services.loading_lines(str(tmp_path / "out"))[library]
+    assert len(lines.splitlines()) == 3
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf"), "PATH": "/usr/bin:/bin"}
+    said = subprocess.run(
+        [sys.executable, "-c", lines], capture_output=True, text=True, env=offline, timeout=120
+    )
+    assert said.returncode == 0, said.stderr
+    assert ("pair_id" if library == "datasets" else "image.jpg") in said.stdout

@@ -1,0 +1,190 @@
+"""Checks a release against itself: every file's hash, every member's, and that every row points at what it names."""
+
+import hashlib
+import json
+import tarfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from model_zoo.io.shards import file_sha256
+from workers.release_places import MANIFEST
+from workers.releasing import FORMAT, Progress, content_hash
+
+CHUNK = 1 << 20
+KEPT_SHARDS = 3
+MAX_PROBLEMS = 20
+# Column prefix: (column with the key, extension of the member). sft and dpo.
+POINTERS = {
+    "sft": {
+        "image": ("object_key", "image.jpg"),
+        "mask": ("object_key", "mask.png"),
+        "pointmap": ("object_key", "pointmap.npz"),
+        "mesh": ("candidate_key", "mesh.glb"),
+    },
+    "dpo": {
+        "image": ("prompt", "image.jpg"),
+        "mask": ("prompt", "mask.png"),
+        "pointmap": ("prompt", "pointmap.npz"),
+        "chosen": ("chosen", "mesh.glb"),
+        "rejected": ("rejected", "mesh.glb"),
+    },
+}
+
+
+@dataclass
+class Check:
+    """What was looked at, and what is wrong; a release without problems is whole."""
+
+    id: str = ""
+    sha256: str = ""
+    files: int = 0
+    members: int = 0
+    rows: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def wrong(self, problem: str) -> None:
+        """Note a problem; after MAX_PROBLEMS the picture is clear."""
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(problem)
+
+
+def check(folder: Path, progress: Progress = lambda done, total: None) -> Check:
+    """Check the release in a folder, in constant memory."""
+    found = Check()
+    manifest = _manifest(folder, found)
+    if manifest is None:
+        return found
+    try:
+        _files(folder, manifest, found)
+        if not found.problems:
+            _rows(folder, manifest, found, progress)
+    except (KeyError, TypeError, ValueError) as failure:
+        found.wrong(f"{MANIFEST} or the index is not laid out as {FORMAT} is: {failure!r}")
+    return found
+
+
+def _manifest(folder: Path, found: Check) -> dict[str, Any] | None:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except (OSError, ValueError):
+        found.wrong(f"{folder} is no release: {MANIFEST} is missing or not JSON")
+        return None
+    if (
+        not isinstance(manifest, dict)
+        or manifest.get("format") != FORMAT
+        or manifest.get("kind") not in POINTERS
+    ):
+        found.wrong(f"{MANIFEST} does not describe a release of format {FORMAT}")
+        return None
+    found.id, found.sha256 = str(manifest.get("id")), file_sha256(path)
+    if (
+        content_hash(manifest) != manifest.get("hash")
+        or manifest["id"] != f"{manifest['kind']}-{manifest['hash'][:16]}"
+    ):
+        found.wrong(f"{MANIFEST} was changed: its hash is another")
+    return manifest
+
+
+def _files(folder: Path, manifest: dict[str, Any], found: Check) -> None:
+    listed = {str(file["name"]): file for file in manifest["files"]}
+    present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
+    for name in sorted(present - listed.keys()):
+        found.wrong(f"{name} is not part of the release")
+    for name, file in listed.items():
+        found.files += 1
+        if name not in present:
+            found.wrong(f"{name} is missing")
+        elif (folder / name).stat().st_size != file["size"] or file_sha256(folder / name) != file["sha256"]:
+            found.wrong(f"{name} is damaged: its hash is another")
+
+
+class _Shards:
+    """Members of the shards that rows point at now; rows are in the order of the shards, so a few are enough."""
+
+    def __init__(self, folder: Path, found: Check) -> None:
+        self.folder, self.found = folder, found
+        self._kept: OrderedDict[str, dict[int, tuple[str, int]]] = OrderedDict()
+
+    def member(self, shard: str, offset: int) -> tuple[str, int] | None:
+        """Name and length of the member whose bytes start at `offset`."""
+        if shard not in self._kept:
+            self._kept[shard] = self._scan(shard)
+            if len(self._kept) > KEPT_SHARDS:
+                self._kept.popitem(last=False)
+        return self._kept[shard].get(offset)
+
+    def _scan(self, shard: str) -> dict[int, tuple[str, int]]:
+        """Hash every member of a shard and hold it against the JSON member of its key."""
+        members: dict[int, tuple[str, int]] = {}
+        hashes: dict[str, str] = {}
+        facts: dict[str, dict[str, Any]] = {}
+        try:
+            for name, offset, length, digest, text in _members(self.folder / "shards" / shard):
+                members[offset] = (name, length)
+                hashes[name] = digest
+                if text:
+                    facts[name.removesuffix(".json")] = json.loads(text)
+        except (tarfile.TarError, OSError, ValueError) as failure:
+            self.found.wrong(f"{shard} cannot be read: {failure}")
+        self.found.members += len(members)
+        for name, digest in hashes.items():
+            key, _, extension = name.partition(".")
+            said = facts.get(key, {}).get(f"{extension.partition('.')[0]}_sha256")
+            if extension != "json" and said != digest:
+                self.found.wrong(f"{name} in {shard} is not what its facts say")
+        return members
+
+
+def _members(path: Path) -> Iterator[tuple[str, int, int, str, bytes]]:
+    """Name, offset, length, sha256 and (of JSON members) the text of each member of a tar, in constant memory."""
+    with tarfile.open(path, "r:") as archive:
+        for info in archive:
+            file = archive.extractfile(info)
+            if file is None:
+                raise tarfile.ReadError(f"{info.name} is no plain file")
+            digest, text = hashlib.sha256(), b""
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+                if info.name.endswith(".json"):
+                    text += chunk
+            yield info.name, info.offset_data, info.size, digest.hexdigest(), text
+            archive.members = []  # type: ignore[attr-defined]  # tarfile keeps every header it has read
+
+
+def _rows(folder: Path, manifest: dict[str, Any], found: Check, progress: Progress) -> None:
+    kind, filters, total = manifest["kind"], manifest["filters"], manifest["counts"]["rows"]
+    shards = _Shards(folder, found)
+    for name in sorted(file["name"] for file in manifest["files"] if file["name"].startswith("index/")):
+        with pq.ParquetFile(folder / name) as index:
+            for batch in index.iter_batches(batch_size=5000):
+                for row in batch.to_pylist():
+                    _row(row, kind, filters, shards, found)
+                    found.rows += 1
+                progress(found.rows, total)
+    if found.rows != total:
+        found.wrong(f"the index has {found.rows} rows, the manifest says {total}")
+
+
+def _row(row: dict[str, Any], kind: str, filters: dict[str, Any], shards: _Shards, found: Check) -> None:
+    number = row["sample_id" if kind == "sft" else "pair_id"]
+    for prefix, (key, extension) in POINTERS[kind].items():
+        shard, offset = row[f"{prefix}_shard"], row[f"{prefix}_offset"]
+        if shard is None and prefix == "pointmap":
+            continue
+        wanted = (f"{row[key]}.{extension}", row[f"{prefix}_length"])
+        if shards.member(shard, offset) != wanted:
+            found.wrong(f"row {number}: {prefix} does not point at {wanted[0]}")
+    if row["simulated"] and not filters["include_simulated"]:
+        found.wrong(f"row {number} is simulated, which this release leaves out")
+    if (
+        row.get("R") is not None
+        and row["pointmap_source"] == "fallback"
+        and not filters["include_fallback_layout"]
+    ):
+        found.wrong(f"row {number} has a layout on fallback depth, which this release leaves out")

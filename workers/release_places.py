@@ -1,0 +1,129 @@
+"""Where releases lie: an empty folder or prefix to write one to, and a local copy of one to read."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+
+from backend import jobs, storage
+from backend.datasets.models import Release
+from model_zoo.io.shards import file_sha256
+
+MANIFEST = "manifest.json"
+
+
+def check_place(out: str) -> None:
+    """UserError when a release cannot be written there; to ask before any work is done."""
+    if out.startswith("s3://"):
+        bucket, prefix = _bucket(out)
+        with _s3_errors(out):
+            listed = bucket.client.list_objects_v2(Bucket=bucket.bucket, Prefix=f"{prefix}/", MaxKeys=1)
+        if listed.get("KeyCount"):
+            raise jobs.UserError(f"{out} is not empty; a release is never written over something")
+        return
+    path = Path(out)
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise jobs.UserError(f"{out} is not empty; a release is never written over something")
+
+
+@contextmanager
+def place_for(out: str) -> Iterator[tuple[Path, Callable[[dict[str, Any]], str]]]:
+    """A folder to write into, and what makes it the release once it is whole; a half-written one never looks like it."""
+    check_place(out)
+    target = Path(out).resolve()
+    remote = out.startswith("s3://")
+    scratch = settings.HOME / "tmp" if remote else target.parent
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix="release-" if remote else f"{target.name}.part-", dir=scratch))
+    except OSError as failure:
+        raise jobs.UserError(f"cannot write to {scratch}: {failure.strerror}") from None
+
+    def finish(manifest: dict[str, Any]) -> str:
+        if remote:
+            return _upload(part, manifest, out)
+        part.chmod(0o755)
+        try:
+            part.replace(target)
+        except OSError as failure:
+            raise jobs.UserError(f"cannot write {out}: {failure.strerror}") from None
+        return str(target)
+
+    try:
+        yield part, finish
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _bucket(out: str) -> tuple[storage.S3Store, str]:
+    name, _, prefix = out.removeprefix("s3://").partition("/")
+    if not name or not prefix.strip("/"):
+        raise jobs.UserError(f"{out} names no bucket and prefix: s3://BUCKET/PREFIX")
+    return storage.S3Store(name, settings.S3_ENDPOINT_URL), prefix.strip("/")
+
+
+@contextmanager
+def _s3_errors(out: str) -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as failure:
+        raise jobs.UserError(f"cannot use {out}: {failure}") from None
+
+
+def _upload(part: Path, manifest: dict[str, Any], out: str) -> str:
+    """The manifest goes last: without it a prefix is no release."""
+    bucket, prefix = _bucket(out)
+    with _s3_errors(out):
+        for name in names(manifest):
+            with (part / name).open("rb") as file:
+                bucket.write(f"{prefix}/{name}", file, media_type(name))
+    return out.rstrip("/")
+
+
+def materialise(release: Release, into: Path | None = None) -> Path:
+    """A local folder with a frozen release's files: where it was written, else fetched (once, or fresh into `into`)."""
+    if release.location and not release.location.startswith("s3://"):
+        folder = Path(release.location)
+        if (folder / MANIFEST).is_file() and file_sha256(folder / MANIFEST) == release.sha256:
+            return folder
+        raise jobs.UserError(f"release {release.pk} is no longer in {folder}")
+    folder = into or settings.HOME / "releases" / release.sha256[:16]
+    if release.location:
+        return _download(release, folder)
+    for row in release.files.select_related("blob"):
+        path = folder / row.name
+        try:
+            storage.fetch(row.blob, path.parent, path.name)
+        except storage.StorageError as failure:
+            raise jobs.UserError(f"{row.name} of release {release.pk}: {failure}") from None
+    return folder
+
+
+def _download(release: Release, folder: Path) -> Path:
+    bucket, prefix = _bucket(release.location)
+    manifest = json.loads(storage.read(release.manifest_id))
+    with _s3_errors(release.location):
+        for name in names(manifest):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_file():
+                bucket.client.download_file(bucket.bucket, f"{prefix}/{name}", str(path) + ".part")
+                Path(str(path) + ".part").replace(path)
+    return folder
+
+
+def names(manifest: dict[str, Any]) -> list[str]:
+    """A release's files by name; the manifest last, since what lacks it is no release."""
+    return [*(file["name"] for file in manifest["files"]), MANIFEST]
+
+
+def media_type(name: str) -> str:
+    """How a file of a release is stored and served."""
+    kinds = {"tar": "application/x-tar", "json": "application/json", "md": "text/markdown"}
+    return kinds.get(name.rsplit(".", 1)[-1], "application/octet-stream")
