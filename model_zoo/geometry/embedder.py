@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model_zoo.geometry.attention import attention
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet; masks too are normalised by it
 GROUPS = {"image": 0, "rgb_image": 1, "mask": 0, "rgb_image_mask": 1, "pointmap": 0, "rgb_pointmap": 1}
 VIEWS = (("image", "rgb_image"), ("mask", "rgb_image_mask"), ("pointmap", "rgb_pointmap"))  # by embedder
@@ -41,7 +43,7 @@ class ViTAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.proj(attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class ViTMlp(nn.Module):
@@ -116,20 +118,16 @@ class Dino(nn.Module):
 class ImageEmbedder(nn.Module):
     """Resize, normalise and run the backbone; one-channel masks are repeated to three."""
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, c: EmbedderConfig) -> None:
         super().__init__()
         self.size = c.image_size
         self.backbone = Dino(c)
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-2:] != (self.size, self.size):
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False)
-        return self.backbone((x.expand(-1, 3, -1, -1) - self.mean) / self.std)
+        mean, std = x.new_tensor(MEAN).view(1, 3, 1, 1), x.new_tensor(STD).view(1, 3, 1, 1)
+        return self.backbone((x.expand(-1, 3, -1, -1) - mean) / std)
 
 
 class PointmapEmbedder(nn.Module):

@@ -38,10 +38,10 @@ def tiny() -> GeometryConfig:
     """16^3 voxels, 64 shape tokens, 4.6 M parameters: minutes of CPU."""
     return GeometryConfig(
         embedder=EmbedderConfig(
-            width=128, dino_width=96, dino_blocks=2, dino_heads=4, image_size=64, patch=8, registers=1,
-            point_width=48, point_heads=4, point_size=32, point_window=8, projection_multiplier=1.0,
+            width=128, dino_width=96, dino_blocks=2, dino_heads=2, image_size=48, patch=8, registers=1,
+            point_width=48, point_heads=2, point_size=16, point_window=4, projection_multiplier=1.0,
         ),
-        transformer=TransformerConfig(width=128, blocks=5, heads=4, cond_width=128, grid=4, frequencies=128),
+        transformer=TransformerConfig(width=128, blocks=5, heads=2, cond_width=128, grid=4, frequencies=128),
         occupancy=OccupancyConfig(channels=(48, 24, 12), res_blocks=1, middle_blocks=1),
         solid=True,
     )  # fmt: skip

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model_zoo.geometry.attention import attention
+
 SHAPE = "shape"
 LAYOUT = "6drotation_normalized"  # the layout stream is named after its first token
 LAYOUT_LATENTS = ("6drotation_normalized", "translation", "scale", "translation_scale")
@@ -82,12 +84,13 @@ class HeadRMSNorm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(heads, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (F.normalize(x.float(), dim=-1) * self.gamma * x.shape[-1] ** 0.5).to(x.dtype)
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).clamp_min(1e-12)
+        return x * (x.shape[-1] ** 0.5 / norm).to(x.dtype) * self.gamma.to(x.dtype)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Plain attention on (B, L, H, D), giving (B, L, H*D)."""
-    out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+    out = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
     return out.transpose(1, 2).flatten(2)
 
 
@@ -262,6 +265,10 @@ class GeometryTransformer(nn.Module):
         h = {SHAPE: self.latent_mapping[SHAPE].embed(latents[SHAPE])}
         if LAYOUT in latents:
             h[LAYOUT] = torch.cat([self.latent_mapping[n].embed(latents[n]) for n in LAYOUT_LATENTS], 1)
+        kind = h[SHAPE].device.type
+        if torch.is_autocast_enabled(kind):
+            # The residual stream in half precision too: casts at every norm cost more than they save here.
+            return {s: x.to(torch.get_autocast_dtype(kind)) for s, x in h.items()}
         return h
 
     def read(self, h: Latents) -> Latents:

@@ -9,7 +9,7 @@ from model_zoo.io.errors import BadInput
 
 SAMPLES = 30_000
 # Share of a voxel's fine cells: keeps walls of one fine cell, drops what only grazes the voxel.
-FULL_SHARE = 0.4
+FULL_SHARE = 0.35
 
 
 def unit_frame(mesh: trimesh.Trimesh) -> tuple[np.ndarray, float]:

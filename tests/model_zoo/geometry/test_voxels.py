@@ -13,7 +13,7 @@ Y_UP = trimesh.transformations.rotation_matrix(-np.pi / 2, [1, 0, 0])
 def test_a_ball_is_solid_and_centred():
     grid = voxelise(trimesh.creation.icosphere(3, radius=2.0), 16, solid=True)
     assert grid[8, 8, 8] and not grid[0, 0, 0]
-    assert abs(grid.mean() - np.pi / 6) < 0.09  # grazed voxels count as full
+    assert abs(grid.mean() - np.pi / 6) < 0.12  # grazed voxels count as full
 
 
 def test_surface_voxels_leave_the_inside_empty():

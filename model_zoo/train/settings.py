@@ -1,0 +1,204 @@
+"""What a stage is asked to do: the command line's choices over the defaults of its stage and recipe."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from model_zoo import checkpoint
+from model_zoo.examples import Example, Joined, Pair, Source, batches
+from model_zoo.geometry.model import GeometryModel
+from model_zoo.geometry.recipes import GeometryConfig
+from model_zoo.io.errors import BadInput
+from model_zoo.loader import Release, ReleasePairs, ReleaseSamples
+from model_zoo.loop import LoopConfig
+from model_zoo.synthetic import SceneConfig, SyntheticSamples, cached
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run. steps counts optimiser steps; batch counts objects; draws counts (tau, noise) pairs per object."""
+
+    stage: str
+    recipe: str
+    data: tuple[str, ...]
+    out: Path
+    init: Path | None = None
+    resume: bool = False
+    seed: int = 0
+    steps: int = 200
+    codec_steps: int = 400
+    lr: float = 1e-4
+    batch: int = 16
+    draws: int = 4
+    beta: float = 500.0
+    anchor: float = 0.0
+    strength: float = 1.0
+    precision: str = "auto"
+    device: str = "auto"
+    stored: str = "float32"
+    cache: Path | None = None
+    scenes: int = SceneConfig.scenes
+    shapes: int = SceneConfig.shapes_per_family
+    save_every: int = 200
+
+
+DEFAULTS: dict[str, dict[str, object]] = {
+    "pretrain": {"steps": 1200, "lr": 1e-3, "batch": 32, "stored": "float16"},
+    "midtrain": {"steps": 500, "lr": 3e-4, "batch": 32},
+    "sft": {"steps": 120, "lr": 1e-4, "batch": 8},
+    "dpo": {"steps": 60, "lr": 2e-5, "batch": 4},
+    "distill": {"steps": 300, "lr": 1e-4, "batch": 16, "draws": 1},
+}
+
+
+def with_defaults(stage: str, given: Mapping[str, object]) -> Settings:
+    """The stage's defaults, then what was given, then `auto` made definite."""
+    settings = Settings(stage=stage, **{**DEFAULTS[stage], **given})
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise BadInput("no CUDA device is at hand: use --device cpu")
+    precision = settings.precision
+    if precision == "auto":
+        fast = device != "cpu" or torch.cpu._is_amx_tile_supported()
+        precision = "bf16" if fast else "fp32"
+    return replace(settings, device=device, precision=precision)
+
+
+def loop_config(s: Settings, steps: int, **changes: object) -> LoopConfig:
+    """The loop's settings of a run."""
+    plain = LoopConfig(
+        steps=steps, lr=s.lr, seed=s.seed, warmup=min(50, max(1, steps // 10)), precision=s.precision,
+        device=s.device, save_every=s.save_every, ema=0.999 if steps >= 1000 else 0.98,
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+def starting_model(s: Settings) -> tuple[GeometryModel, list[dict]]:
+    """The model to train and its parents: --init, or fresh weights where the stage may start from nothing."""
+    torch.manual_seed(s.seed)
+    if s.init is None:
+        if s.stage != "pretrain":
+            raise BadInput(f"{s.stage} continues from a checkpoint: give --init")
+        return checkpoint.fresh(s.recipe).to(s.device), []
+    found = checkpoint.load(s.init)
+    if found.recipe != s.recipe:
+        raise BadInput(f"{s.init.name} is of recipe {found.recipe!r}, not {s.recipe!r}")
+    parent = {
+        "name": s.init.name,
+        "sha256": sha256_of(s.init / checkpoint.WEIGHTS),
+        "stage": found.card.get("stage", ""),
+    }
+    return found.model.to(s.device), [parent]
+
+
+def trained(
+    model: GeometryModel, prefixes: Sequence[str], left_out: Sequence[str] = ()
+) -> dict[str, nn.Parameter]:
+    """The parameters that a stage trains, by name prefix."""
+    return {
+        n: p
+        for n, p in model.named_parameters()
+        if p.requires_grad and n.startswith(tuple(prefixes)) and not n.startswith(tuple(left_out) or ("\0",))
+    }
+
+
+# Zero in every stage but distil, so that the model behaves as before whatever step size it is told.
+STEP_EMBEDDER = ("transformer.d_embedder.",)
+
+
+def samples(s: Settings, config: GeometryConfig) -> tuple[Source[Example], list[dict]]:
+    """The training examples of every --data and a line about each for the card."""
+    sources, notes = [], []
+    for name in s.data:
+        if name == SYNTHETIC:
+            synthetic = synthetic_samples(s, config)
+            sources.append(synthetic)
+            notes.append(
+                {
+                    "name": SYNTHETIC,
+                    "rows": len(synthetic),
+                    "scene": asdict(scene_config(s)),
+                    "simulated": True,
+                }
+            )
+        else:
+            release = ReleaseSamples(Path(name), config)
+            sources.append(release)
+            notes.append(release_note(release.release, release.rows))
+    return _some(Joined(sources), s), notes
+
+
+def pairs(s: Settings, config: GeometryConfig) -> tuple[Source[Pair], list[dict]]:
+    """The preference pairs of every --data and a line about each for the card."""
+    sources = [ReleasePairs(Path(name), config) for name in s.data]
+    return _some(Joined(sources), s), [release_note(p.release, p.rows) for p in sources]
+
+
+def _some(source: Joined, s: Settings) -> Joined:
+    if not len(source):
+        raise BadInput(f"no rows of split train in {', '.join(s.data)}")
+    return source
+
+
+def scene_config(s: Settings) -> SceneConfig:
+    """The distribution of --data synthetic; its seed is fixed, so that runs differ by training alone."""
+    return SceneConfig(scenes=s.scenes, shapes_per_family=s.shapes)
+
+
+def synthetic_samples(s: Settings, config: GeometryConfig) -> SyntheticSamples:
+    """The composed training scenes, rendered once and kept beside the run."""
+    return cached(scene_config(s), config, s.cache or s.out / "cache")
+
+
+def release_note(release: Release, rows: Sequence[dict]) -> dict:
+    """What a card says about a release: where it came from, how much of it, and whether people or a simulation answered."""
+    return {
+        "name": release.folder.name,
+        "id": release.manifest.get("id"),
+        "hash": release.manifest.get("hash"),
+        "rows": len(rows),
+        "simulated": any(bool(r.get("simulated")) for r in rows),
+    }
+
+
+def stream(source: Source, s: Settings, start: int) -> Iterator:
+    """Shuffled batches from a step on."""
+    return batches(source, min(s.batch, max(1, len(source))), s.seed, start)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def finish(
+    s: Settings, model: GeometryModel, parents: list[dict], data: list[dict], figures: Mapping[str, float]
+) -> None:
+    """Writes the trained model to OUT/checkpoint with its card."""
+    card = {
+        "stage": s.stage,
+        "model": "geometry",
+        "recipe": s.recipe,
+        "parents": parents,
+        "data": data,
+        "simulated": any(d.get("simulated") for d in data) or not data,
+        "steps": s.steps,
+        "seed": s.seed,
+        "lr": s.lr,
+        "batch": s.batch,
+        "precision": s.precision,
+        "last_figures": {n: round(v, 6) for n, v in figures.items()},
+        "licence": "Apache-2.0",
+    }
+    if s.stage == "dpo":
+        card |= {"beta": s.beta, "anchor": s.anchor}
+    checkpoint.save(s.out / "checkpoint", model, recipe=s.recipe, card=card, stored=s.stored)
