@@ -78,6 +78,13 @@ def stop(child: subprocess.Popen[bytes], seconds: float = 8) -> None:
 @contextmanager
 def web(workers: int = 1, threads: int = 4) -> Iterator[str]:
     """gunicorn serving the project; yields its address once it answers."""
+    with running_web(workers, threads) as (url, _):
+        yield url
+
+
+@contextmanager
+def running_web(workers: int = 1, threads: int = 4) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """The same with its process, for tests that kill it."""
     collect_static()
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "backend.wsgi", "--bind", f"127.0.0.1:{port}"]
@@ -85,7 +92,7 @@ def web(workers: int = 1, threads: int = 4) -> Iterator[str]:
     with running("web", command) as child:
         url = f"http://127.0.0.1:{port}"
         wait_for(lambda: answers(f"{url}/healthz"), seconds=40, child=child, log="web")
-        yield url
+        yield url, child
 
 
 def collect_static() -> None:
