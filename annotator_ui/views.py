@@ -21,7 +21,7 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("align", "/align/", "Align", (ANNOTATOR, REVIEWER)),
     ("art", "/art/", "Art", (ARTIST,)),
     ("review", "/review/", "Review", (REVIEWER,)),
-    ("batches", "/batches/", "Batches", (RESEARCHER,)),
+    ("batches", "/batches/", "Batches", (RESEARCHER, REVIEWER)),
     ("releases", "/releases/", "Releases", (RESEARCHER,)),
     ("models", "/models/", "Models", (RESEARCHER,)),
     ("progress", "/progress/", "Progress", EVERYONE),

@@ -2,9 +2,13 @@
 
 export const HEARTBEAT_MS = 60_000;
 
+const startTimer = (call, ms) => setInterval(call, ms);
+const stopTimer = (timer) => clearInterval(timer);
+
 export class Lease {
   /** post(path, body) sends; onLost(error) is called once, when the server says that the lease is gone. */
-  constructor({ assignment, post, onLost, visible = () => true, every = setInterval, cancel = clearInterval }) {
+  // Browsers refuse timers that are called as methods of another object, hence the plain functions.
+  constructor({ assignment, post, onLost, visible = () => true, every = startTimer, cancel = stopTimer }) {
     this.assignment = assignment;
     this.post = post;
     this.onLost = onLost;

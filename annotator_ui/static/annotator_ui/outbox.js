@@ -5,7 +5,7 @@ const WAITS_MS = [1000, 2000, 5000, 10_000, 30_000];
 
 export class Outbox {
   /** storage: localStorage or its like; send(path, body): resolves on 2xx, else throws {status, code, message}. */
-  constructor({ storage, name, send, onChange = () => {}, later = setTimeout }) {
+  constructor({ storage, name, send, onChange = () => {}, later = (call, ms) => setTimeout(call, ms) }) {
     this.storage = storage;
     this.name = `maquette.outbox.${name}`;
     this.send = send;

@@ -39,25 +39,24 @@ export function apply({ R, t, s }, [x, y, z]) {
   return [0, 1, 2].map((row) => R[row * 3] * p[0] + R[row * 3 + 1] * p[1] + R[row * 3 + 2] * p[2] + t[row]);
 }
 
-/** The pose turned about a camera axis with `pivot` (a point of the GLB) staying where it is. */
-export function turned(pose, axis, degrees, pivot) {
-  const R = multiply(about(axis, degrees), pose.R);
-  return held({ R, t: pose.t, s: pose.s }, pivot, apply(pose, pivot));
+/** The pose with other R or s, and `pivot` (a point of the GLB) staying where it is. */
+export function reshaped(pose, { R = pose.R, s = pose.s }, pivot) {
+  const [before, after] = [apply(pose, pivot), apply({ R, t: pose.t, s }, pivot)];
+  return { R, t: pose.t.map((value, axis) => value + before[axis] - after[axis]), s };
 }
 
-/** The pose grown by `factor` with `pivot` staying where it is. */
+/** The pose turned about a camera axis, `pivot` held. */
+export function turned(pose, axis, degrees, pivot) {
+  return reshaped(pose, { R: multiply(about(axis, degrees), pose.R) }, pivot);
+}
+
+/** The pose grown by `factor`, `pivot` held. */
 export function grown(pose, factor, pivot) {
-  const s = pose.s.map((value) => value * factor);
-  return held({ R: pose.R, t: pose.t, s }, pivot, apply(pose, pivot));
+  return reshaped(pose, { s: pose.s.map((value) => value * factor) }, pivot);
 }
 
 export function moved(pose, by) {
   return { R: pose.R, t: pose.t.map((value, axis) => value + by[axis]), s: pose.s };
-}
-
-function held(pose, pivot, at) {
-  const now = apply(pose, pivot);
-  return moved(pose, at.map((value, axis) => value - now[axis]));
 }
 
 export function copied({ R, t, s }) {

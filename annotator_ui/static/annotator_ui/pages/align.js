@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { History, change } from "../history.js";
 import { ALIGN } from "../keys.js";
 import { iou } from "../masks.js";
-import { copied, fromAngles, grown, isPose, moved, toAngles, turned } from "../poses.js";
+import { copied, fromAngles, grown, isPose, moved, reshaped, toAngles, turned } from "../poses.js";
 import { MeshShelf } from "../scene/meshes.js";
 import { Overlay } from "../scene/overlay.js";
 import { Space } from "../scene/space.js";
@@ -13,6 +13,7 @@ import { drawPhoto, loadImage, maskBytes, stencil } from "./photo.js";
 import { $, ask, bindKeys, busy, complain, fill, h, keyButton, listKeys, toast } from "./ui.js";
 
 const DRAFT_MS = 3000;
+const DIGITS = 5;
 const COARSE = { move: 0.02, turn: 5, grow: 1.02 };
 const FINE = { move: 0.002, turn: 0.5, grow: 1.002 };
 const shelf = new MeshShelf(api.bytes);
@@ -165,8 +166,8 @@ function drawEdits() {
 
 const GROUPS = [
   ["t", "Position", (now) => now.t, (now, t) => ({ ...now, t })],
-  ["r", "Rotation °", (now) => toAngles(now.R), (now, angles) => ({ ...now, R: fromAngles(angles) })],
-  ["s", "Scale", (now) => now.s, (now, s) => ({ ...now, s })],
+  ["r", "Rotation °", (now) => toAngles(now.R), (now, angles) => reshaped(now, { R: fromAngles(angles) }, pivot)],
+  ["s", "Scale", (now) => now.s, (now, s) => reshaped(now, { s }, pivot)],
 ];
 
 function buildNumbers() {
@@ -190,7 +191,7 @@ function typed(name, write) {
   const numbers = ["x", "y", "z"].map((axis) => form.elements[name + axis].valueAsNumber);
   if (!pose || numbers.some(Number.isNaN)) return drawNumbers();
   if (name === "s" && $("#uniform").checked) {
-    const changed = numbers.findIndex((value, axis) => Math.abs(value - Number(pose.s[axis].toPrecision(6))) > 1e-9);
+    const changed = numbers.findIndex((value, axis) => value !== Number(pose.s[axis].toPrecision(DIGITS)));
     if (changed >= 0) return edit("number", grown(pose, numbers[changed] / pose.s[changed], pivot));
   }
   return edit("number", write(pose, numbers));
@@ -200,7 +201,7 @@ function drawNumbers() {
   const form = $("#numbers");
   for (const [name, , read] of GROUPS)
     read(pose).forEach((value, at) => {
-      form.elements[name + "xyz"[at]].value = Number(value.toPrecision(6));
+      form.elements[name + "xyz"[at]].value = Number(value.toPrecision(DIGITS));
     });
 }
 

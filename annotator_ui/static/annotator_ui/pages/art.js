@@ -2,15 +2,14 @@
 
 import * as api from "../api.js";
 import { when } from "../format.js";
-import { Desk } from "./desk.js";
 import { showPosed } from "./posed.js";
 import { report } from "./report.js";
 import { $, busy, complain, facts, fill, h, stateOf, table, toast } from "./ui.js";
 
 const POLL_MS = 1500;
-const desk = new Desk({ stage: "art", open });
-desk.started = true; // an art lease lasts for days: it is not given back when the page closes
+let assignment = null;
 let polling = 0;
+let submissions = [];
 
 async function list() {
   const rows = await api.all("art/tasks/");
@@ -19,11 +18,12 @@ async function list() {
     table(
       "Art tasks",
       [
-        ["Object", (row) => row.object?.category || row.category || `object ${row.object?.id ?? row.object_id ?? row.id}`],
-        ["Batch", (row) => row.batch?.name ?? row.batch],
+        ["Object", (row) => `${row.object.category || row.object.name || "object"} ${row.object.id}`],
+        ["Batch", (row) => row.batch.name],
         ["Why it came here", (row) => [row.reason, row.note].filter(Boolean).join(": ")],
-        ["State", (row) => stateOf(row.mine || row.assignment_id ? "yours" : row.state)],
-        ["", (row) => claimButton(row)],
+        ["State", (row) => stateOf(row.assignment ? (row.assignment.state === "submitted" ? "done" : "yours") : row.state)],
+        ["Sent", (row) => row.submissions.map((sent) => `version ${sent.version} ${sent.state.replace("_", " ")}`).join(", ") || "–"],
+        ["", (row) => openButton(row)],
       ],
       rows,
       "No art tasks are waiting.",
@@ -31,12 +31,17 @@ async function list() {
   );
 }
 
-function claimButton(row) {
-  const mine = row.mine || row.assignment_id;
-  if (!mine && row.state !== "open") return "";
-  const button = h("button", { type: "button" }, mine ? "Open" : "Claim");
-  button.addEventListener("click", () => busy(button, () => claim(row.id ?? row.task)));
+function openButton(row) {
+  if (!row.assignment && row.state !== "open") return "";
+  const button = h("button", { type: "button" }, row.assignment ? "Open" : "Claim");
+  button.addEventListener("click", () => busy(button, () => (row.assignment ? show(row.assignment.id) : claim(row.id))));
   return button;
+}
+
+async function show(id) {
+  const found = await api.get(`assignments/${id}/`);
+  window.history.replaceState(null, "", `/art/?assignment=${id}`);
+  return open(found);
 }
 
 async function claim(task) {
@@ -45,13 +50,12 @@ async function claim(task) {
     toast("Somebody else has this task.", "bad");
     return list();
   }
-  window.history.replaceState(null, "", `/art/?assignment=${found.id}`);
-  desk.assignment = found;
-  return open(found);
+  await list();
+  return show(found.id);
 }
 
-async function open(assignment) {
-  desk.assignment = assignment;
+async function open(found) {
+  assignment = found;
   const { object, art } = assignment;
   const work = $("#work");
   const picture = h("div", {});
@@ -72,7 +76,11 @@ async function open(assignment) {
   work.hidden = false;
   const best = candidates[0];
   showPosed(picture, { object, model_url: best?.model_url, pose: best?.pose }).catch(complain);
-  drawSubmissions(art.submissions ?? []);
+  const sent = await api.all("submissions/");
+  submissions = sent.filter((row) => row.assignment === assignment.id).sort((a, b) => a.version - b.version);
+  drawSubmissions();
+  const checking = submissions.find((row) => row.state === "checking");
+  if (checking) watch(checking.id).catch(complain);
 }
 
 function starter(object) {
@@ -102,7 +110,7 @@ function sendForm() {
 }
 
 async function send(file, bar) {
-  const { id, fence } = desk.assignment;
+  const { id, fence } = assignment;
   const body = new FormData();
   body.set("fence", fence);
   body.set("key", crypto.randomUUID());
@@ -110,7 +118,7 @@ async function send(file, bar) {
   bar.hidden = false;
   const reply = await api.upload(`assignments/${id}/submission/`, body, (part) => (bar.value = part));
   toast("The mesh has arrived and is being checked.");
-  await watch(reply.submission.id ?? reply.submission);
+  await watch(reply.submission.id);
 }
 
 /** Look at a submission until its check has ended. */
@@ -118,16 +126,15 @@ async function watch(id) {
   const mine = ++polling;
   while (mine === polling) {
     const found = await api.get(`submissions/${id}/`);
-    drawSubmissions([found]);
-    if (found.state !== "checking") return;
+    submissions = [...submissions.filter((row) => row.id !== id), found];
+    drawSubmissions();
+    if (found.state !== "checking") return list();
     await new Promise((done) => setTimeout(done, POLL_MS));
   }
+  return undefined;
 }
 
-function drawSubmissions(submissions) {
-  const newest = submissions.at(-1);
-  if (!newest) return;
-  if (newest.state === "checking" && polling === 0) watch(newest.id).catch(complain);
+function drawSubmissions() {
   fill($("#submissions"), ...submissions.map(describe).reverse());
 }
 
@@ -138,11 +145,10 @@ function describe(submission) {
     h("h3", {}, `Version ${submission.version} `, stateOf(submission.state)),
     submission.created_at ? h("p", { class: "small" }, when(submission.created_at)) : null,
     submission.note ? h("p", { class: "warn" }, `Reviewer: ${submission.note}`) : null,
-    submission.report ? report(submission.report) : h("p", { class: "muted" }, submission.state === "checking" ? "The mesh is being checked…" : submission.error || ""),
+    submission.report ? report(submission.report) : h("p", { class: "muted" }, submission.job?.error || (submission.state === "checking" ? "The mesh is being checked…" : "")),
   );
 }
 
 list().catch(complain);
 const wanted = new URLSearchParams(window.location.search).get("assignment");
-if (wanted)
-  api.get(`assignments/${wanted}/`).then((found) => found.stage === "art" && open(found)).catch(complain);
+if (wanted) show(wanted).catch(complain);

@@ -51,7 +51,7 @@ function drawActions() {
   fill(
     $("#actions"),
     h("div", { class: "card" }, h("h2", {}, "Photos in"), form),
-    h("div", { class: "card" }, h("h2", {}, "Work"), h("div", { class: "row", id: "work-buttons" }), settings()),
+    h("div", { class: "card" }, h("h2", {}, "Work"), h("div", { class: "row", id: "work-buttons" }), settings(), artCases()),
   );
   drawButtons();
 }
@@ -101,8 +101,8 @@ async function change(values) {
 
 async function retry() {
   const objects = await api.all(`batches/${id}/objects/`, 10_000);
-  const failed = objects.flatMap((row) => row.failed_jobs ?? []);
-  for (const job of failed) await api.post(`jobs/${job.id ?? job}/retry/`);
+  const failed = objects.flatMap((row) => row.failed_jobs);
+  for (const job of failed) await api.post(`jobs/${job}/retry/`);
   toast(failed.length ? `${failed.length} jobs queued again.` : "No job has failed.");
   await refresh();
 }
@@ -123,6 +123,25 @@ function settings() {
   );
   onSubmit(form, change);
   return h("details", {}, h("summary", {}, "Settings"), form);
+}
+
+/** Escalated objects of this batch become cases for the artists, in an Art-3DO batch of their own. */
+function artCases() {
+  const form = h(
+    "form",
+    { class: "form" },
+    ...fields([
+      { name: "name", label: "Name of the Art-3DO batch", required: true, maxlength: 60, pattern: "[A-Za-z0-9_\\-]+" },
+      { name: "count", label: "At most this many, evenly over the reasons", type: "number", min: 1, max: 10_000 },
+    ]),
+    h("p", {}, h("button", { type: "submit" }, "Hand escalated objects to the artists")),
+  );
+  onSubmit(form, async (wanted) => {
+    const made = await api.post(`batches/${id}/curate/`, wanted);
+    toast(`${number(made.cases)} cases in the batch ${made.name}.`);
+    await refresh();
+  });
+  return h("details", {}, h("summary", {}, "Art cases"), form);
 }
 
 /** Objects as tiles; those on the page keep their picture when the figures move on. */
@@ -205,7 +224,7 @@ async function watch() {
 
 load()
   .then(() => {
-    if (me.role === "admin" || me.role === "researcher") drawActions();
+    if (me.role === "admin") drawActions();
     return refresh();
   })
   .then(watch)

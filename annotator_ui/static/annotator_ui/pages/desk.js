@@ -1,4 +1,4 @@
-// What select, compare, align and art share: getting the assignment, keeping its lease, the outbox, leaving it.
+// What select, compare and align share: getting the assignment, keeping its lease, the outbox, leaving it.
 
 import { ActiveClock } from "../active.js";
 import * as api from "../api.js";
@@ -43,7 +43,7 @@ export class Desk {
     try {
       const given = wanted ? await this.#own(wanted) : null;
       if (given) await this.#show(given);
-      else await this.next();
+      else await this.#take({ stage: this.stage });
     } catch (problem) {
       this.veil(problem.message);
       complain(problem);
@@ -60,20 +60,26 @@ export class Desk {
     }
   }
 
-  /** The next work: shown here when it is of this stage, on its own page else. */
-  async next() {
+  /** The next work of any stage: shown here when it is of this one, on its own page else. */
+  next() {
+    return this.#take({});
+  }
+
+  async #take(wish) {
     this.lease?.end();
+    this.lease = null;
     this.ahead = null;
     this.veil("Looking for the next object…");
-    const found = await api.post("next/", this.stage === "art" ? { stage: "art" } : {});
+    const found = await api.post("next/", wish);
+    if (!found && wish.stage) {
+      this.veil("No object waits here right now. ").append(h("a", { href: "/" }, "Look for other work"));
+      return;
+    }
     if (!found) {
-      this.started = true;
       window.location.assign("/");
       return;
     }
     if (found.stage !== this.stage) {
-      this.started = true;
-      this.lease = null;
       window.location.assign(pageOf(found));
       return;
     }
@@ -117,7 +123,6 @@ export class Desk {
 
   /** Lease the object after this one and load its meshes while the person works. */
   async lookAhead() {
-    if (this.stage === "art") return;
     try {
       this.ahead = await api.post("next/", { prefetch: true, batch: this.assignment.batch.id });
       if (this.ahead) this.prefetched(modelsOf(this.ahead));

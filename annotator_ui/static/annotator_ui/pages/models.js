@@ -2,14 +2,14 @@
 
 import * as api from "../api.js";
 import { number, words } from "../format.js";
-import { $, ask, busy, complain, fields, fill, h, me, onSubmit, stateOf, table, toast } from "./ui.js";
+import { $, ask, busy, complain, fields, fill, h, jobLine, onSubmit, stateOf, table, toast } from "./ui.js";
 
 const WATCH_MS = 3000;
 const STAGES = [["sft", "SFT"], ["dpo", "DPO"]];
 let checkpoints = [];
 let runs = [];
 
-const nameOf = (value) => value?.name ?? checkpoints.find((row) => row.id === value)?.name ?? (value ? `${value}` : "–");
+const nameOf = (checkpoint) => checkpoint?.name ?? "–";
 
 async function load() {
   checkpoints = await api.all("checkpoints/");
@@ -19,7 +19,6 @@ async function load() {
 }
 
 function drawCheckpoints() {
-  const admin = me.role === "admin";
   fill(
     $("#checkpoints"),
     table(
@@ -27,18 +26,17 @@ function drawCheckpoints() {
       [
         ["Name", (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => openCard(row.id)) }, row.name)],
         ["From", (row) => nameOf(row.parent)],
-        ["Run", (row) => (row.run ? `run ${row.run.id ?? row.run}` : "–")],
-        ["Proposes", (row) => (isActive(row) ? h("strong", { class: "good" }, "yes") : "no")],
-        ...(admin ? [["", (row) => (isActive(row) ? "" : button("Promote", () => promote(row)))]] : []),
+        ["Run", (row) => (row.run ? `${row.run.stage} run ${row.run.id}` : "–")],
+        ["Trained on simulated answers", (row) => (row.simulated_data ? "yes" : "no")],
+        ["Proposes", (row) => (row.promoted ? h("strong", { class: "good" }, "yes") : "no")],
+        ["", (row) => (row.promoted ? "" : button("Promote", () => promote(row)))],
       ],
       checkpoints,
       "No checkpoint yet.",
     ),
-    admin ? h("p", {}, button("Roll back to the checkpoint before", rollBack)) : null,
+    checkpoints.length ? h("p", {}, button("Roll back to the checkpoint before", rollBack)) : null,
   );
 }
-
-const isActive = (row) => Boolean(row.active ?? row.promoted ?? row.proposer?.active);
 
 function button(label, action, kind = "") {
   const made = h("button", { type: "button", class: kind }, label);
@@ -91,13 +89,13 @@ async function loadRuns() {
     table(
       "Training runs",
       [
-        ["Run", (row) => `${row.id}`],
+        ["Run", (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => openRun(row.id)) }, `run ${row.id}`)],
         ["Stage", (row) => row.stage],
         ["Recipe", (row) => row.recipe],
-        ["Releases", (row) => (row.releases ?? []).map((release) => release.id ?? release).join(", ")],
+        ["Releases", (row) => row.releases.join(", ")],
         ["From", (row) => nameOf(row.init)],
         ["State", (row) => h("span", {}, stateOf(row.state), row.error ? h("span", { class: "bad small" }, ` ${row.error.split("\n")[0]}`) : null)],
-        ["Last loss", (row) => lastLoss(row)],
+        ["Progress", (row) => (row.job && row.state === "running" ? jobLine(row.job) : row.checkpoints.map(nameOf).join(", "))],
       ],
       runs,
       "No training run yet.",
@@ -105,9 +103,20 @@ async function loadRuns() {
   );
 }
 
-function lastLoss(row) {
-  const last = (row.log ?? []).at(-1);
-  return last ? `${number(last.loss, 4)} at step ${number(last.step)}` : "–";
+/** Metrics of a run by step, thinned to what a table can hold. */
+async function openRun(id) {
+  const run = await api.get(`runs/${id}/`);
+  const every = Math.ceil(run.log.length / 20) || 1;
+  const rows = run.log.filter((_, at) => at % every === 0 || at === run.log.length - 1);
+  const names = [...new Set(rows.flatMap(Object.keys))];
+  fill(
+    $("#card"),
+    h("h2", {}, `${run.stage} run ${run.id} `, stateOf(run.state)),
+    run.error ? h("p", { class: "bad" }, run.error) : null,
+    table("Log", names.map((name) => [words(name), (row) => number(row[name], 4)]), rows, "Nothing logged yet."),
+  );
+  $("#card").hidden = false;
+  $("#card").scrollIntoView({ block: "nearest" });
 }
 
 async function loadEvaluations() {
@@ -120,9 +129,9 @@ async function loadEvaluations() {
       [
         ["Checkpoint", (row) => nameOf(row.checkpoint)],
         ["Against", (row) => nameOf(row.against)],
-        ["On", (row) => (row.release ? `release ${row.release.id ?? row.release}` : "synthetic scenes")],
+        ["On", (row) => (row.release ? `release ${row.release}` : "synthetic scenes")],
         ...names.map((name) => [words(name), (row) => metric(row.metrics?.[name])]),
-        ["State", (row) => (row.state ? stateOf(row.state) : Object.keys(row.metrics ?? {}).length ? stateOf("done") : stateOf("running"))],
+        ["State", (row) => (row.job ? stateOf(row.job.state) : "–")],
       ],
       rows,
       "Nothing evaluated yet.",
@@ -147,7 +156,7 @@ async function drawForms() {
       { name: "stage", label: "Stage", type: "select", options: STAGES },
       { name: "recipe", label: "Recipe", type: "select", options: [["tiny", "tiny (minutes on a CPU)"], ["small", "small"], ["full", "full"]] },
       { name: "releases", label: "Releases", type: "choices", options: releases.map((row) => [row.id, releaseName(row)]), hint: "Freeze a release first." },
-      { name: "init", label: "Start from", type: "select", options: known },
+      { name: "init", label: "Start from", type: "select", options: [...known, ["", "nothing"]] },
       { name: "steps", label: "Steps", type: "number", min: 1, max: 1_000_000, value: 100 },
     ]),
     h("p", {}, h("button", { class: "primary", type: "submit" }, "Start")),

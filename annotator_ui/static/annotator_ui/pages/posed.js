@@ -2,6 +2,7 @@
 
 import * as api from "../api.js";
 import { iou } from "../masks.js";
+import { Duel } from "../scene/duel.js";
 import { decode } from "../scene/meshes.js";
 import { Overlay } from "../scene/overlay.js";
 import { drawPhoto, loadImage, maskBytes, stencil } from "./photo.js";
@@ -41,6 +42,28 @@ export async function showPosed(holder, { object, model_url, pose }) {
       watch.disconnect();
       overlay?.mesh.geometry.dispose();
       overlay?.dispose();
+    },
+  };
+}
+
+/** One mesh on a turntable in `holder` (emptied first), upright as delivered. */
+export async function showTurning(holder, model_url) {
+  holder.posed?.dispose();
+  holder.posed = null;
+  const canvas = h("canvas", { tabindex: 0, "aria-label": "The mesh; drag to turn it" });
+  holder.replaceChildren(h("div", { class: "picture" }, canvas));
+  const geometry = await api.bytes(model_url).then(decode);
+  const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const view = new Duel(canvas, () => [{ x: 0, y: 0, width: canvas.clientWidth, height: canvas.clientHeight }], { still });
+  // Upright and facing the viewer: y of the GLB is up, so y of the OpenCV camera points the other way.
+  view.show({ geometry, pose: { R: [1, 0, 0, 0, -1, 0, 0, 0, -1], t: [0, 0, 5 * geometry.boundingSphere.radius], s: [1, 1, 1] } }, null);
+  const watch = new ResizeObserver(() => view.draw());
+  watch.observe(canvas);
+  holder.posed = {
+    dispose() {
+      watch.disconnect();
+      geometry.dispose();
+      view.dispose();
     },
   };
 }

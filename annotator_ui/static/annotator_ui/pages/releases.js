@@ -28,7 +28,7 @@ async function list() {
   await drawForms();
 }
 
-const batchNames = (row) => (row.batches ?? []).map((batch) => batch.name ?? batch).join(", ");
+const batchNames = (row) => row.batches.map((batch) => batch.name).join(", ");
 
 async function drawForms() {
   const batches = await api.all("batches/");
@@ -62,15 +62,15 @@ async function freeze(values) {
   if (!values.batches?.length) throw new Error("Choose at least one batch.");
   const { release, job } = await api.post("releases/", values);
   const line = $("#create .job");
-  const ended = job ? await watchJob(job.id ?? job, (now) => fill(line, jobLine(now))) : null;
-  if (ended?.state === "failed") return toast(ended.error || "The release could not be frozen.", "bad");
+  const ended = await watchJob(job.id, (now) => fill(line, jobLine(now)));
   await list();
-  return open(release.id ?? release);
+  if (ended.state !== "done") return toast(ended.error || "The release could not be frozen.", "bad");
+  return open(release.id);
 }
 
 async function open(id) {
   const row = await api.get(`releases/${id}/`);
-  const files = await api.all(`releases/${id}/files/`, 2000).catch(() => []);
+  const files = await api.all(`releases/${id}/files/`, 2000);
   const verify = h("button", { type: "button" }, "Verify the hashes");
   verify.addEventListener("click", () => busy(verify, () => check(id)));
   fill(
@@ -86,15 +86,13 @@ async function open(id) {
     Object.keys(row.counts ?? {}).length ? h("p", { class: "small" }, counts(row.counts)) : null,
     row.sha256 ? h("p", {}, "Manifest sha256 ", h("code", {}, row.sha256)) : null,
     h("p", { class: "row" }, verify, h("span", { id: "verified", "aria-live": "polite" })),
-    h("h3", {}, "Load it"),
-    h("p", { class: "small" }, "With the files below in the folder ", h("code", {}, `release_${row.id}`), ":"),
-    h("pre", {}, loading(row)),
+    ...loading(row),
     table(
       "Files",
       [
-        ["Name", (file) => h("a", { href: `/api/v1/releases/${id}/files/${file.name}`, download: file.name }, file.name)],
+        ["Name", (file) => h("a", { href: file.url, download: file.name.split("/").at(-1) }, file.name)],
         ["Size", (file) => size(file.size)],
-        ["sha256", (file) => h("code", {}, (file.sha256 ?? "").slice(0, 16))],
+        ["sha256", (file) => h("code", {}, file.sha256.slice(0, 16))],
       ],
       files,
     ),
@@ -103,24 +101,21 @@ async function open(id) {
   $("#one").scrollIntoView({ block: "nearest" });
 }
 
-/** The three lines: the index as a table, the shards as samples. */
+/** The lines that load it, as the server knows them. */
 function loading(row) {
-  if (row.loading) return Array.isArray(row.loading) ? row.loading.join("\n") : row.loading;
+  if (!row.load) return row.job?.error ? [h("p", { class: "bad" }, row.job.error)] : [];
   return [
-    "import datasets, glob, webdataset",
-    `rows = datasets.load_dataset("parquet", data_files="release_${row.id}/index.parquet", split="train")`,
-    `samples = webdataset.WebDataset(sorted(glob.glob("release_${row.id}/*.tar")), shardshuffle=False).decode("pil")`,
-  ].join("\n");
+    h("h3", {}, "Load it"),
+    h("p", { class: "small" }, "With the files below in one folder of that name, keeping their paths:"),
+    ...Object.entries(row.load).flatMap(([library, lines]) => [h("h4", {}, library), h("pre", {}, lines)]),
+  ];
 }
 
 async function check(id) {
-  const reply = await api.post(`releases/${id}/verify/`);
+  const job = await api.post(`releases/${id}/verify/`);
   const line = $("#verified");
-  if (reply?.job) {
-    const ended = await watchJob(reply.job.id ?? reply.job, (now) => fill(line, jobLine(now)));
-    if (ended.state !== "done") return;
-  }
-  fill(line, h("span", { class: "good" }, "Every hash and row agrees."));
+  const ended = await watchJob(job.id, (now) => fill(line, jobLine(now)));
+  if (ended.state === "done") fill(line, h("span", { class: "good" }, ended.message || "Every hash and row agrees."));
 }
 
 async function compare({ one, other }) {

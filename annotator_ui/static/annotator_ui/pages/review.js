@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { number, when } from "../format.js";
 import { fromAngles, isPose, toAngles } from "../poses.js";
 import { report } from "./report.js";
-import { showPosed } from "./posed.js";
+import { showPosed, showTurning } from "./posed.js";
 import { $, busy, complain, facts, fields, fill, h, stateOf, table, toast, values } from "./ui.js";
 
 const TABS = { align: "Alignments", compare: "Ratings", submissions: "Artists' meshes" };
@@ -31,7 +31,7 @@ async function list() {
   const rows = await api.all(submissions ? "submissions/?state=in_review" : `reviews/?stage=${tab}`, 200);
   const open = (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => (submissions ? openSubmission(row) : openAnswer(row))) }, title(row));
   const columns = submissions
-    ? [["Object", open], ["Version", (row) => row.version], ["Sent", (row) => when(row.created_at ?? row.at)]]
+    ? [["Object", open], ["Version", (row) => row.version], ["By", (row) => row.artist], ["Sent", (row) => when(row.created_at)]]
     : [
         ["Object", open],
         [tab === "align" ? "IoU" : "Rating", (row) => number(tab === "align" ? row.iou : row.r)],
@@ -41,10 +41,14 @@ async function list() {
   fill($("#list"), table(TABS[tab], columns, rows, "Nothing waits for review."));
 }
 
-const title = (row) => `${row.object?.category || row.category || "object"} ${row.object?.id ?? row.object_id ?? row.id}`;
+function title(row) {
+  const object = row.object ?? row.task.object;
+  return `${object.category || "object"} ${object.id}`;
+}
 
 async function openAnswer(row) {
   const picture = h("div", {});
+  const mesh = h("div", {});
   const form = h("form", { class: "form" });
   const pose = row.pose;
   form.append(
@@ -65,13 +69,14 @@ async function openAnswer(row) {
       ["By", row.user],
       ["At", when(row.at)],
       ["Batch", row.batch],
-      row.r === null ? ["IoU as measured", number(row.iou)] : ["Rating", `${number(row.r)} (bar ${number(row.alpha)})`],
+      row.r === null ? ["Mask IoU as measured", number(row.iou)] : ["Rating", `${number(row.r)} (bar ${number(row.alpha)})`],
     ]),
-    picture,
+    pose ? picture : h("div", { class: "columns" }, picture, mesh),
     form,
   );
   $("#work").hidden = false;
-  await showPosed(picture, { object: row.object, model_url: row.candidate?.model_url, pose: pose ?? row.candidate?.pose });
+  await showPosed(picture, { object: row.object, model_url: row.candidate?.model_url, pose });
+  if (!pose && row.candidate) await showTurning(mesh, row.candidate.model_url);
 }
 
 /** Numbers of the pose to fix; a change is drawn at once. */
@@ -124,25 +129,32 @@ async function settled() {
 }
 
 async function openSubmission(row) {
-  const found = { ...row, ...(await api.get(`submissions/${row.id}/`)) };
+  const found = await api.get(`submissions/${row.id}/`);
   const picture = h("div", {});
+  const mesh = h("div", {});
   const form = h("form", { class: "form" }, ...fields([{ name: "note", label: "Note for the artist", type: "textarea", maxlength: 2000 }]));
   const decide = (verdict, label, kind) => {
     const button = h("button", { type: "button", class: kind }, label);
-    button.addEventListener("click", () =>
-      busy(button, async () => {
-        const { note } = values(form);
-        if (verdict === "return" && !note.trim()) return toast("Say what is to be done again.", "bad");
-        await api.post(`submissions/${row.id}/verdict/`, { verdict, note });
-        return settled();
-      }),
-    );
+    button.addEventListener("click", () => busy(button, () => judge(row.id, verdict, values(form).note)));
     return button;
   };
   form.append(h("p", { class: "row" }, decide("approve", "Approve", "primary"), decide("return", "Send back", "")));
-  fill($("#work"), h("h2", {}, title(row), " ", stateOf(found.state)), picture, found.report ? report(found.report) : null, form);
+  fill(
+    $("#work"),
+    h("h2", {}, title(row), " ", stateOf(found.state)),
+    facts([["By", found.artist], ["Version", found.version], ["Why it was hard", found.task.reason || "–"], ["Batch", found.task.batch.name]]),
+    h("div", { class: "columns" }, picture, mesh),
+    found.report ? report(found.report) : null,
+    form,
+  );
   $("#work").hidden = false;
-  if (found.object) await showPosed(picture, { object: found.object, model_url: found.model_url ?? found.candidate?.model_url, pose: found.pose ?? found.candidate?.pose });
+  await Promise.all([showPosed(picture, { object: found.task.object }), found.model_url ? showTurning(mesh, found.model_url) : null]);
+}
+
+async function judge(id, verdict, note) {
+  if (verdict === "return" && !note.trim()) return toast("Say what is to be done again.", "bad");
+  await api.post(`submissions/${id}/verdict/`, { verdict, note });
+  return settled();
 }
 
 drawTabs();

@@ -8,7 +8,14 @@ import { clay } from "./meshes.js";
 
 const BACKGROUND = 0x2a2d31;
 const DISTANCE = 4.2;
+const FIELD = 30;
 const SECONDS_PER_TURN = 12;
+
+/** Vertical field of view (degrees) at which FIELD fits the shorter side. */
+function fitted(aspect) {
+  const half = Math.tan((FIELD * Math.PI) / 360);
+  return (Math.atan(half / Math.min(1, aspect)) * 360) / Math.PI;
+}
 
 class Side {
   constructor(material) {
@@ -62,7 +69,7 @@ export class Duel {
     this.renderer = new WebGLRenderer({ canvas, antialias, powerPreference: "high-performance" });
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
     this.renderer.setClearColor(BACKGROUND);
-    this.camera = new PerspectiveCamera(30, 1, 0.1, 50);
+    this.camera = new PerspectiveCamera(FIELD, 1, 0.1, 50);
     this.material = clay();
     this.sides = [new Side(this.material), new Side(this.material)];
     this.controls = new OrbitControls(this.camera, canvas);
@@ -124,6 +131,8 @@ export class Duel {
       this.renderer.setViewport(...box);
       this.renderer.setScissor(...box);
       this.camera.aspect = place.width / place.height;
+      // The whole mesh fits the shorter side of its viewport.
+      this.camera.fov = fitted(this.camera.aspect);
       this.camera.updateProjectionMatrix();
       this.renderer.render(this.sides[at].scene, this.camera);
     });
