@@ -6,6 +6,7 @@ HOST (127.0.0.1) say where the web server listens.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from typing import IO
 
 from deploy import embedded
 from deploy.children import Child, end_all
+from deploy.console import Step, show_box
 
 WEB_READY_SECONDS = 90.0
 DEMO_DATA = (
@@ -176,7 +178,7 @@ class Supervisor:
             self.urls = embedded.ensure(self.home)
         allow_own_name(self.host)
         self.manage("migrate", "migrate", "--noinput", "-v0")
-        self.manage("static files", "collectstatic", "--noinput", "-v0")
+        self.collect_static()
         with Step("web server, workers, beat"):
             self.children = [Child(name, command, self.logs) for name, command in self.commands().items()]
             for child in self.children:
@@ -242,6 +244,15 @@ class Supervisor:
         if code:
             raise StartError(f"{title}: {step.last_line()} (log: {step.log})")
 
+    def collect_static(self) -> None:
+        """Static files, unless nothing they are made from has changed since the last time."""
+        mark, state = self.home / "static" / ".made-from", static_sources()
+        if mark.exists() and mark.read_text() == state:
+            return
+        mark.unlink(missing_ok=True)
+        self.manage("static files", "collectstatic", "--noinput", "-v0", "--clear")
+        mark.write_text(state)
+
     def wait_for_web(self) -> None:
         deadline = time.monotonic() + WEB_READY_SECONDS
         while not healthy(self.host, self.port):
@@ -270,20 +281,6 @@ class Supervisor:
         path.write_text(json.dumps({"pid": str(os.getpid()), "url": self.url}) + "\n")
 
 
-class Step:
-    """One line: what is being done, and how long it took."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-
-    def __enter__(self) -> None:
-        self.began = time.monotonic()
-        print(f"  {self.title:<28}", end="", flush=True)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        print(f"{time.monotonic() - self.began:.1f} s" if kind is None else "failed", flush=True)
-
-
 def healthy(host: str, port: int) -> bool:
     """Whether /healthz says that the web server and what it needs work."""
     local = "127.0.0.1" if host in ("0.0.0.0", "::") else host
@@ -297,31 +294,14 @@ def healthy(host: str, port: int) -> bool:
         return False
 
 
-def show_box(url: str, home: Path) -> None:
-    """Address and logins in a frame."""
-    try:
-        logins = json.loads((home / "logins.json").read_text())
-    except (OSError, ValueError):
-        logins = []
-    rows = [f"Maquette runs at {url}"]
-    if logins:
-        rows.append("")
-        width = max(len(login["username"]) for login in logins)
-        rows += [f"{login['username']:<{width}}  {login['password']}  {login['role']}" for login in logins]
-    rows += ["", "Ctrl-C stops everything; the data stays"]
-    wide = max(map(len, rows))
-    print(
-        "\n".join(
-            [
-                "",
-                f"+{'-' * (wide + 4)}+",
-                *(f"|  {row:<{wide}}  |" for row in rows),
-                f"+{'-' * (wide + 4)}+",
-                "",
-            ]
-        )
-    )
-    sys.stdout.flush()
+def static_sources() -> str:
+    """Size and time of every file that decides what collectstatic makes."""
+    root = embedded.PROJECT
+    files = [path for path in sorted((root / "annotator_ui").rglob("*")) if "__pycache__" not in path.parts]
+    files += [root / "backend" / "settings.py", root / "backend" / "storage.py"]
+    files += [root / "node_modules" / ".package-lock.json", Path(sys.prefix) / ".runtime"]
+    facts = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.is_file()]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def allow_own_name(host: str) -> None:
