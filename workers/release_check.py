@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tarfile
+import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from django.conf import settings
 
+from backend import jobs
+from backend.datasets.models import Release
+from backend.models import Job
 from model_zoo.io.shards import file_sha256
-from workers.release_places import MANIFEST
+from workers.release_places import MANIFEST, materialise
 from workers.releasing import FORMAT, Progress, content_hash
 
 CHUNK = 1 << 20
@@ -188,3 +193,19 @@ def _row(row: dict[str, Any], kind: str, filters: dict[str, Any], shards: _Shard
         and not filters["include_fallback_layout"]
     ):
         found.wrong(f"row {number} has a layout on fallback depth, which this release leaves out")
+
+
+def verify_job(job: Job) -> dict[str, Any]:
+    """Check a frozen release where it lies; the job fails with the problems when it is not whole."""
+    release = Release.objects.get(pk=job.args["release"])
+    scratch = settings.HOME / "tmp"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="verify-", dir=scratch) as folder:
+        found = check(
+            materialise(release, Path(folder)), lambda done, total: jobs.report(job, done / max(total, 1))
+        )
+    if found.sha256 != release.sha256:
+        found.wrong("the manifest is not the one that was frozen")
+    if found.problems:
+        raise jobs.UserError("; ".join(found.problems))
+    return {"files": found.files, "members": found.members, "rows": found.rows, "sha256": found.sha256}

@@ -20,11 +20,12 @@ TRAINERS = frozenset({Role.RESEARCHER})
 
 
 class RunIn(serializers.Serializer):
-    stage = serializers.ChoiceField(choices=services.STAGES)
+    stage = serializers.ChoiceField(choices=TrainingRun.Stage.choices)
     recipe = serializers.ChoiceField(choices=("tiny", "small", "full"), default="tiny")
     releases = serializers.ListField(
-        child=serializers.IntegerField(min_value=1), min_length=1, max_length=100
+        child=serializers.IntegerField(min_value=1), max_length=100, default=list
     )
+    synthetic = serializers.BooleanField(default=False)
     init = serializers.IntegerField(min_value=1, required=False, allow_null=True, default=None)
     steps = serializers.IntegerField(min_value=1, max_value=10_000_000, required=False)
     seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False)
@@ -91,6 +92,7 @@ def runs(request: Request) -> Response:
             stage=fields["stage"],
             recipe=fields["recipe"],
             releases=releases,
+            synthetic=fields["synthetic"],
             init=init,
             options=options,
             by=request.user,
@@ -137,7 +139,7 @@ def describe(row: Checkpoint) -> dict[str, Any]:
         "parent": {"id": row.parent.pk, "name": row.parent.name} if row.parent else None,
         "run": {"id": row.run.pk, "stage": row.run.stage} if row.run else None,
         "releases": [release.pk for release in row.run.releases.all()] if row.run else [],
-        "simulated_data": bool(row.card.get("simulated_data")),
+        "simulated_data": bool(row.card.get("simulated")),
         "promoted": bool(row.proposer and row.proposer.active),
         "proposer": row.proposer.name if row.proposer else None,
         "created_at": row.created_at,

@@ -20,7 +20,7 @@ from backend.proposals.models import Proposer
 from backend.training.models import Checkpoint, Evaluation, Promotion, TrainingRun
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "card.json"
-STAGES = (TrainingRun.Stage.SFT, TrainingRun.Stage.DPO)
+SYNTHETIC = "synthetic"
 PROMOTION_LOCK = 0x6D617175  # any number that no other advisory lock uses
 LOG_POINTS = 400
 
@@ -68,7 +68,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def folder_of(checkpoint: Checkpoint) -> Path:
     """A local folder with the checkpoint's three files, fetched once per machine and content."""
-    folder = settings.HOME / "checkpoints" / f"{checkpoint.name}-{checkpoint.weights_id[:16]}"
+    # The folder's name is the checkpoint's: model_zoo writes it into cards and reports.
+    folder = settings.HOME / "checkpoints" / checkpoint.weights_id[:16] / checkpoint.name
     storage.fetch(Blob.objects.get(pk=checkpoint.weights_id), folder, WEIGHTS)
     for name, data in ((CONFIG, checkpoint.config), (CARD, checkpoint.card)):
         part = folder / f"{name}.part"
@@ -91,36 +92,52 @@ def named(name: str) -> Checkpoint:
 def start_run(
     *,
     stage: str,
-    releases: Sequence[Release],
+    releases: Sequence[Release] = (),
+    synthetic: bool = False,
     init: Checkpoint | None,
     recipe: str = "tiny",
     model: str = "geometry",
     options: dict[str, Any] | None = None,
     by: Any = None,
 ) -> TrainingRun:
-    """Queue one stage of training on frozen releases of its kind. UserError when they do not fit."""
-    if stage not in STAGES:
-        raise jobs.UserError(f"stage {stage} does not train on a release; sft and dpo do")
+    """Queue one stage of training on frozen releases of its kind, or composed scenes. UserError when they do not fit."""
+    wanted = Release.Kind.DPO if stage == TrainingRun.Stage.DPO else Release.Kind.SFT
     for release in releases:
-        if release.state != Release.State.FROZEN or release.kind != stage:
+        if release.state != Release.State.FROZEN or release.kind != wanted:
             raise jobs.UserError(
-                f"{stage} trains on a frozen release of kind {stage}; release {release.pk} is not one"
+                f"{stage} trains on frozen releases of kind {wanted}; release {release.pk} is not one"
             )
         if release.rows == 0:
             raise jobs.UserError(f"release {release.pk} has no rows to train on")
-    if not releases:
+    if synthetic and stage == TrainingRun.Stage.DPO:
+        raise jobs.UserError("composed scenes have no preferences: dpo trains on releases")
+    if not releases and not synthetic:
         raise jobs.UserError("name at least one release to train on")
-    if stage == TrainingRun.Stage.DPO and init is None:
-        raise jobs.UserError("dpo starts from a checkpoint: name one")
+    if init is None and stage != TrainingRun.Stage.PRETRAIN:
+        raise jobs.UserError(f"{stage} starts from a checkpoint: name one")
     with transaction.atomic():
         run = TrainingRun.objects.create(
-            stage=stage, model=model, recipe=recipe, init=init, options=options or {}, created_by=by
+            stage=stage,
+            model=model,
+            recipe=recipe,
+            init=init,
+            options={**(options or {}), **({SYNTHETIC: True} if synthetic else {})},
+            created_by=by,
         )
         run.releases.set(releases)
         run.job = jobs.send("train", key=f"train:{run.pk}", args={"run": run.pk}, by=by)
         run.save(update_fields=["job"])
         record(by, "train", f"run:{run.pk}", stage=stage, releases=[release.pk for release in releases])
     return run
+
+
+def try_again(run: TrainingRun) -> bool:
+    """Queue a failed run again; it goes on from the last state that it saved. False when it has not failed."""
+    with transaction.atomic():
+        moved = run.job is not None and jobs.retry(run.job)
+        if moved:
+            TrainingRun.objects.filter(pk=run.pk).update(state=TrainingRun.State.QUEUED, error="")
+    return moved
 
 
 def move_run(run: TrainingRun, state: str, *, error: str = "") -> None:
@@ -148,7 +165,6 @@ def finish_run(run: TrainingRun, folder: Path) -> Checkpoint:
         "releases": [
             {"id": row.pk, "kind": row.kind, "sha256": row.sha256, **row.counts} for row in releases
         ],
-        "simulated_data": any(row.counts.get("simulated", 0) for row in releases),
     }
     with transaction.atomic():
         made = register_folder(folder, f"{run.stage}-{run.pk}", run=run, parent=run.init, facts=facts)
@@ -164,11 +180,9 @@ def start_evaluation(
     options: dict[str, Any] | None = None,
     by: Any = None,
 ) -> Evaluation:
-    """Queue the measurement of a checkpoint on a frozen SFT release, or on synthetic scenes without one."""
-    if release is not None and (release.state != Release.State.FROZEN or release.kind != Release.Kind.SFT):
-        raise jobs.UserError(
-            f"a checkpoint is measured on a frozen release of kind sft; release {release.pk} is not one"
-        )
+    """Queue the measurement of a checkpoint on a frozen release, or on composed scenes without one."""
+    if release is not None and release.state != Release.State.FROZEN:
+        raise jobs.UserError(f"release {release.pk} is not frozen")
     with transaction.atomic():
         row = Evaluation.objects.create(checkpoint=checkpoint, against=against, release=release)
         args = {"evaluation": row.pk, **(options or {})}
@@ -176,6 +190,16 @@ def start_evaluation(
         row.save(update_fields=["job"])
         record(by, "evaluate", f"checkpoint:{checkpoint.pk}")
     return row
+
+
+def keep_metrics(row: Evaluation, report: dict[str, Any]) -> None:
+    """Store a report of model_zoo.evaluate: the checkpoint's own figures, the other's under `against`, and on what."""
+    results = list(report["results"].values())
+    facts = {
+        name: report[name] for name in ("data", "split", "simulated", "examples", "seed") if name in report
+    }
+    metrics = {**results[0], **({"against": results[1]} if len(results) > 1 else {}), **facts}
+    Evaluation.objects.filter(pk=row.pk).update(metrics=metrics)
 
 
 @transaction.atomic
@@ -221,6 +245,12 @@ def demote(*, by: Any = None) -> Promotion:
     return before
 
 
+def promoted() -> Checkpoint | None:
+    """The checkpoint that proposes now, None when none was promoted."""
+    current = _current()
+    return current.checkpoint if current else None
+
+
 def _lock_promotions() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PROMOTION_LOCK])
@@ -240,12 +270,6 @@ def _switch(checkpoint: Checkpoint, *, active: bool) -> None:
         Checkpoint.objects.filter(pk=checkpoint.pk).update(proposer=proposer)
         checkpoint.proposer = proposer
     Proposer.objects.filter(pk=checkpoint.proposer_id).update(active=active)
-
-
-def promoted() -> Checkpoint | None:
-    """The checkpoint that proposes now, None when none was promoted."""
-    current = _current()
-    return current.checkpoint if current else None
 
 
 def refused(failure: jobs.UserError) -> ApiError:

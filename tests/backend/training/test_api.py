@@ -51,7 +51,7 @@ def test_a_release_of_the_other_kind_is_refused(
 
 
 @pytest.mark.parametrize(
-    "fields", [{"stage": "cook"}, {"releases": [987654]}, {"releases": []}, {"steps": 0}, {"init": 987654}]
+    "fields", [{"stage": "cook"}, {"releases": [987654]}, {"steps": 0}, {"init": 987654}]
 )
 def test_what_cannot_be_trained_is_refused(
     people: SimpleNamespace, api: Any, world: World, fields: dict[str, Any]
@@ -79,7 +79,7 @@ def test_a_checkpoint_shows_where_it_came_from(
     made = services.finish_run(run, checkpoint_folder(tmp_path / "out", b"new"))
     seen = api(people.res).get(f"{API}/checkpoints/{made.pk}/").json()
     assert seen["parent"]["name"] == "tiny-0" and seen["run"]["id"] == run.pk
-    assert seen["card"]["releases"][0]["sha256"] and seen["card"]["simulated_data"] is False
+    assert seen["card"]["releases"][0]["sha256"] and seen["simulated_data"] is False
 
 
 def test_an_evaluation_is_queued(people: SimpleNamespace, api: Any, tiny: Checkpoint, world: World) -> None:
