@@ -51,7 +51,7 @@ demo-reset: setup
 	@$(PY) -m deploy.supervisor --reset
 
 chromium:
-	@if [ "$$SKIP_BROWSER" = 1 ] || command -v chromium >/dev/null; then exit 0; fi; \
+	@if [ "$$SKIP_BROWSER" = 1 ] || command -v chromium chromium-browser google-chrome >/dev/null; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing chromium with apt-get"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 from tests import processes
 
 PASSWORD = "correct horse battery"
-CHROMIUM = "/usr/bin/chromium"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ROLES = {
     "ada": "annotator",
     "art": "artist",
@@ -108,12 +109,13 @@ def browser() -> Iterator[Any]:
     """Chromium with software WebGL and without background network traffic."""
     if os.environ.get("SKIP_BROWSER") == "1":
         pytest.skip("SKIP_BROWSER=1")
-    if not Path(CHROMIUM).exists():
-        pytest.fail(f"{CHROMIUM} is missing: apt-get install chromium, or set SKIP_BROWSER=1")
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.fail("chromium is missing: apt-get install chromium, or set SKIP_BROWSER=1")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=processes.CHROMIUM_FLAGS)
+        chromium = driver.chromium.launch(executable_path=program, args=processes.CHROMIUM_FLAGS)
         yield chromium
         chromium.close()
 
