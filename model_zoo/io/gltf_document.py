@@ -172,7 +172,8 @@ class Document:
             if dtype.kind != "u" or accessor.get("normalized"):
                 raise bad(f"{where}: {name} must hold unsigned whole numbers")
             return values
-        result = values.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            result = values.astype(np.float64)
         if accessor.get("normalized") is True and dtype.kind in "iu":
             result = np.maximum(result / np.iinfo(dtype).max, -1.0)
         return result

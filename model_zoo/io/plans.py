@@ -211,7 +211,9 @@ def plan_manifest(files: Source, data: bytes) -> Plans:
     """Scenes of a JSONL manifest: a row has "path" (or "image") and maybe masks, depth, camera, pointmap, objects,
     sha256, licence, attribution; what it does not name is found beside the image."""
     records = parse_jsonl(data, what="manifest")
-    rows = {str(row.get("path", row.get("image"))): row for row in records.rows}
+    rows: dict[str, dict[str, Any]] = {}
+    for row in records.rows:
+        rows.setdefault(str(row.get("path", row.get("image"))), row)
     beside = (
         {plan.image: plan for plan in plan_files(files, look=False) if isinstance(plan, Plan)} if rows else {}
     )

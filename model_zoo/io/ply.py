@@ -65,7 +65,7 @@ def read_ply(data: bytes, notes: list[str]) -> list[Part]:
         raise _bad(f"a text PLY larger than {MAX_TEXT_BYTES >> 20} MB; save it as binary", "too_large")
     columns: dict[str, NDArray[Any]] = {}
     faces: Ints | None = None
-    reader = _Text(data[body:].split()) if not order else _Binary(data, body)
+    reader: _Text | _Binary = _Text(data[body:].split()) if not order else _Binary(data, body)
     for element in elements:
         if element.name == "vertex":
             columns = reader.rows(element)
@@ -75,7 +75,8 @@ def read_ply(data: bytes, notes: list[str]) -> list[Part]:
             reader.lists(element) if any(p.count for p in element.properties) else reader.rows(element)
     if faces is None or not len(faces):
         raise _bad("there are no faces, only points", "no_geometry")
-    return [_part(columns, faces, notes)]
+    with np.errstate(invalid="ignore"):
+        return [_part(columns, faces, notes)]
 
 
 def _read_header(data: bytes) -> tuple[str, list[_Element], int]:

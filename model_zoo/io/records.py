@@ -13,6 +13,7 @@ from model_zoo.io.errors import BadInput, safe_text
 
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 100
+MAX_ERRORS = 8
 MAX_INTEGER_DIGITS = 18
 BOM = b"\xef\xbb\xbf"
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -66,6 +67,8 @@ def parse_json(data: bytes | str, *, what: str = "JSON") -> Any:
 
 def _depth(raw: bytes) -> int:
     """Deepest nesting of brackets; brackets inside strings are only looked at when they could matter."""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return 0
     depth = _bracket_depth(raw)
     return depth if depth <= MAX_DEPTH else _bracket_depth(STRING.sub(b"", raw))
 
@@ -125,11 +128,11 @@ def parse_jsonl(data: bytes, *, what: str = "JSON lines") -> Records:
     last = max((n for n, line in enumerate(lines, 1) if line.strip()), default=0)
     errors: list[str] = []
     for number, line in enumerate(lines, 1):
-        if line.strip():
+        if line.strip() and len(errors) <= MAX_ERRORS:
             _read_line(line, number, number == last and number == len(lines), records, errors)
     if errors:
-        more = f" (and {len(errors) - 8} more lines)" if len(errors) > 8 else ""
-        raise BadInput(f"{what}: " + "; ".join(errors[:8]) + more, "bad_line")
+        more = " (and more lines)" if len(errors) > MAX_ERRORS else ""
+        raise BadInput(f"{what}: " + "; ".join(errors[:MAX_ERRORS]) + more, "bad_line")
     if not records.rows:
         raise BadInput(f"{what}: no complete record", "empty")
     return records

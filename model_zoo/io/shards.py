@@ -54,8 +54,8 @@ class ShardWriter:
             raise BadInput(
                 f'the sample key "{safe_text(key)}" must be 1 to 60 letters, digits, - or _', "bad_key"
             )
-        size = sum(BLOCK + _padded(len(data)) for data in members.values())
-        if self._file is not None and self._at + size + RECORD > self.max_bytes and self._samples:
+        end = self._at + sum(BLOCK + _padded(len(data)) for data in members.values()) + 2 * BLOCK
+        if end + -end % RECORD > self.max_bytes and self._samples:
             self._finish_shard()
         if self._file is None:
             self._file = (self.folder / (self.name + ".part")).open("wb")

@@ -38,7 +38,8 @@ def _read_binary(data: bytes, declared: int, notes: list[str]) -> Floats:
     check_counts(0, declared)
     if 84 + RECORD.itemsize * declared < len(data):
         notes.append("bytes after the declared triangles were ignored")
-    return np.frombuffer(data, RECORD, declared, 84)["corners"].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN; found and named by the caller
+        return np.frombuffer(data, RECORD, declared, 84)["corners"].astype(np.float64)
 
 
 def _read_text(data: bytes) -> Floats:

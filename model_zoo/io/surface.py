@@ -164,7 +164,8 @@ def face_normals_at_vertices(vertices: Floats, faces: Ints) -> Floats:
     scale = np.abs(weighted).max(initial=0)
     weighted = weighted / scale if scale > 0 else weighted
     total = np.stack(
-        [np.bincount(faces.ravel(), np.repeat(weighted[:, axis], 3), len(vertices)) for axis in range(3)], axis=1
+        [np.bincount(faces.ravel(), np.repeat(weighted[:, axis], 3), len(vertices)) for axis in range(3)],
+        axis=1,
     )
     length = np.linalg.norm(total, axis=1)
     total[length < 1e-12] = (0.0, 1.0, 0.0)

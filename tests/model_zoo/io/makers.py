@@ -76,7 +76,11 @@ def glb(document: dict[str, Any] | None = None, binary: bytes | None = None, **c
     body += bytes(-len(body) % 4)
     head = struct.pack("<4sII", b"glTF", 2, 28 + len(text) + len(body))
     return (
-        head + struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(body), b"BIN\0") + body
+        head
+        + struct.pack("<I4s", len(text), b"JSON")
+        + text
+        + struct.pack("<I4s", len(body), b"BIN\0")
+        + body
     )
 
 

@@ -36,7 +36,13 @@ def test_the_point_at_the_principal_point_lies_straight_ahead() -> None:
 def test_png_and_arrays_give_the_same_points() -> None:
     millimetres = np.round(depth() * 1000).astype(np.uint16)
     metres = millimetres.astype(np.float32) * np.float32(0.001)
-    files = [encoded(millimetres), npy(metres), npy(metres.astype(">f8")), npy(np.asfortranarray(metres)), write_npz({"depth": metres})]
+    files = [
+        encoded(millimetres),
+        npy(metres),
+        npy(metres.astype(">f8")),
+        npy(np.asfortranarray(metres)),
+        write_npz({"depth": metres}),
+    ]
     first, *others = (load_depth(data, CAMERA, SIZE) for data in files)
     assert all(np.allclose(first.points, other.points, atol=1e-6) for other in others)
     assert first.warnings == []

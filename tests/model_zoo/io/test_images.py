@@ -43,7 +43,9 @@ def test_a_file_cut_short_is_refused(form: str, share: float) -> None:
         load_image(data[: int(len(data) * share)])
 
 
-@pytest.mark.parametrize("size", [(100_000, 100_000), (20_000, 20_000), (0, 5), (1, 8000), (8, 8), (17_000, 1000)])
+@pytest.mark.parametrize(
+    "size", [(100_000, 100_000), (20_000, 20_000), (0, 5), (1, 8000), (8, 8), (17_000, 1000)]
+)
 def test_a_size_out_of_range_is_refused_from_the_header(size: tuple[int, int]) -> None:
     with pytest.raises(BadInput, match="pixels|aspect|small|large"):
         load_image(png_header(*size))
@@ -92,7 +94,9 @@ def test_a_profile_that_unpacks_to_gigabytes_is_not_unpacked() -> None:
 
 
 def test_a_webp_canvas_is_judged_before_it_is_decoded() -> None:
-    data = bytearray(encoded(np.dstack([photo(), photo()[..., :1]]), "WEBP", lossless=True, exif=b"Exif\0\0II*\0"))
+    data = bytearray(
+        encoded(np.dstack([photo(), photo()[..., :1]]), "WEBP", lossless=True, exif=b"Exif\0\0II*\0")
+    )
     assert data[12:16] == b"VP8X"
     data[24:30] = struct.pack("<I", 16_382)[:3] * 2
     with pytest.raises(BadInput, match="too large"):

@@ -51,7 +51,9 @@ def test_a_file_of_run_lengths_is_a_mask() -> None:
     assert np.array_equal(load_mask(data, SIZE).mask, disc())
 
 
-@pytest.mark.parametrize("counts", [[10, 20], [-5, 6149], [0.5, 6143.5], "~~~", "0" * 9, [10**30], None, "P" * 20])
+@pytest.mark.parametrize(
+    "counts", [[10, 20], [-5, 6149], [0.5, 6143.5], "~~~", "0" * 9, [10**30], None, "P" * 20]
+)
 def test_run_lengths_that_do_not_fit_are_refused(counts: object) -> None:
     with pytest.raises(BadInput, match="RLE"):
         decode_rle({"size": [64, 96], "counts": counts}, SIZE)

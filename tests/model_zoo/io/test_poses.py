@@ -37,7 +37,9 @@ def test_the_stored_pose_is_the_models_pose_across_every_border(test_data: Path)
     pose = pose_from_model(rotation, ref["out.translation"][0], ref["out.scale"][0])
     got = pose.apply(object_to_glb(ref["in.points_local"]))
     assert np.abs(got - pytorch3d_to_opencv(ref["out.points_camera"])).max() < 1e-6
-    assert np.allclose(quaternion_from_rotation(ref["out.R_quat_to_matrix"][0]), ref["out.rotation"][0], atol=1e-6)
+    assert np.allclose(
+        quaternion_from_rotation(ref["out.R_quat_to_matrix"][0]), ref["out.rotation"][0], atol=1e-6
+    )
 
 
 def test_the_models_own_formula_gives_the_same_points_with_three_scales() -> None:
@@ -55,7 +57,9 @@ def test_going_to_the_model_and_back_changes_nothing(seed: int) -> None:
     assert np.allclose(again.matrix(), pose.matrix())
 
 
-@pytest.mark.parametrize(("border", "points"), [(pose_from_opengl, opengl_to_opencv), (pose_from_pytorch3d, pytorch3d_to_opencv)])
+@pytest.mark.parametrize(
+    ("border", "points"), [(pose_from_opengl, opengl_to_opencv), (pose_from_pytorch3d, pytorch3d_to_opencv)]
+)
 def test_a_border_of_poses_is_the_same_border_of_points(border, points) -> None:
     pose, cloud = a_pose(), np.random.default_rng(2).normal(size=(9, 3))
     assert np.allclose(border(pose).apply(cloud), points(pose.apply(cloud)))
