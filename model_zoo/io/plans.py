@@ -18,6 +18,7 @@ SIDECAR = re.compile(
     re.IGNORECASE,
 )
 COLOR = re.compile(rf"^colou?r\.{IMAGE}$", re.IGNORECASE)
+KNOWN_MESH = re.compile(r"mesh_.+\.(glb|obj|ply|stl|zip)$", re.IGNORECASE)  # what objects.json refers to
 FOLDER_SIDECAR = re.compile(
     rf"^(?:mask_(?P<mask>.+)\.(?:{IMAGE}|json)|(?P<kind>depth|pointmap|camera|objects)\."
     r"(?:png|npy|npz|json|jpe?g))$",
@@ -143,7 +144,7 @@ def _plan_scene_folder(files: Source, folder: str, names: list[str], color: str)
         found = FOLDER_SIDECAR.match(posixpath.basename(name))
         if found:
             _add_sidecar(plan, found, name)
-        elif name != color and not _is_paper(name):
+        elif name != color and not _is_paper(name) and not KNOWN_MESH.match(posixpath.basename(name)):
             yield PlanRefusal(
                 safe_text(name, 255),
                 "not a file of a scene folder (color, depth, camera, mask_NAME, pointmap, objects)",
