@@ -153,7 +153,7 @@ def fit(
                     "grad_norm": float(norm),
                     "lr": learning_rate(run.step - 1, c),
                 }
-                last |= {n: float(v) for n, v in figures.items()}
+                last |= {n: float(v.detach()) for n, v in figures.items()}
                 if watch and run.step == c.steps:
                     last |= watch(run.step)
                 seconds = time.perf_counter() - began

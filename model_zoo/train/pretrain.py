@@ -1,16 +1,18 @@
 """Pretrain: the occupancy codec, then flow matching on shape and layout, from nothing. Also mid-train: flow matching alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model_zoo.examples import Example, Source
+from model_zoo.examples import Example, Joined, Source
 from model_zoo.geometry.model import GeometryModel
 from model_zoo.geometry.occupancy import rescale_latent
 from model_zoo.loop import fit
 from model_zoo.losses import FLOW_WEIGHTS
+from model_zoo.synthetic import SyntheticSamples
 from model_zoo.train import objectives
 from model_zoo.train.settings import (
     STEP_EMBEDDER,
@@ -48,7 +50,7 @@ def run(s: Settings) -> None:
     finish(s, model, parents, notes, figures)
 
 
-def train_codec(model: GeometryModel, source: Source[Example], s: Settings) -> dict[str, float]:
+def train_codec(model: GeometryModel, source: Joined, s: Settings) -> dict[str, float]:
     """The occupancy VAE on the examples' grids and their mirror images; leaves a latent of unit size."""
     grids = Grids(source)
 
@@ -70,15 +72,21 @@ def train_codec(model: GeometryModel, source: Source[Example], s: Settings) -> d
 
 
 class Grids:
-    """Random batches of occupancy grids (B, 1, G, G, G), half of them mirrored."""
+    """Random batches of occupancy grids (B, 1, G, G, G), half of them mirrored; composed scenes give every family's."""
 
-    def __init__(self, source: Source[Example]) -> None:
-        self.source = source
+    def __init__(self, source: Joined) -> None:
+        self.read = [read for part in source.sources for read in _grids(part)]
 
     def batches(self, seed: int, start: int) -> Iterator[Tensor]:
         step = start
         while True:
             rng = np.random.default_rng([seed, 11, step])
-            picked = [self.source[int(i)].occupancy for i in rng.integers(len(self.source), size=CODEC_BATCH)]
+            picked = [self.read[int(i)]() for i in rng.integers(len(self.read), size=CODEC_BATCH)]
             yield torch.stack([g.flip(1) if rng.random() < 0.5 else g for g in picked])
             step += 1
+
+
+def _grids(source: Source[Example]) -> list[Callable[[], Tensor]]:
+    if isinstance(source, SyntheticSamples):
+        return [partial(source.occupancy, i) for i in range(len(source.families))]
+    return [lambda i=i: source[i].occupancy for i in range(len(source))]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from model_zoo import checkpoint
-from model_zoo.examples import Example, Joined, Pair, Source, batches
+from model_zoo.examples import Joined, Source, batches
 from model_zoo.geometry.model import GeometryModel
 from model_zoo.geometry.recipes import GeometryConfig
 from model_zoo.io.errors import BadInput
@@ -49,7 +49,7 @@ class Settings:
 
 
 DEFAULTS: dict[str, dict[str, object]] = {
-    "pretrain": {"steps": 1200, "lr": 1e-3, "batch": 32, "stored": "float16"},
+    "pretrain": {"steps": 1300, "lr": 1e-3, "batch": 48, "draws": 2, "stored": "float16"},
     "midtrain": {"steps": 500, "lr": 3e-4, "batch": 32},
     "sft": {"steps": 120, "lr": 1e-4, "batch": 8},
     "dpo": {"steps": 60, "lr": 2e-5, "batch": 4},
@@ -114,7 +114,7 @@ def trained(
 STEP_EMBEDDER = ("transformer.d_embedder.",)
 
 
-def samples(s: Settings, config: GeometryConfig) -> tuple[Source[Example], list[dict]]:
+def samples(s: Settings, config: GeometryConfig) -> tuple[Joined, list[dict]]:
     """The training examples of every --data and a line about each for the card."""
     sources, notes = [], []
     for name in s.data:
@@ -136,7 +136,7 @@ def samples(s: Settings, config: GeometryConfig) -> tuple[Source[Example], list[
     return _some(Joined(sources), s), notes
 
 
-def pairs(s: Settings, config: GeometryConfig) -> tuple[Source[Pair], list[dict]]:
+def pairs(s: Settings, config: GeometryConfig) -> tuple[Joined, list[dict]]:
     """The preference pairs of every --data and a line about each for the card."""
     sources = [ReleasePairs(Path(name), config) for name in s.data]
     return _some(Joined(sources), s), [release_note(p.release, p.rows) for p in sources]
