@@ -115,7 +115,7 @@ def _add_looks(
     document: dict[str, Any],
 ) -> dict[str, Any]:
     """Write texture or vertex colours; the material's JSON."""
-    visual = mesh.visual
+    visual: Any = mesh.visual
     source = _pbr(visual)
     fields: dict[str, Any] = {
         "metallicFactor": _share(source, "metallicFactor", 0.0),

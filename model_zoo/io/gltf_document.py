@@ -13,7 +13,7 @@ from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.records import parse_json
 
 MAX_VALUES = 16_000_000
-COMPONENTS = {
+COMPONENTS: dict[int, np.dtype[Any]] = {
     5120: np.dtype("<i1"),
     5121: np.dtype("<u1"),
     5122: np.dtype("<i2"),

@@ -3,6 +3,7 @@
 import io
 import warnings as python_warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +159,7 @@ def _to_rgb(image: Image.Image, container: Container) -> tuple[Rgb, NDArray[np.u
     return np.ascontiguousarray(array[..., :3]), alpha
 
 
-def orient(array: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def orient(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Upright form of pixels (H,W,...) stored with an EXIF orientation 1 to 8 (EXIF 2.3, tag 0x0112)."""
     if orientation >= 5:
         array = array.swapaxes(0, 1)
@@ -209,6 +210,10 @@ def _binarise(image: Image.Image, container: Container) -> Mask:
             notes.append("the alpha channel is used as the mask")
             return rgba[..., 3] >= 128
         image = image.convert("RGB")
+    if image.mode == "P":
+        colours = np.asarray(image.convert("RGB")).max(axis=2)
+        # The colours decide, not their numbers; but a palette that is all black still has its numbers.
+        return colours != 0 if colours.any() else np.asarray(image) != 0
     array = np.asarray(image)
     if array.ndim == 3:
         notes.append("a colour mask: every pixel that is not black is taken as the object")
@@ -216,7 +221,7 @@ def _binarise(image: Image.Image, container: Container) -> Mask:
     if container.format == "JPEG":
         notes.append("a lossy (JPEG) mask: values from 128 up are taken as the object")
         return array >= 128
-    if array.dtype != np.bool_ and image.mode != "P" and len(np.unique(array)) > 2:
+    if array.dtype != np.bool_ and len(np.unique(array)) > 2:
         notes.append("a mask with grey values: every pixel from half its maximum up is taken as the object")
         return array >= (int(array.max()) + 1) // 2
     return array != 0

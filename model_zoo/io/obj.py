@@ -52,6 +52,8 @@ class _Obj:
     libraries: list[str] = field(default_factory=list)
     ignored: dict[str, int] = field(default_factory=dict)
     triangles: int = 0
+    # Per kind of index, the largest one that was not yet defined where it was used, and its line.
+    ahead: list[tuple[int, int]] = field(default_factory=lambda: [(-1, 0)] * 3)
 
     def counts(self) -> tuple[int, int, int]:
         """How many positions, uv and normals there are so far."""
@@ -86,6 +88,7 @@ def read_obj(data: bytes, notes: list[str], find: Finder = no_files) -> list[Par
         notes.append(f"{count} {IGNORED_WITH_WARNING[keyword]} were left out")
     if not obj.triangles:
         raise BadInput("OBJ: there is no geometry (no faces)", "no_geometry")
+    _check_ahead(obj)
     materials = _read_libraries(obj.libraries, find, notes)
     return [
         _part(obj, corners, materials.get(name, Material()))
@@ -156,6 +159,10 @@ def _read_face(obj: _Obj, words: list[str], number: int, corners: array[int]) ->
         )
     counts = obj.counts()
     loop = [_corner(counts, word, number) for word in words[1:]]
+    for slot in range(3):
+        furthest = max(corner[slot] for corner in loop)
+        if furthest >= counts[slot] and furthest > obj.ahead[slot][0]:
+            obj.ahead[slot] = (furthest, number)
     for second, third in zip(loop[1:-1], loop[2:], strict=True):
         corners.extend(loop[0] + second + third)
     obj.triangles += len(loop) - 2
@@ -179,13 +186,25 @@ def _corner(counts: tuple[int, int, int], word: str, number: int) -> tuple[int, 
                 f'OBJ: line {number}: "{safe_text(word, 30)}" is not a corner of a face', "bad_line"
             ) from None
         place = index - 1 if index > 0 else counts[slot] + index
-        if index == 0 or not 0 <= place < counts[slot]:
-            why = "OBJ counts from 1" if index == 0 else f"there are {counts[slot]} before this line"
-            raise BadInput(
-                f"OBJ: line {number}: the index {safe_text(index, 20)} is out of range ({why})", "bad_index"
-            )
+        if index == 0:
+            raise _out_of_range(number, index, "OBJ counts from 1")
+        if place < 0:
+            raise _out_of_range(number, index, f"there are {counts[slot]} before this line")
         found[slot] = place
     return tuple(found)
+
+
+def _out_of_range(number: int, index: int, why: str) -> BadInput:
+    return BadInput(
+        f"OBJ: line {number}: the index {safe_text(index, 20)} is out of range ({why})", "bad_index"
+    )
+
+
+def _check_ahead(obj: _Obj) -> None:
+    """An index may run ahead of what it names, but by the end of the file it must be there."""
+    for (furthest, number), count in zip(obj.ahead, obj.counts(), strict=True):
+        if furthest >= count:
+            raise _out_of_range(number, furthest + 1, f"there are {count}")
 
 
 def _part(obj: _Obj, corners: array[int], material: Material) -> Part:

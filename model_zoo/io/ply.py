@@ -172,7 +172,8 @@ class _Binary:
         return found
 
     def _all_alike(self, element: _Element) -> NDArray[Any] | None:
-        start, fields, wanted = self.at, [], {}
+        start, wanted = self.at, {}
+        fields: list[Any] = []
         if element.count == 0:
             return None
         for number, prop in enumerate(element.properties):

@@ -70,7 +70,7 @@ class Pose:
         fields = parse_json(value) if isinstance(value, bytes | str) else value
         if not isinstance(fields, dict):
             raise BadInput('pose: expected an object with "R", "t" and "s"', "bad_pose")
-        scale = fields.get("s", fields.get("scale"))
+        scale: Any = fields.get("s", fields.get("scale"))
         for name, part in (("R", fields.get("R")), ("t", fields.get("t")), ("s", scale)):
             if part is None:
                 raise BadInput(f'pose: the field "{name}" is missing', "bad_pose")

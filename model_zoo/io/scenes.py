@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model_zoo.io.depth import Camera, LoadedPointmap, assumed_camera, load_camera, load_depth, load_pointmap
 from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.images import LoadedImage, LoadedMask, Mask, check_mask, load_image, load_mask
@@ -156,16 +159,16 @@ class _Loader:
             scene.categories[name] = self.plan.categories.get(name, "")
             scene.warnings += [f"{name}: {line}" for line in loaded.warnings]
         if not self.plan.masks and scene.image.alpha is not None:
-            self._mask_from_alpha(scene)
+            self._mask_from_alpha(scene, scene.image.alpha)
 
     def _mask(self, planned: str | dict[str, Any], size: tuple[int, int]) -> LoadedMask:
         if isinstance(planned, str):
             return load_mask(self._read(planned), size, name=planned)
         return check_mask(*decode_segmentation(planned, size))
 
-    def _mask_from_alpha(self, scene: Scene) -> None:
+    def _mask_from_alpha(self, scene: Scene, alpha: NDArray[np.uint8]) -> None:
         try:
-            loaded = check_mask(scene.image.alpha >= 128)
+            loaded = check_mask(alpha >= 128)
         except BadInput as error:
             scene.warnings.append(f"the alpha channel is no mask: {error.message}")
             return

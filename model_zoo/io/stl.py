@@ -13,7 +13,7 @@ def read_stl(data: bytes, notes: list[str]) -> list[Part]:
     declared = int.from_bytes(data[80:84], "little")
     fits = len(data) >= 84 and 84 + RECORD.itemsize * declared == len(data)
     is_text = data[:512].lstrip()[:5].lower() == b"solid" and b"\0" not in data
-    corners = _read_text(data) if is_text and not fits else _read_binary(data, declared, notes)
+    corners = _read_text(data, notes) if is_text and not fits else _read_binary(data, declared, notes)
     if not len(corners):
         raise BadInput("STL: there is no geometry (no triangles)", "no_geometry")
     wrong = ~(np.abs(corners) <= MAX_COORDINATE).all(axis=(1, 2))
@@ -42,7 +42,7 @@ def _read_binary(data: bytes, declared: int, notes: list[str]) -> Floats:
         return np.frombuffer(data, RECORD, declared, 84)["corners"].astype(np.float64)
 
 
-def _read_text(data: bytes) -> Floats:
+def _read_text(data: bytes, notes: list[str]) -> Floats:
     corners: list[list[float]] = []
     inside = 0
     for number, line in enumerate(data.split(b"\n"), 1):
@@ -65,5 +65,7 @@ def _read_text(data: bytes) -> Floats:
             raise BadInput(f'STL: line {number}: "{word}" is not an STL word', "bad_line")
     if inside:
         raise BadInput("STL: the file is truncated in the middle of a facet", "truncated_mesh")
+    if b"endsolid" not in data[-1024:].lower():
+        notes.append("the text ends without endsolid: the file may be cut short")
     check_counts(len(corners), len(corners) // 3)
     return np.array(corners, np.float64).reshape(-1, 3, 3)

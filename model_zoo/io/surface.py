@@ -94,8 +94,14 @@ def drop_unused(part: Part) -> Part:
     if used.all():
         return part
     new = np.cumsum(used) - 1
-    pick = [None if values is None else values[used] for values in (part.normals, part.uv, part.colours)]
-    return Part(part.vertices[used], new[part.faces], part.material, *pick)
+    return Part(
+        part.vertices[used],
+        new[part.faces],
+        part.material,
+        None if part.normals is None else part.normals[used],
+        None if part.uv is None else part.uv[used],
+        None if part.colours is None else part.colours[used],
+    )
 
 
 def merged_by_position(vertices: Floats, faces: Ints) -> tuple[int, Ints]:

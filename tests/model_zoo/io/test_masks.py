@@ -1,9 +1,11 @@
 """Masks: pictures, polygons and run lengths mean the same pixels, and what is no object is refused."""
 
+import io
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from model_zoo.io.errors import BadInput
 from model_zoo.io.images import decode_rle, encode_png, load_mask, rasterise_polygons
@@ -49,6 +51,14 @@ def test_run_lengths_are_read_plain_and_compressed() -> None:
 def test_a_file_of_run_lengths_is_a_mask() -> None:
     data = json.dumps({"segmentation": {"size": [64, 96], "counts": counts_of(disc())}}).encode()
     assert np.array_equal(load_mask(data, SIZE).mask, disc())
+
+
+def test_a_palette_mask_means_its_colours_not_its_numbers() -> None:
+    image = Image.fromarray((~disc()).astype(np.uint8)).convert("P")
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    assert np.array_equal(load_mask(stream.getvalue(), SIZE).mask, disc())
 
 
 @pytest.mark.parametrize(

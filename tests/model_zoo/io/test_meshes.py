@@ -185,6 +185,13 @@ def test_a_fault_in_an_obj_names_its_line(text: str, match: str) -> None:
         load_mesh(text.encode(), name="x.obj")
 
 
+def test_an_obj_may_list_its_vertices_after_its_faces() -> None:
+    lines = OBJ.splitlines(keepends=True)
+    assert len(load_mesh("".join(lines[4:] + lines[:4]).encode()).mesh.faces) == 4
+    with pytest.raises(BadInput, match="line 1: the index 9 is out of range"):
+        load_mesh("".join(["f 1 2 9\n", *lines]).encode())
+
+
 def test_an_obj_with_polygons_colours_and_continued_lines_is_read() -> None:
     text = "v 0 0 0 1 0 0\nv 1 0 0 1 0 0\nv 1 1 0 1 0 0 \nv 0 1 0 0 0 1\nf 1 2 \\\n3 4 # a square\n"
     mesh = load_mesh(text.encode()).mesh
