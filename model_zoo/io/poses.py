@@ -74,7 +74,8 @@ class Pose:
         for name, part in (("R", fields.get("R")), ("t", fields.get("t")), ("s", scale)):
             if part is None:
                 raise BadInput(f'pose: the field "{name}" is missing', "bad_pose")
-        return cls(fields["R"], fields["t"], [scale] * 3 if isinstance(scale, int | float) else scale)
+        scales: Any = [scale] * 3 if isinstance(scale, int | float) else scale
+        return cls(fields["R"], fields["t"], scales)
 
 
 def _numbers(value: Any, shape: tuple[int, ...], name: str) -> Array:
