@@ -1,0 +1,108 @@
+"""`manage.py demo_seed`: people, proposers, mesh library and demo batch of `make demo`. Safe to run again."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from backend.accounts.access import record
+from backend.accounts.models import AuditEvent, User
+from backend.catalog.models import Batch
+from backend.proposals import services as proposals
+from backend.proposals.models import Proposer
+from model_zoo import library
+from model_zoo.demo import __main__ as demo_files
+from model_zoo.io.errors import BadInput
+from model_zoo.library import __main__ as library_files
+from workers import importing
+
+PEOPLE = {
+    "ada": User.Role.ANNOTATOR,
+    "art": User.Role.ARTIST,
+    "rev": User.Role.REVIEWER,
+    "res": User.Role.RESEARCHER,
+    "leo": User.Role.ADMIN,
+}
+PROPOSERS = {
+    "retrieval": (Proposer.Kind.RETRIEVAL, 4),
+    "inflation": (Proposer.Kind.INFLATION, 1),
+    "flow": (Proposer.Kind.FLOW, 3),
+}
+BATCH = "demo"
+DONE = "demo_seed"
+INSTRUCTIONS = (
+    "Which mesh is closer in shape to the outlined object? Judge the shape first, the texture second."
+)
+
+
+class Command(BaseCommand):
+    """The command."""
+
+    help = "Make the demo's people (passwords in logins.json), proposers, mesh library and batch; queue candidates."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Real photographs first, so that a person can begin while the rest is still coming."""
+        make_people(settings.HOME / "logins.json")
+        for name, (kind, share) in PROPOSERS.items():
+            Proposer.objects.get_or_create(name=name, defaults={"kind": kind, "share": share})
+        batch, _ = Batch.objects.get_or_create(
+            name=BATCH, defaults={"instructions": INSTRUCTIONS, "asks_review": False}
+        )
+        if not AuditEvent.objects.filter(verb=DONE).exists():
+            try:
+                self._fill(batch, settings.HOME / "cache")
+            except BadInput as failure:
+                raise CommandError(failure.message) from None
+            record(None, DONE, f"batch:{batch.pk}")
+        proposals.propose(batch)
+        self.stdout.write(f"demo batch: {batch.tasks.values('object').distinct().count()} objects")
+
+    def _fill(self, batch: Batch, cache: Path) -> None:
+        meshes = made_once(cache / "library", lambda folder: library_files.write(folder, each=1))
+        report = importing.import_meshes(meshes)
+        self.stdout.write(f"mesh library: {len(report.taken)} meshes of {len(library.families())} kinds")
+        self._take(made_once(cache / "photographs", lambda folder: demo_files.write(folder, count=0)), batch)
+        proposals.propose(batch)
+        # Generated while the workers propose for the photographs.
+        self._take(made_once(cache / "scenes", lambda folder: demo_files.write(folder)), batch)
+
+    def _take(self, folder: Path, batch: Batch) -> None:
+        report = importing.import_images(folder, batch, exact=True)
+        for row in report.refused:
+            self.stderr.write(f"refused: {row['name']}: {row['reason']}")
+        if failure := report.failure():
+            raise CommandError(failure)
+
+
+def made_once(folder: Path, make: Any) -> Path:
+    """A generated folder; an unfinished one is made again."""
+    if not (folder / ".complete").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        make(folder)
+        (folder / ".complete").touch()
+    return folder
+
+
+def make_people(path: Path) -> None:
+    """The five people; passwords are generated once and kept in a file that only its owner reads."""
+    known = (
+        {row["username"]: row["password"] for row in json.loads(path.read_text())} if path.exists() else {}
+    )
+    rows = []
+    for name, role in PEOPLE.items():
+        password = known.get(name) or secrets.token_urlsafe(9)
+        admin = role == User.Role.ADMIN
+        user, new = User.objects.get_or_create(
+            username=name, defaults={"role": role, "is_staff": admin, "is_superuser": admin}
+        )
+        if new or name not in known:
+            user.set_password(password)
+            user.save(update_fields=["password"])
+        rows.append({"username": name, "password": password, "role": str(role)})
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(json.dumps(rows, indent=1) + "\n")

@@ -1,0 +1,256 @@
+"""Proposing: one job asks one proposer for candidates of one object, finishes them, and leaves out look-alikes.
+
+The proposers themselves are pure code in model_zoo; here they get what they need from the store.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+from PIL import Image as Picture
+
+from backend import jobs, storage
+from backend.annotation.services import open_tasks
+from backend.catalog import services as catalog
+from backend.catalog.models import Mesh, TargetObject
+from backend.models import Job
+from backend.proposals import services
+from backend.proposals.models import Candidate
+from backend.proposals.models import Proposer as ProposerRow
+from backend.training.models import Checkpoint
+from backend.training.services import folder_of
+from model_zoo.io.depth import decode_pointmap
+from model_zoo.io.errors import BadInput
+from model_zoo.io.images import load_image, load_mask
+from model_zoo.io.meshes import load_mesh
+from model_zoo.io.poses import Pose
+from model_zoo.proposers.flow import SHIPPED, FlowProposer
+from model_zoo.proposers.inflation import Inflation
+from model_zoo.proposers.interface import ObjectInput, Proposal, Proposer
+from model_zoo.proposers.retrieval import Index, Retrieval
+from workers.finishing import Finished, finish, occupancy, same_shape
+
+LONGEST_SIDE = 768
+ROUNDS = 3
+SEEDS_PER_CALL = 100
+
+
+class Shelf:
+    """What this process keeps loaded: at most one proposer of a kind, so one checkpoint at a time."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[Any, Proposer]] = {}
+
+    def get(self, kind: str, key: Any, make: Callable[[], Proposer]) -> Proposer:
+        """The kept proposer when its key is still the same, else a new one in its place."""
+        if kind not in self.kept or self.kept[kind][0] != key:
+            self.kept.pop(kind, None)
+            self.kept[kind] = (key, make())
+        return self.kept[kind][1]
+
+
+shelf = Shelf()
+
+
+def propose_job(job: Job) -> dict[str, Any]:
+    """The work of a `propose` job: fill up to its share, or to N when it is the object's last job."""
+    row = ProposerRow.objects.get(pk=job.args["proposer"])
+    target = TargetObject.objects.select_related("image__display", "mask").get(pk=job.args["object"])
+    made, alike = 0, 0
+    try:
+        given, source = load_object(target)
+        proposer = proposer_of(row)
+        for seed, proposal in _proposals(job, proposer, given):
+            finished = finish(proposal.mesh)
+            if _seen_before(job, finished):
+                alike += 1
+                continue
+            _store(job, seed, proposal, finished, source)
+            made += 1
+            jobs.report(job, 0.9 * made / (made + services.missing_for(job)), f"{made} candidates")
+    except BadInput as refusal:
+        raise jobs.UserError(f"{row.name}: {refusal.message}") from None
+    return {"made": made, "alike": alike}
+
+
+def settle(job_id: int) -> bool:
+    """Open the object for comparison when this was its last job and two candidates are there."""
+    job = Job.objects.filter(pk=job_id, state__in=[Job.State.DONE, Job.State.FAILED]).first()
+    return job is not None and open_tasks(job.args["batch"], job.args["object"])
+
+
+def dying() -> list[int]:
+    """Proposal jobs whose worker died and that have no attempts left: `jobs.reap` is about to fail them."""
+    lost = Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=timezone.now(), kind="propose")
+    return list(lost.filter(attempts__gte=F("max_attempts")).values_list("pk", flat=True))
+
+
+def _proposals(job: Job, proposer: Proposer, given: ObjectInput) -> Iterator[tuple[int, Proposal]]:
+    """Proposals with their seeds until the job has enough; the same job always asks the same questions.
+
+    Further calls, with further seeds and more at a time, make up for look-alikes.
+    """
+    stored = set(
+        Candidate.objects.filter(
+            batch=job.args["batch"], object=job.args["object"], proposer=job.args["proposer"]
+        ).values_list("seed", flat=True)
+    )
+    for number in range(ROUNDS):
+        first = job.args["seed"] + number * SEEDS_PER_CALL
+        if not services.missing_for(job):
+            return
+        found = proposer.propose(given, seed=first, count=job.args["count"] * (number + 1))
+        for place, proposal in enumerate(found):
+            if first + place not in stored and services.missing_for(job):
+                yield first + place, proposal
+
+
+def _store(job: Job, seed: int, proposal: Proposal, finished: Finished, source: str) -> Candidate:
+    mesh, _ = catalog.store_mesh(
+        finished.glb,
+        source=Mesh.Source.PROPOSER,
+        triangles=len(finished.mesh.faces),
+        extents=[float(side) for side in finished.mesh.extents],
+    )
+    return services.store_candidate(
+        job,
+        seed=seed,
+        mesh=mesh,
+        viewer=finished.viewer,
+        thumbnail=finished.thumbnail,
+        pose=pose_json(proposal.pose),
+        pointmap_source=source,
+        score=proposal.score,
+        seconds=proposal.seconds,
+    )
+
+
+def _seen_before(job: Job, finished: Finished) -> bool:
+    """Whether a ready candidate of the object has this shape already (voxel IoU > 0.95)."""
+    others = Candidate.objects.filter(
+        batch=job.args["batch"], object=job.args["object"], state=Candidate.State.READY
+    )
+    mine = occupancy(finished.mesh)
+    return any(
+        same_shape(mine, _occupancy_of(sha256)) for sha256 in others.values_list("mesh__blob", flat=True)
+    )
+
+
+@lru_cache(maxsize=256)
+def _occupancy_of(sha256: str) -> np.ndarray:
+    return occupancy(load_mesh(storage.read(sha256)).mesh)
+
+
+def pose_json(pose: Pose) -> dict[str, list[float]]:
+    """R row by row, t and s, as rows of the database keep a pose."""
+    return {"R": pose.R.ravel().tolist(), "t": pose.t.tolist(), "s": pose.s.tolist()}
+
+
+def load_object(target: TargetObject) -> tuple[ObjectInput, str]:
+    """Photo, mask and pointmap of an object for a proposer, and the source of its pointmap. Raises BadInput."""
+    pointmap = catalog.best_pointmap(target.image)
+    if pointmap is None or target.mask is None:
+        raise BadInput("the object has no mask or no pointmap", "incomplete")
+    rgb = load_image(storage.read(target.image.display)).rgb
+    mask = load_mask(storage.read(target.mask)).mask
+    points, _ = decode_pointmap(storage.read(pointmap.blob))
+    return ObjectInput(*smaller(rgb, mask, points), category=target.category), str(pointmap.source)
+
+
+def smaller(
+    rgb: np.ndarray, mask: np.ndarray, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Photo, mask and pointmap with the longer side at most 768 pixels; points stay where they are in space."""
+    step = -(-max(mask.shape) // LONGEST_SIDE)
+    if step == 1:
+        return rgb, mask, points
+    mask, points = mask[::step, ::step], points[::step, ::step]
+    size = (mask.shape[1], mask.shape[0])
+    return np.asarray(Picture.fromarray(rgb).resize(size, Picture.Resampling.BOX)), mask, points
+
+
+def proposer_of(row: ProposerRow) -> Proposer:
+    """The loaded proposer of a row. Raises BadInput when what it needs is missing."""
+    if row.kind == ProposerRow.Kind.INFLATION:
+        return shelf.get(row.kind, row.pk, Inflation)
+    if row.kind == ProposerRow.Kind.RETRIEVAL:
+        ids = library_ids()
+        return shelf.get(row.kind, (row.pk, tuple(ids)), lambda: Retrieval(library_index(ids), library_mesh))
+    checkpoint = Checkpoint.objects.filter(proposer=row).first()
+    folder = folder_of(checkpoint) if checkpoint else SHIPPED
+    return shelf.get(row.kind, (row.pk, str(folder)), lambda: FlowProposer(folder, name=row.name))
+
+
+def library_ids() -> list[str]:
+    """Names that the retrieval index knows the library's meshes by: category_PK."""
+    rows = (
+        Mesh.objects.filter(source=Mesh.Source.LIBRARY).order_by("pk").values_list("pk", "category", "name")
+    )
+    ids = [f"{category or name}_{pk}".replace("\n", " ") for pk, category, name in rows]
+    if not ids:
+        raise BadInput("the mesh library is empty: import_meshes fills it", "empty_library")
+    return ids
+
+
+def library_mesh(mesh_id: str) -> trimesh.Trimesh:
+    """The library mesh that the index knows by this name."""
+    return _library_mesh(int(mesh_id.rsplit("_", 1)[1]))
+
+
+@lru_cache(maxsize=64)
+def _library_mesh(pk: int) -> trimesh.Trimesh:
+    return load_mesh(storage.read(Mesh.objects.select_related("blob").get(pk=pk).blob)).mesh
+
+
+def library_index(ids: list[str]) -> Index:
+    """The index of these meshes, kept on disk; only meshes that it does not know yet are described."""
+    path = settings.HOME / "cache" / "retrieval.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path.with_suffix(".lock")):
+        index = _cached(path)
+        known = set(index.mesh_ids) if index else set()
+        fresh = [mesh_id for mesh_id in ids if mesh_id not in known]
+        if index is None or not known <= set(ids):
+            index, fresh = None, ids
+        if fresh:
+            added = Index.build((mesh_id, library_mesh(mesh_id)) for mesh_id in fresh)
+            index = joined(index, added) if index else added
+            part = path.with_suffix(".part")
+            index.save(part)
+            os.replace(part, path)
+        assert index is not None
+        return index
+
+
+def joined(first: Index, second: Index) -> Index:
+    """One index over the meshes of two."""
+    owner = np.concatenate([first.owner, second.owner + len(first.mesh_ids)])
+    columns = [
+        np.concatenate([getattr(first, name), getattr(second, name)])
+        for name in ("angle", "outlines", "edges", "colours")
+    ]
+    return Index(first.mesh_ids + second.mesh_ids, owner, *columns)
+
+
+def _cached(path: Path) -> Index | None:
+    try:
+        return Index.load(path)
+    except (OSError, BadInput, KeyError, TypeError):
+        return None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Two workers of one machine do not describe the library twice."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,66 @@
+"""Celery tasks: one thin shell per kind of job, named after it. The work is in the other modules of this package."""
+
+from backend import jobs
+from backend.annotation.services import reap_leases
+from workers import importing, masking, proposing, release_check, releasing, training_runs
+from workers.app import app
+
+
+@app.task(name="workers.tasks.reap", acks_late=True)
+def reap() -> None:
+    """What died or was lost: leases of people, jobs of workers, and objects whose last proposal job died."""
+    reap_leases()
+    dying = proposing.dying()
+    jobs.reap()
+    for job_id in dying:
+        proposing.settle(job_id)
+
+
+@app.task(name="workers.tasks.import_images", acks_late=True)
+def import_images(job_id: int) -> None:
+    """Photos into a batch."""
+    jobs.run(job_id, importing.import_images_job)
+
+
+@app.task(name="workers.tasks.import_meshes", acks_late=True)
+def import_meshes(job_id: int) -> None:
+    """Meshes into the library."""
+    jobs.run(job_id, importing.import_meshes_job)
+
+
+@app.task(name="workers.tasks.propose", acks_late=True)
+def propose(job_id: int) -> None:
+    """Candidates of one proposer for one object."""
+    jobs.run(job_id, proposing.propose_job)
+    # After the job has ended, since an object opens when no job of it is under way.
+    proposing.settle(job_id)
+
+
+@app.task(name="workers.tasks.store_mask", acks_late=True)
+def store_mask(job_id: int) -> None:
+    """A drawn mask onto its object."""
+    jobs.run(job_id, masking.store_mask_job)
+
+
+@app.task(name="workers.tasks.release", acks_late=True)
+def release(job_id: int) -> None:
+    """A release's files into the store."""
+    jobs.run(job_id, releasing.release_job)
+
+
+@app.task(name="workers.tasks.verify_release", acks_late=True)
+def verify_release(job_id: int) -> None:
+    """A frozen release held against its hashes."""
+    jobs.run(job_id, release_check.verify_job)
+
+
+@app.task(name="workers.tasks.train", acks_late=True)
+def train(job_id: int) -> None:
+    """One stage of training."""
+    jobs.run(job_id, training_runs.train)
+
+
+@app.task(name="workers.tasks.evaluate", acks_late=True)
+def evaluate(job_id: int) -> None:
+    """Figures of a checkpoint."""
+    jobs.run(job_id, training_runs.evaluate)
