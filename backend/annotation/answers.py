@@ -28,9 +28,9 @@ class Outcome:
     replayed: bool = False
 
 
-def salt(assignment: Assignment) -> str:
+def salt(assignment_id: int) -> str:
     """What an assignment's coins are thrown with."""
-    return f"assignment:{assignment.pk}"
+    return f"assignment:{assignment_id}"
 
 
 def hold(user: User, assignment_id: int, fence: int, draft: Any = None) -> Assignment:
@@ -106,7 +106,7 @@ def compare(
         raise ApiError(409, "already_submitted", "This object is finished.")
     if assignment.stage != Task.Stage.COMPARE:
         raise ApiError(409, "wrong_stage", "This assignment is not a comparison.")
-    state = bracket.replay(assignment.bracket, rows, salt(assignment))
+    state = bracket.replay(assignment.bracket, rows, salt(assignment.pk))
     if seq != state.next_seq:
         raise ApiError(
             409, "out_of_order", f"The next answer is number {state.next_seq}.", {"seq": ["out of order"]}
@@ -125,9 +125,9 @@ def compare(
                 400, "invalid", "This batch has no answer «neither».", {"answer": ["not allowed here"]}
             )
         row.left_id, row.right_id = state.step
-        row.kept_id = bracket.keep(answer, *state.step, salt(assignment), state.done)
+        row.kept_id = bracket.keep(answer, *state.step, salt(assignment.pk), state.done)
     row.save(force_insert=True)
-    after = bracket.replay(assignment.bracket, [*rows, row], salt(assignment))
+    after = bracket.replay(assignment.bracket, [*rows, row], salt(assignment.pk))
     rating_due = after.survivor is not None and assignment.batch.asks_rating
     if after.step is None and answer != Comparison.Answer.UNDO and not rating_due:
         _finish(assignment, key=key, active_ms=active_ms, survivor=after.survivor, r=None)
@@ -147,7 +147,7 @@ def rate(
     if (stored := _stored(assignment, key)) is not None:
         return stored
     rows = list(Comparison.objects.filter(assignment=assignment).order_by("seq"))
-    state = bracket.replay(assignment.bracket, rows, salt(assignment))
+    state = bracket.replay(assignment.bracket, rows, salt(assignment.pk))
     if assignment.stage != Task.Stage.COMPARE or state.survivor is None:
         raise ApiError(409, "rating_not_due", "There is no survivor to rate yet.")
     Rating.objects.create(assignment=assignment, candidate_id=state.survivor, r=r, reasons=reasons)
