@@ -45,7 +45,7 @@ def client(user_id: int, log: int) -> None:
                 continue
             while True:
                 rows = list(Comparison.objects.filter(assignment=row).order_by("seq"))
-                state = bracket.replay(row.bracket, rows, answers.salt(row))
+                state = bracket.replay(row.bracket, rows, answers.salt(row.pk))
                 key = uuid.uuid4()
                 send = partial(
                     answers.rate, user, held, fence=row.fence, r=0.9, reasons=[], key=key, active_ms=1
@@ -69,7 +69,10 @@ def client(user_id: int, log: int) -> None:
 
 
 def run(folder: Path, environment: dict[str, str], users: list[int], seconds: float) -> list[tuple[int, str]]:
-    """Let PROCESSES x CLIENTS work for `seconds`, killing a process about every second; the acknowledged answers."""
+    """Let PROCESSES x CLIENTS work, killing a process about every second; the acknowledged answers.
+
+    At least `seconds`, and on a busy machine until 200 answers are in, at most two minutes more.
+    """
     from backend.annotation import services
 
     children: list[subprocess.Popen[bytes]] = []
@@ -81,8 +84,10 @@ def run(folder: Path, environment: dict[str, str], users: list[int], seconds: fl
 
     try:
         children = [start(slot) for slot in range(PROCESSES)]
-        stop = time.monotonic() + seconds
-        while time.monotonic() < stop:
+        started = time.monotonic()
+        while (past := time.monotonic() - started) < seconds or (
+            past < seconds + 120 and len(_acknowledged(folder)) < 200
+        ):
             time.sleep(random.uniform(0.5, 1.5))
             services.reap_leases()
             slot = random.randrange(PROCESSES)

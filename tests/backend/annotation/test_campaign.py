@@ -15,7 +15,7 @@ def test_thirty_two_clients_in_dying_processes_keep_the_books_right(tmp_path: Pa
     into = world.batch(overlap=3, asks_alignment=False)
     for number in range(60):
         world.task(into, f"object {number}", n=4)
-    acknowledged = campaign.run(tmp_path, processes.environment(), users, seconds=14)
+    acknowledged = campaign.run(tmp_path, processes.environment(), users, seconds=10)
     figures = campaign.check(acknowledged)
     assert figures["acknowledged"] > 100
     assert figures["submitted"] > 20
