@@ -100,13 +100,13 @@ def run(folder: Path, environment: dict[str, str], users: list[int], seconds: fl
         for child in children:
             child.kill()
             child.wait()
-    lines = [
-        line
-        for path in folder.glob("acknowledged-*")
-        for line in path.read_text().splitlines()
-        if " " in line
-    ]
-    return [(int(line.split()[0]), line.split()[1]) for line in lines if len(line.split()[1]) == 36]
+    return _acknowledged(folder)
+
+
+def _acknowledged(folder: Path) -> list[tuple[int, str]]:
+    """What the processes wrote down after the service had returned."""
+    lines = [line.split() for path in folder.glob("acknowledged-*") for line in path.read_text().splitlines()]
+    return [(int(line[0]), line[1]) for line in lines if len(line) == 2 and len(line[1]) == 36]
 
 
 def check(acknowledged: list[tuple[int, str]]) -> dict[str, int]:
