@@ -177,6 +177,8 @@ class Supervisor:
         with Step("services"):
             self.urls = embedded.ensure(self.home)
         allow_own_name(self.host)
+        # Two proposals at once share the cores instead of fighting for them.
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
         self.manage("migrate", "migrate", "--noinput", "-v0")
         self.collect_static()
         with Step("web server, workers, beat"):
