@@ -4,6 +4,7 @@ What a decoder may then see is rebuilt from the chunks that carry pixels, so col
 (GPS) go nowhere, and no chunk that unpacks to more than it should is ever unpacked.
 """
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -15,12 +16,19 @@ PNG_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 MAX_PROFILE = 4 * 2**20
 MAX_SCANS = 100
 ORIENTATION_TAG = 0x0112
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+# Frames, Huffman and quantisation tables, restart interval, Adobe's colour transform.
+JPEG_PIXEL_MARKERS = {0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, 0xEE, START_OF_SCAN}
+AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 EXIF_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 
 
 @dataclass
 class Container:
-    """What the container says: size as stored, EXIF orientation (1 to 8), bytes for the decoder, warnings."""
+    """What the container says: size as stored, EXIF orientation (1 to 8), bytes for the decoder, warnings.
+
+    channels is told of JPEG only (1 grey, 3 colour, 4 CMYK).
+    """
 
     format: str
     width: int
@@ -28,6 +36,7 @@ class Container:
     data: bytes
     orientation: int = 1
     bits: int = 8
+    channels: int = 3
     warnings: list[str] = field(default_factory=list)
 
 
@@ -109,67 +118,69 @@ def _note_profile(profile: bytes, result: Container) -> None:
 
 
 def _read_jpeg(data: bytes) -> Container:
-    """Walk the segments; entropy-coded data is left to the decoder."""
+    """Walk the segments to the end marker; entropy-coded data is stepped over and left to the decoder."""
     result = Container("JPEG", 0, 0, b"")
-    kept, profile, at = [b"\xff\xd8"], b"", 2
+    kept, profile, at, scans = [data[:2]], b"", 2, 0
     while True:
-        while data[at : at + 2] == b"\xff\xff":
-            at += 1
-        if at + 4 > len(data):
-            raise _truncated()
-        if data[at] != 0xFF:
-            raise _corrupt("a marker is missing")
-        marker, (length,) = data[at + 1], struct.unpack_from(">H", data, at + 2)
-        body, after = data[at + 4 : at + 2 + length], at + 2 + length
-        if marker == 0xDA:
+        marker, after = _jpeg_segment(data, at)
+        if marker == END_OF_IMAGE:
             break
-        if length < 2 or after > len(data):
-            raise _truncated()
-        if marker in (0xC0, 0xC1, 0xC2) and len(body) >= 6:
-            result.bits, result.height, result.width = struct.unpack_from(">BHH", body)
-        elif 0xC3 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            raise BadInput("this kind of JPEG (lossless or arithmetic) is not accepted", "unsupported_image")
-        if marker == 0xE1 and body.startswith(b"Exif\0\0"):
-            _apply_exif(body[6:], result)
+        body = data[at + 4 : after]
+        if marker == START_OF_SCAN:
+            scans += 1
+            found = AFTER_SCAN.search(data, after)
+            if found is None:
+                raise _truncated()
+            after = found.start()
         elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
-            profile += body[14:]
-        if marker not in range(0xE1, 0xF0) and marker != 0xFE or marker == 0xEE:
-            kept.append(data[at:after])
+            profile = (profile + body[14:])[:MAX_PROFILE]
+        if scans > MAX_SCANS:
+            raise _corrupt(f"more than {MAX_SCANS} scans")
+        kept.append(_kept_jpeg_segment(marker, data[at:after], body, result))
         at = after
     if not result.width or not result.height:
         raise BadInput("the image has no pixels", "no_pixels")
     if profile:
         _note_profile(profile, result)
-    end = _jpeg_end(data, at)
-    if end < len(data):
-        result.warnings.append(f"{len(data) - end} bytes after the end of the image were dropped")
-    result.data = b"".join([*kept, data[at:end]])
+    if after < len(data):
+        result.warnings.append(f"{len(data) - after} bytes after the end of the image were dropped")
+    result.data = b"".join([*kept, data[at:after]])
     return result
 
 
-def _jpeg_end(data: bytes, at: int) -> int:
-    """Position after the end marker that follows the first scan; refuses a file without one."""
-    end = data.find(b"\xff\xd9", at)
-    # A stray end marker inside a segment between scans cannot be told from the real one by searching,
-    # so segments are stepped over and only entropy-coded data is searched.
-    position, scans = at, 0
-    while scans <= MAX_SCANS:
-        position = data.find(b"\xff", position)
-        if position < 0 or position + 2 > len(data):
-            if end < 0:
-                raise _truncated()
-            return len(data)
-        marker = data[position + 1]
-        if marker == 0xD9:
-            return position + 2
-        if marker in (0x00, 0xFF) or 0xD0 <= marker <= 0xD7:
-            position += 1 if marker == 0xFF else 2
-            continue
-        if position + 4 > len(data):
-            raise _truncated()
-        scans += marker == 0xDA
-        position += 2 + struct.unpack_from(">H", data, position + 2)[0]
-    raise _corrupt(f"more than {MAX_SCANS} scans")
+def _jpeg_segment(data: bytes, at: int) -> tuple[int, int]:
+    """(marker, position after the segment) of what starts at `at`; fill bytes count to the segment before."""
+    if at + 2 > len(data):
+        raise _truncated()
+    if data[at] != 0xFF:
+        raise _corrupt("a marker is missing")
+    marker = data[at + 1]
+    if marker == 0xFF:
+        return marker, at + 1
+    if marker == END_OF_IMAGE or marker == 0x01 or 0xD0 <= marker <= 0xD8:
+        return marker, at + 2
+    if at + 4 > len(data):
+        raise _truncated()
+    (length,) = struct.unpack_from(">H", data, at + 2)
+    if length < 2:
+        raise _corrupt("a segment is too short")
+    if at + 2 + length > len(data):
+        raise _truncated()
+    return marker, at + 2 + length
+
+
+def _kept_jpeg_segment(marker: int, segment: bytes, body: bytes, result: Container) -> bytes:
+    """The part of a segment that the decoder needs; size, depth and orientation are noted in passing."""
+    if marker in (0xC0, 0xC1, 0xC2) and len(body) >= 6:
+        result.bits, result.height, result.width, result.channels = struct.unpack_from(">BHHB", body)
+    elif 0xC3 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        raise BadInput("this kind of JPEG (lossless or arithmetic) is not accepted", "unsupported_image")
+    elif marker == 0xE1 and body.startswith(b"Exif\0\0"):
+        _apply_exif(body[6:], result)
+    elif marker == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 14:
+        # Says how colours are coded; its thumbnail may show what was cropped away.
+        return b"\xff\xe0\x00\x10" + body[:12] + b"\0\0"
+    return segment if marker in JPEG_PIXEL_MARKERS else b""
 
 
 def _read_webp(data: bytes) -> Container:

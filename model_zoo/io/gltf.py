@@ -243,7 +243,8 @@ class _Reader:
         factor = numbers(pbr, "baseColorFactor", 4, numbers(old, "diffuseFactor", 4, [1, 1, 1, 1]))
         info = self._base_texture(fields)
         dropped = [word for key, word in OTHER_MAPS.items() if key in fields]
-        if "metallicRoughnessTexture" in pbr:
+        mapped = "metallicRoughnessTexture" in pbr
+        if mapped:
             dropped.append("metal and roughness")
         note = f"only the base colour texture is kept; left out: {', '.join(sorted(dropped))}"
         if dropped and note not in self.notes:
@@ -252,13 +253,12 @@ class _Reader:
         return Material(
             factor=tuple(float(np.clip(n, 0, 1)) for n in factor),  # type: ignore[arg-type]
             texture=None if info is None else self._texture(info.get("index")),
-            metallic=float(np.clip(numbers({"n": [pbr.get("metallicFactor", 1)]}, "n", 1, [])[0], 0, 1)),
-            roughness=float(np.clip(numbers({"n": [pbr.get("roughnessFactor", 1)]}, "n", 1, [])[0], 0, 1)),
+            # Factors of a map that is left out mean nothing without it (1 and 1 would be a mirror of metal).
+            metallic=0.0 if mapped else _share(pbr, "metallicFactor", 1.0),
+            roughness=0.9 if mapped else _share(pbr, "roughnessFactor", 1.0),
             double_sided=fields.get("doubleSided") is True,
             alpha_mode=mode if mode in ("MASK", "BLEND") else "OPAQUE",
-            alpha_cutoff=float(
-                np.clip(numbers({"n": [fields.get("alphaCutoff", 0.5)]}, "n", 1, [])[0], 0, 1)
-            ),
+            alpha_cutoff=_share(fields, "alphaCutoff", 0.5),
         )
 
     def _texture(self, index: Any) -> Image.Image | None:
@@ -293,6 +293,11 @@ class _Reader:
             data = self._image_bytes(index) if "bufferView" in image or "uri" in image else None
             if data is not None:
                 self.textures.check(data, f"texture {index}")
+
+
+def _share(fields: dict[str, Any], name: str, default: float) -> float:
+    """A number of the document, brought into 0..1."""
+    return float(np.clip(numbers({name: [fields.get(name, default)]}, name, 1, [])[0], 0, 1))
 
 
 def _object(fields: dict[str, Any], name: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ FOLDER_SIDECAR = re.compile(
     re.IGNORECASE,
 )
 MANIFEST = "manifest.jsonl"
+ANNOTATIONS = "annotations"
 PAPERS = re.compile(
     r"(?:^|/)(?:licen[cs]es?/.*|(?:readme|licen[cs]e|attribution|copying|notice)[^/]*|[^/]*\.md)$",
     re.IGNORECASE,
@@ -296,7 +297,9 @@ def _names_by_id(items: Any) -> dict[Any, str]:
 
 
 def _coco_places(files: Source, folder: str) -> dict[str, str]:
-    """File names of the source by every tail of their path below the JSON's folder."""
+    """File names of the source by every tail of their path below the JSON's folder, or beside its "annotations"."""
+    if posixpath.basename(folder) == ANNOTATIONS:
+        folder = posixpath.dirname(folder)
     places: dict[str, str] = {}
     for name in files.names:
         if not folder or name.startswith(folder + "/"):

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from model_zoo.io.depth import Camera, LoadedPointmap, assumed_camera, load_camera, load_depth, load_pointmap
 from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.images import LoadedImage, LoadedMask, Mask, check_mask, load_image, load_mask
-from model_zoo.io.plans import Plan, PlanRefusal, plan_coco, plan_files, plan_manifest
+from model_zoo.io.plans import ANNOTATIONS, Plan, PlanRefusal, plan_coco, plan_files, plan_manifest
 from model_zoo.io.poses import Pose
 from model_zoo.io.records import parse_json
 from model_zoo.io.segmentations import decode_segmentation
-from model_zoo.io.sniff import describe, kind_of
-from model_zoo.io.sources import FolderSource, Source, ZipSource
+from model_zoo.io.sniff import kind_of
+from model_zoo.io.sources import FolderSource, SingleSource, Source, ZipSource
 
 CUT_OUT = "object"
 
@@ -53,7 +53,9 @@ class Scene:
 
 
 def scan(source: Path | str | bytes, *, title: str = "upload") -> Iterator[Scene | Refusal]:
-    """Every scene of a folder, ZIP (path or bytes), COCO instances JSON or MANIFEST.jsonl, one at a time.
+    """Every scene of a folder, ZIP or single photo (path or bytes), COCO instances JSON or MANIFEST.jsonl, in turn.
+
+    title: what to call a scene of bytes that have no name.
 
     Raises BadInput when the source as a whole cannot be read; a bad file inside it gives a Refusal.
     """
@@ -72,10 +74,8 @@ def scan(source: Path | str | bytes, *, title: str = "upload") -> Iterator[Scene
 
 def _open(source: Path | str | bytes, title: str) -> tuple[Source, Iterator[Plan | PlanRefusal]]:
     if isinstance(source, bytes):
-        if kind_of(source) == "image":
-            raise BadInput("a single photograph is not a collection; load it as an image", "wrong_kind")
-        archive = ZipSource(source, title)
-        return archive, plan_files(archive)
+        files = ZipSource(source, title) if kind_of(source) == "archive" else SingleSource(title, source)
+        return files, plan_files(files)
     path = Path(source)
     if path.is_dir():
         folder = FolderSource(path)
@@ -83,18 +83,20 @@ def _open(source: Path | str | bytes, title: str) -> tuple[Source, Iterator[Plan
     if not path.is_file():
         raise BadInput(f'there is no file or folder "{safe_text(path)}"', "missing_file")
     with path.open("rb") as stream:
-        head = stream.read(1 << 16)
-    if kind_of(head) == "archive" or head.startswith(b"PK"):
+        kind = kind_of(stream.read(1 << 16))
+    if kind == "archive":
         archive = ZipSource(path, path.stem)
         return archive, plan_files(archive)
-    folder = FolderSource(path.parent)
-    if path.suffix.lower() == ".jsonl" or kind_of(head) == "records":
-        return folder, plan_manifest(folder, path.read_bytes())
-    if kind_of(head) == "json":
-        return folder, plan_coco(folder, path.read_bytes(), path.name)
-    raise BadInput(
-        f"expected a folder, a ZIP, COCO JSON or a JSONL manifest; this is {describe(head)}", "wrong_kind"
-    )
+    if path.suffix.lower() == ".jsonl" or kind == "records":
+        folder = FolderSource(path.parent)
+        return folder, plan_manifest(folder, folder.read(path.name))
+    if kind == "json":
+        # COCO keeps its JSON in a folder beside those of the images.
+        folder = FolderSource(path.parent.parent if path.parent.name == ANNOTATIONS else path.parent)
+        name = path.relative_to(folder.root).as_posix()
+        return folder, plan_coco(folder, folder.read(name), name)
+    single = SingleSource(path.name, path)
+    return single, plan_files(single)
 
 
 class _Loader:

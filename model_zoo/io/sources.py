@@ -49,14 +49,24 @@ class FolderSource:
         return found
 
     def read(self, name: str) -> bytes:
+        """Bytes of a file below the folder. Raises BadInput."""
         path = self.root / check_relative(name)
         try:
-            if not path.resolve().is_relative_to(self.root.resolve()) or not path.is_file():
-                raise BadInput(f'"{safe_text(name)}" is not in the folder', "missing_file")
+            inside = path.resolve().is_relative_to(self.root.resolve()) and path.is_file()
+        except (OSError, ValueError):
+            inside = False
+        if not inside:
+            raise BadInput(f'"{safe_text(name)}" is not in the folder', "missing_file")
+        return self.read_path(path, name)
+
+    @staticmethod
+    def read_path(path: Path, name: str) -> bytes:
+        """Bytes of a file that is not too large. Raises BadInput."""
+        try:
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise BadInput(f'"{safe_text(name)}" is larger than {MAX_FILE_BYTES >> 20} MB', "too_large")
             return path.read_bytes()
-        except (OSError, ValueError):
+        except OSError:
             raise BadInput(f'"{safe_text(name)}" cannot be read', "unreadable") from None
 
     def find_mesh(self, folder: str, reference: str) -> Path | bytes | None:
@@ -66,6 +76,25 @@ class FolderSource:
         for base in (start, *start.parents[:MESH_SEARCH_LEVELS]):
             if (base / place).is_file() and (base / place).resolve().is_relative_to(base):
                 return base / place
+        return None
+
+
+class SingleSource:
+    """One file alone, whatever lies beside it."""
+
+    def __init__(self, name: str, data: bytes | Path) -> None:
+        self.title, self.names = name, [name]
+        self.warnings: list[str] = []
+        self._data = data
+
+    def read(self, name: str) -> bytes:
+        """The file's bytes. Raises BadInput."""
+        if isinstance(self._data, bytes):
+            return self._data
+        return FolderSource.read_path(self._data, name)
+
+    def find_mesh(self, folder: str, reference: str) -> Path | bytes | None:
+        """None: nothing came along."""
         return None
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from model_zoo.io.images import load_image
-from model_zoo.io.publish import published, stripped_jpeg
+from model_zoo.io.publish import published
 
 
 def jpeg(*, progressive: bool = False, **options: object) -> bytes:
@@ -40,7 +40,26 @@ def test_a_turned_jpeg_comes_out_upright_without_exif() -> None:
 
 
 def test_bytes_behind_the_end_are_left_behind() -> None:
-    assert stripped_jpeg(jpeg() + b"PK\x03\x04 a hidden archive") == stripped_jpeg(jpeg())
+    data = jpeg() + b"PK\x03\x04 a hidden archive"
+    assert published(data, load_image(data)) == published(jpeg(), load_image(jpeg()))
+
+
+def test_a_comment_between_the_scans_and_a_thumbnail_are_left_behind() -> None:
+    data = jpeg(progressive=True)
+    scan = data.rindex(b"\xff\xda")
+    comment = b"\xff\xfe\x00\x0aSomebody"
+    thumbnail = b"\xff\xe0\x00\x14JFXX\x00\x10thumbnail\xff\xff\xff"[:22]
+    data = data[:2] + thumbnail + data[2:scan] + comment + data[scan:]
+    clean, _ = published(data, load_image(data))
+    assert b"Somebody" not in clean and b"thumbnail" not in clean
+    assert np.array_equal(load_image(clean).rgb, load_image(jpeg(progressive=True)).rgb)
+
+
+def test_cmyk_is_published_as_rgb() -> None:
+    stream = io.BytesIO()
+    Image.effect_noise((64, 64), 80).convert("CMYK").save(stream, "JPEG")
+    clean, _ = published(stream.getvalue(), load_image(stream.getvalue()))
+    assert Image.open(io.BytesIO(clean)).mode == "RGB"
 
 
 def test_a_png_stays_lossless() -> None:

@@ -189,9 +189,29 @@ def test_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
     assert scenes["two"].warnings == ['the link "passwd.png" was not followed'] and refused == {}
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", b"\x1f\x8b\x08", encoded(photo()), b"PK\x03\x04rest"])
-def test_a_source_that_is_no_collection_is_refused_as_a_whole(data: bytes, tmp_path: Path) -> None:
+def test_coco_annotations_find_images_in_the_folder_beside_them(tmp_path: Path) -> None:
+    put(tmp_path, {"annotations/x.json": json.dumps(coco()).encode(), "val/one.jpg": FLAT["one.jpg"]})
+    for source in (tmp_path / "annotations" / "x.json", tmp_path):
+        assert split(source)[0].keys() == {"val/one"}
+
+
+def test_one_photo_alone_is_a_scene_whatever_lies_beside_it(tmp_path: Path) -> None:
+    put(tmp_path, FLAT)
+    assert split(tmp_path / "two.png")[0].keys() == {"two"}
+    assert split(FLAT["two.png"])[0].keys() == {"upload"}
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\x1f\x8b\x08", b"%PDF", glb()])
+def test_a_single_file_that_is_no_photo_is_refused_by_content(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(data)
+    for source in (data, tmp_path / "x.jpg"):
+        scenes, refused = split(source)
+        assert scenes == {} and len(refused) == 1
+
+
+@pytest.mark.parametrize("data", [b"PK\x03\x04rest", b"{}", b'{"a":1}\n{"a":\n{}\n'])
+def test_a_broken_collection_is_refused_as_a_whole(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(data)
-    for source in (data, tmp_path / "x", tmp_path / "missing"):
+    for source in (tmp_path / "x", tmp_path / "missing"):
         with pytest.raises(BadInput):
             list(scan(source))
