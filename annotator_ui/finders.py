@@ -45,6 +45,7 @@ class StaticFinder(FileSystemFinder):
             seen.add(name)
             text = Path(str(source)).read_text(encoding="utf-8")
             waiting += [
-                posixpath.normpath(posixpath.join(posixpath.dirname(name), target)) for target in _IMPORT.findall(text)
+                posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+                for target in _IMPORT.findall(text)
             ]
         return seen

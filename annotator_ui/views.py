@@ -50,7 +50,9 @@ def shell(name: str) -> Callable[..., HttpResponse]:
             if may_open(role, allowed)
         ]
         return render(
-            request, f"annotator_ui/{name}.html", {"menu": menu, "page": name, "title": title, "arguments": arguments}
+            request,
+            f"annotator_ui/{name}.html",
+            {"menu": menu, "page": name, "title": title, "arguments": arguments},
         )
 
     view.roles = frozenset(roles)  # type: ignore[attr-defined]  # read by the test that walks every route
