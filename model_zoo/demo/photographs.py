@@ -66,9 +66,10 @@ def _photograph(name: str, source: Source, polygons: dict[str, list[list[float]]
     rgb = load_image(data).rgb
     size = (rgb.shape[1], rgb.shape[0])
     masks: dict[str, np.ndarray] = {}
+    taken = np.zeros(rgb.shape[:2], bool)
     for mask, outline in polygons.items():  # the nearer object comes first and keeps the border pixels
-        taken = np.any(list(masks.values()), axis=0) if masks else False
         masks[mask] = rasterise_polygons(outline, size) & ~taken
+        taken |= masks[mask]
     return Photograph(name, path.suffix, data, rgb, masks, source.licence, source.attribution)
 
 

@@ -32,13 +32,21 @@ def mug(rng: Rng) -> trimesh.Trimesh:
 
 
 def cup(rng: Rng) -> trimesh.Trimesh:
-    r, h = rng.uniform(0.038, 0.05), rng.uniform(0.05, 0.066)
+    return join(_cup(rng, tint(rng, *GLAZES)))
+
+
+def cup_and_saucer(rng: Rng) -> trimesh.Trimesh:
     glaze, saucer = tint(rng, *GLAZES), rng.uniform(0.075, 0.09)
     plate = _vessel([(saucer * 0.45, 0), (saucer * 0.5, 0.006), (saucer * 0.8, 0.01), (saucer, 0.02)], 0.004, glaze)
+    return join(plate, [moved(m, by=(0, 0.008, 0)) for m in _cup(rng, glaze)])
+
+
+def _cup(rng: Rng, glaze: str) -> list[trimesh.Trimesh]:
+    r, h = rng.uniform(0.038, 0.05), rng.uniform(0.05, 0.066)
     body = _vessel([(r * 0.55, 0), (r * 0.62, 0.004), (r * 0.9, h * 0.4), (r, h * 0.75), (r * 1.03, h)], 0.0035, glaze)
     coffee = lathe([(0, h * 0.7), (r * 0.94, h * 0.7), (r * 0.94, h * 0.72), (0, h * 0.72)], tint(rng, "6b3e1d", "3b2314"))
     handle = _handle(r * 0.9, h * 0.3, h * 0.8, 0.022, 0.0045, glaze)
-    return join(plate, [moved(m, by=(0, 0.008, 0)) for m in (body, coffee, handle)])
+    return [body, coffee, handle]
 
 
 def bottle(rng: Rng) -> trimesh.Trimesh:
