@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ class Command(BaseCommand):
 
     help = "Make the demo's people (passwords in logins.json), proposers, mesh library and batch; queue candidates."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Options."""
+        parser.add_argument(
+            "--scenes", type=int, default=10, help="composed scenes with known truth (default 10)"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Real photographs first, so that a person can begin while the rest is still coming."""
         make_people(settings.HOME / "logins.json")
@@ -54,21 +61,22 @@ class Command(BaseCommand):
         )
         if not AuditEvent.objects.filter(verb=DONE).exists():
             try:
-                self._fill(batch, settings.HOME / "cache")
+                self._fill(batch, settings.HOME / "cache", options["scenes"])
             except BadInput as failure:
                 raise CommandError(failure.message) from None
+            proposals.propose(batch)
             record(None, DONE, f"batch:{batch.pk}")
-        proposals.propose(batch)
         self.stdout.write(f"demo batch: {batch.tasks.values('object').distinct().count()} objects")
 
-    def _fill(self, batch: Batch, cache: Path) -> None:
+    def _fill(self, batch: Batch, cache: Path, scenes: int) -> None:
         meshes = made_once(cache / "library", lambda folder: library_files.write(folder, each=1))
         report = importing.import_meshes(meshes)
         self.stdout.write(f"mesh library: {len(report.taken)} meshes of {len(library.families())} kinds")
         self._take(made_once(cache / "photographs", lambda folder: demo_files.write(folder, count=0)), batch)
         proposals.propose(batch)
         # Generated while the workers propose for the photographs.
-        self._take(made_once(cache / "scenes", lambda folder: demo_files.write(folder)), batch)
+        made = made_once(cache / f"scenes-{scenes}", lambda folder: demo_files.write(folder, count=scenes))
+        self._take(made, batch)
 
     def _take(self, folder: Path, batch: Batch) -> None:
         report = importing.import_images(folder, batch, exact=True)
