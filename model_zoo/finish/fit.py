@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from model_zoo.io.poses import Pose
 from model_zoo.proposers.placing import (
@@ -23,7 +24,8 @@ from model_zoo.render import RayTree, pixel_rays
 SECONDS = 2.0
 STEPS = 12
 KEPT_SHARE = 0.8  # of the closest pairs; the rest may be occluded or wrong
-LARGEST_TURN = 0.35  # radians in one step
+LARGEST_TURN = 0.25  # radians in one step
+DAMPING = 1e-3  # keeps what the surface does not tell, such as the turn of a ball
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,44 @@ def _observed(window: Window) -> np.ndarray:
 
 def _icp_step(tree: RayTree, pose: Pose, window: Window, seen: np.ndarray, turn: bool) -> Pose:
     """Moves the pose by the similarity that best maps the visible surface onto the measured points."""
-    view = window.look(tree, pose)
-    visible = np.isfinite(view)
-    if visible.sum() < LEAST_POINTS or len(seen) < LEAST_POINTS:
+    points = pixel_rays(window.K, window.size) * window.look(tree, pose)[..., None]
+    normals = _normals(points)
+    usable = np.isfinite(points).all(-1) & np.isfinite(normals).all(-1)
+    if usable.sum() < LEAST_POINTS or len(seen) < LEAST_POINTS:
         return pose
-    surface = pixel_rays(window.K, window.size)[visible] * view[visible][:, None]
-    distance, index = cKDTree(surface).query(seen)
+    distance, index = cKDTree(points[usable]).query(seen)
     kept = distance <= np.quantile(distance, KEPT_SHARE)
-    scale, R, t = similarity(surface[index[kept]], seen[kept], turn=turn)
+    surface, target = points[usable][index[kept]], seen[kept]
+    if turn:
+        scale, R, t = slide(surface, normals[usable][index[kept]], target)
+    else:
+        scale, R, t = similarity(surface, target, turn=False)
     scale = float(np.clip(scale, 0.8, 1.25))
-    angle = np.arccos(np.clip((np.trace(R) - 1) / 2, -1, 1))
-    if angle > LARGEST_TURN:
-        return pose
     return Pose(R=R @ pose.R, t=scale * R @ pose.t + t, s=pose.s * scale)
+
+
+def _normals(points: np.ndarray) -> np.ndarray:
+    """Unit normals (h,w,3) of a pointmap (h,w,3) from its neighbours; NaN at the rim."""
+    across, down = np.full(points.shape, np.nan), np.full(points.shape, np.nan)
+    across[:, 1:-1], down[1:-1] = points[:, 2:] - points[:, :-2], points[2:] - points[:-2]
+    normals = np.cross(across, down)
+    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+
+
+def slide(source: np.ndarray, normals: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Scale, R (3,3), t (3,) of one damped point-to-plane step from pairs (N,3) with the source's unit normals.
+
+    Minimises n . (p + w x p + c p + t - q) about the centroid (Chen and Medioni 1992, with a scale), so that
+    surfaces may slide along each other. The turn is at most LARGEST_TURN.
+    """
+    middle = source.mean(0)
+    size = max(float(np.sqrt(((source - middle) ** 2).sum(1).mean())), 1e-9)
+    p, q = (source - middle) / size, (target - middle) / size
+    A = np.column_stack([np.cross(p, normals), normals, (p * normals).sum(1)])
+    step = np.linalg.solve(A.T @ A + DAMPING * len(p) * np.eye(7), A.T @ ((q - p) * normals).sum(1))
+    turn = step[:3] * min(1.0, LARGEST_TURN / max(float(np.linalg.norm(step[:3])), 1e-9))
+    R, scale = Rotation.from_rotvec(turn).as_matrix(), 1.0 + float(np.clip(step[6], -0.2, 0.2))
+    return scale, R, middle + size * step[3:6] - scale * R @ middle
 
 
 def similarity(source: np.ndarray, target: np.ndarray, *, turn: bool = True) -> tuple[float, np.ndarray, np.ndarray]:
