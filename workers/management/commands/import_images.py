@@ -33,7 +33,10 @@ class Command(BaseCommand):
         except ValidationError:
             raise CommandError("--batch: letters, digits, - and _ only") from None
         given = {name: options[name] for name in ("licence", "attribution")}
-        with sources.opened(options["source"]) as path, tqdm(unit=" photos", desc="importing", disable=None) as bar:
+        with (
+            sources.opened(options["source"]) as path,
+            tqdm(unit=" photos", desc="importing", disable=None) as bar,
+        ):
             batch, _ = Batch.objects.get_or_create(name=options["batch"][:60])
             report = importing.import_images(path, batch, tick=lambda name: bar.update(), **given)
         sources.show(self, report, "photos")

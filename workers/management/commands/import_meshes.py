@@ -26,6 +26,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Import and report; exit code 1 when nothing came in."""
         given = {name: options[name] for name in ("category", "licence", "attribution")}
-        with sources.opened(options["source"]) as path, tqdm(unit=" meshes", desc="importing", disable=None) as bar:
+        with (
+            sources.opened(options["source"]) as path,
+            tqdm(unit=" meshes", desc="importing", disable=None) as bar,
+        ):
             report = importing.import_meshes(path, given=given, tick=lambda name: bar.update())
         sources.show(self, report, "meshes")
