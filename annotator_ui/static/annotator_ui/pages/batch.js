@@ -80,6 +80,7 @@ function drawButtons() {
   };
   fill(
     $("#work-buttons"),
+    h("a", { class: "button", href: `/review/?batch=${id}` }, "Review answers"),
     button("Propose candidates", propose, "primary"),
     button(paused || batch.state === "closed" ? "Resume" : "Pause", () => change({ state: batch.state === "open" ? "paused" : "open" })),
     button("Retry failed jobs", retry),

@@ -8,7 +8,9 @@ import { showPosed, showTurning } from "./posed.js";
 import { $, busy, complain, facts, fields, fill, h, stateOf, table, toast, values } from "./ui.js";
 
 const TABS = { align: "Alignments", compare: "Ratings", submissions: "Artists' meshes" };
-let tab = new URLSearchParams(window.location.search).get("tab") || "align";
+const address = new URLSearchParams(window.location.search);
+const batch = address.get("batch") ?? ""; // without one: all batches that ask for review
+let tab = address.get("tab") || "align";
 if (!(tab in TABS)) tab = "align";
 
 function drawTabs() {
@@ -20,7 +22,7 @@ function drawTabs() {
 
 async function show(name) {
   tab = name;
-  window.history.replaceState(null, "", `/review/?tab=${tab}`);
+  window.history.replaceState(null, "", api.withQuery("/review/", { tab, batch }));
   $("#work").hidden = true;
   drawTabs();
   await list().catch(complain);
@@ -28,7 +30,7 @@ async function show(name) {
 
 async function list() {
   const submissions = tab === "submissions";
-  const rows = await api.all(submissions ? "submissions/?state=in_review" : `reviews/?stage=${tab}`, 200);
+  const rows = await api.all(submissions ? "submissions/?state=in_review" : api.withQuery("reviews/", { stage: tab, batch }), 200);
   const open = (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => (submissions ? openSubmission(row) : openAnswer(row))) }, title(row));
   const columns = submissions
     ? [["Object", open], ["Version", (row) => row.version], ["By", (row) => row.artist], ["Sent", (row) => when(row.created_at)]]
