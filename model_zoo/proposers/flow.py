@@ -27,6 +27,7 @@ from model_zoo.proposers.placing import (
     overlap,
     window_of,
 )
+from model_zoo.render import RayTree
 
 SHIPPED = Path(__file__).parents[1] / "checkpoints" / "tiny"
 ALIGN_ROUNDS = 3
@@ -64,7 +65,7 @@ class FlowProposer:
         shared = (time.perf_counter() - began) / count
         found = []
         for i, field in enumerate(logits):
-            proposal = self._candidate(obj, window, field, Pose(*[v[i].numpy() for v in poses]), shared)
+            proposal = self._candidate(obj, window, field, [v[i].numpy() for v in poses], shared)
             if proposal is not None:
                 found.append(proposal)
         if not found:
@@ -72,32 +73,34 @@ class FlowProposer:
         return sorted(found, key=lambda p: -p.score)
 
     def _candidate(
-        self, obj: ObjectInput, window: Window, logits: np.ndarray, pose: Pose, shared: float
+        self, obj: ObjectInput, window: Window, logits: np.ndarray, placed: list[np.ndarray], shared: float
     ) -> Proposal | None:
-        """One sample as a proposal; None when it decoded to nothing."""
+        """One sample as a proposal; None when it decoded to nothing or to no possible pose (R, t, s)."""
         began = time.perf_counter()
         try:
-            mesh = to_mesh(logits)
+            mesh, pose = to_mesh(logits), Pose(*placed)
         except BadInput:
             return None
-        pose = settled(mesh, pose, window, object_depth(obj.mask, obj.pointmap))
-        mesh.visual = ColorVisuals(mesh, vertex_colors=photo_colours(mesh, pose, obj, window))
-        score = overlap(window.render(mesh, pose).mask, window.mask)
+        tree = RayTree(mesh)
+        pose, score = settled(tree, pose, window, object_depth(obj.mask, obj.pointmap))
+        mesh.visual = ColorVisuals(mesh, vertex_colors=photo_colours(mesh, pose, obj, window, tree))
         return Proposal(mesh, pose, score, shared + time.perf_counter() - began)
 
 
-def settled(mesh: trimesh.Trimesh, pose: Pose, window: Window, depth: float) -> Pose:
-    """The sampled pose after a few outline fits, or as it was where those do not help."""
-    best, best_overlap = pose, overlap(window.render(mesh, pose).mask, window.mask)
+def settled(tree: RayTree, pose: Pose, window: Window, depth: float) -> tuple[Pose, float]:
+    """The sampled pose after a few outline fits, or as it was where those do not help, and its silhouette IoU."""
+    best, score = pose, overlap(np.isfinite(window.look(tree, pose)), window.mask)
     for _ in range(ALIGN_ROUNDS):
-        pose = align_outline(mesh, pose, window, depth)
-        now = overlap(window.render(mesh, pose).mask, window.mask)
-        if now > best_overlap:
-            best, best_overlap = pose, now
-    return best
+        pose = align_outline(tree, pose, window, depth)
+        now = overlap(np.isfinite(window.look(tree, pose)), window.mask)
+        if now > score:
+            best, score = pose, now
+    return best, score
 
 
-def photo_colours(mesh: trimesh.Trimesh, pose: Pose, obj: ObjectInput, window: Window) -> np.ndarray:
+def photo_colours(
+    mesh: trimesh.Trimesh, pose: Pose, obj: ObjectInput, window: Window, tree: RayTree
+) -> np.ndarray:
     """RGBA uint8 (V, 4): what the photo shows of each vertex; hidden vertices borrow from the nearest seen one.
 
     Left and right are mirrored when borrowing, since most things are symmetric that way.
@@ -109,7 +112,7 @@ def photo_colours(mesh: trimesh.Trimesh, pose: Pose, obj: ObjectInput, window: W
     height, width = obj.mask.shape
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height) & (points[:, 2] > 0)
     inside[inside] = obj.mask[v[inside], u[inside]]
-    inside &= _faces_camera(mesh, pose, points) & _in_front(mesh, pose, window, points)
+    inside &= _faces_camera(mesh, pose, points) & _in_front(tree, pose, window, points)
     colours = np.full((len(points), 4), 255, np.uint8)
     if not inside.any():
         colours[:, :3] = np.median(obj.rgb[obj.mask], 0) if obj.mask.any() else 128
@@ -131,14 +134,14 @@ def _faces_camera(mesh: trimesh.Trimesh, pose: Pose, points: np.ndarray) -> np.n
     ) / lengths < -0.15  # grazing views smear the outline's colour along the side
 
 
-def _in_front(mesh: trimesh.Trimesh, pose: Pose, window: Window, points: np.ndarray) -> np.ndarray:
+def _in_front(tree: RayTree, pose: Pose, window: Window, points: np.ndarray) -> np.ndarray:
     """Whether nothing of the mesh itself lies before a vertex, by the window's depth."""
-    depth = window.render(mesh, pose).depth
+    depth = window.look(tree, pose)
     pixels = points @ window.K.T
     u, v = np.round(pixels[:, :2] / np.maximum(pixels[:, 2:], 1e-9)).astype(int).T
     within = (u >= 0) & (u < depth.shape[1]) & (v >= 0) & (v < depth.shape[0])
     front = np.full(len(points), False)
-    reach = 0.04 * float(np.max(pose.s * np.ptp(np.asarray(mesh.vertices), axis=0)))
+    reach = 0.04 * float(np.max(pose.s * np.ptp(tree.bounds, axis=0)))
     seen = depth[v[within], u[within]]
     front[within] = ~np.isfinite(seen) | (points[within, 2] < seen + reach)
     return front

@@ -13,11 +13,6 @@ from model_zoo.loader import Release, ReleasePairs, ReleaseSamples
 from tests.model_zoo.releases import dpo_release, sft_release, targets
 
 
-@pytest.fixture(scope="module")
-def sft(tmp_path_factory):
-    return sft_release(tmp_path_factory.mktemp("data") / "sft", 3)
-
-
 def test_a_sample_has_every_view_at_the_recipes_size(sft):
     example = ReleaseSamples(sft, tiny())[0]
     assert {n: v.shape[-1] for n, v in example.views.items()} == dict.fromkeys(example.views, 48)

@@ -55,7 +55,7 @@ def test_augmentation_follows_its_seed(batch):
 
 
 def test_flow_matching_overfits_one_batch(model, batch):
-    optimiser = torch.optim.AdamW([p for p in model.transformer.parameters()], lr=2e-3)
+    optimiser = torch.optim.AdamW(list(model.transformer.parameters()), lr=2e-3)
 
     def loss():
         return objectives.flow_matching(

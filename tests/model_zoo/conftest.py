@@ -1,4 +1,4 @@
-"""A start checkpoint and small releases, made once."""
+"""Checkpoints and releases that several model_zoo tests share, made once."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from tests.model_zoo.releases import dpo_release, sft_release
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory):
-    """A tiny checkpoint whose outputs are not zero."""
+    """A tiny checkpoint whose outputs are not zero and whose decoder finds solid voxels."""
     folder = tmp_path_factory.mktemp("start") / "checkpoint"
     torch.manual_seed(0)
     model = checkpoint.fresh("tiny")
@@ -18,6 +18,7 @@ def start(tmp_path_factory):
             mapping.out_layer.weight.normal_(0, 0.02)
         for block in model.transformer.blocks:
             block.adaLN_modulation[1].weight.normal_(0, 0.05)
+        model.decoder.out_layer[2].bias.fill_(0.0)
     checkpoint.save(folder, model, recipe="tiny", card={"stage": "pretrain"})
     return folder
 
