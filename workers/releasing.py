@@ -32,12 +32,12 @@ Progress = Callable[[int, int], None]
 
 
 class Writer:
-    """One release on its way into a folder. `copy_seconds` is the time spent on blobs alone."""
+    """One release on its way into a folder. `copy_seconds` and `copy_cpu_seconds` are the time spent on blobs alone."""
 
     def __init__(self, release: Release, folder: Path, progress: Progress) -> None:
         self.release, self.folder, self.progress = release, folder, progress
         self.maker = RowMaker(release.kind, release.include_fallback_layout)
-        self.copy_seconds = 0.0
+        self.copy_seconds = self.copy_cpu_seconds = 0.0
         self._parts = 0
         self._index: IndexWriter | None = None
 
@@ -61,11 +61,11 @@ class Writer:
             if done != contents.rows:
                 raise jobs.UserError(f"{contents.rows - done} rows belong to objects without a mask")
             self._end_part()
-        return self._seal(done)
+        return self._seal(done, {f"shards/{shard['name']}": shard["sha256"] for shard in shards.shards})
 
     def _members(self, shards: ShardWriter, entry: services.Entry) -> tuple[dict[str, Any], dict[int, Any]]:
         """Copy one object's blobs, each once; returns its columns, and each candidate with the place of its mesh."""
-        started, target = time.perf_counter(), entry.target
+        started, cpu, target = time.perf_counter(), time.process_time(), entry.target
         what = f"of object {target.id}"
         members = {
             f"image.{PICTURES[target.image_type]}": blob(target.image, f"the photo {what}"),
@@ -89,6 +89,7 @@ class Writer:
             rows = {row["member"]: row for row in shards.write(candidate_key(candidate.id), data)}
             meshes[candidate.id] = (candidate, _place(rows["mesh.glb"]))
         self.copy_seconds += time.perf_counter() - started
+        self.copy_cpu_seconds += time.process_time() - cpu
         return columns, meshes
 
     def _add(self, row: dict[str, Any]) -> None:
@@ -108,7 +109,8 @@ class Writer:
             self._index = None
             self._parts += 1
 
-    def _seal(self, rows: int) -> dict[str, Any]:
+    def _seal(self, rows: int, hashes: dict[str, str]) -> dict[str, Any]:
+        """Card and manifest. `hashes`: of the shards, which were hashed while they were written."""
         counts = dict(sorted({**self.maker.counts, "rows": rows}.items()))
         manifest: dict[str, Any] = {
             "format": FORMAT,
@@ -125,13 +127,11 @@ class Writer:
             "counts": counts,
         }
         (self.folder / "README.md").write_text(release_card.render(manifest, SCHEMAS[self.release.kind]))
+        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
         manifest["files"] = [
-            {
-                "name": str(path.relative_to(self.folder)),
-                "size": path.stat().st_size,
-                "sha256": file_sha256(path),
-            }
-            for path in sorted(path for path in self.folder.rglob("*") if path.is_file())
+            {"name": name, "size": path.stat().st_size, "sha256": hashes.get(name) or file_sha256(path)}
+            for path in paths
+            for name in [str(path.relative_to(self.folder))]
         ]
         manifest["hash"] = content_hash(manifest)
         manifest["id"] = f"{self.release.kind}-{manifest['hash'][:16]}"
