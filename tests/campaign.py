@@ -109,14 +109,31 @@ def _acknowledged(folder: Path) -> list[tuple[int, str]]:
     return [(int(line[0]), line[1]) for line in lines if len(line) == 2 and len(line[1]) == 36]
 
 
+def _settle() -> None:
+    """Wait until the server has ended what the killed processes had under way."""
+    from django.db import connection
+
+    busy = True
+    while busy:
+        time.sleep(0.2)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND state <> 'idle'"
+            )
+            busy = cursor.fetchone()[0] > 0
+
+
 def check(acknowledged: list[tuple[int, str]]) -> dict[str, int]:
     """Recount everything: no task over-assigned, counters right, every acknowledged answer stored exactly once."""
     from backend.annotation.models import Assignment, Comparison, Task
 
+    _settle()
     states = Counter(Assignment.objects.values_list("task_id", "state"))
     for task in Task.objects.filter(stage="compare"):
         leased, done = states[task.pk, "leased"], states[task.pk, "submitted"]
-        assert (task.n_leased, task.n_done) == (leased, done), f"task {task.pk}: counters are off"
+        counted = (task.n_leased, task.n_done)
+        assert counted == (leased, done), f"task {task.pk}: counters say {counted}, rows {(leased, done)}"
         assert leased + done <= task.needed, f"task {task.pk} is over-assigned"
     pairs = Counter(Assignment.objects.values_list("task_id", "user_id"))
     assert max(pairs.values()) == 1, "one person twice on one task"

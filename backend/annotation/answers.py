@@ -57,6 +57,9 @@ def hold(user: User, assignment_id: int, fence: int, draft: Any = None) -> Assig
         )
         if not clash.exists() and room.update(n_leased=F("n_leased") + 1):
             assignment.state, assignment.prefetch = Assignment.State.LEASED, False
+            Assignment.objects.filter(pk=assignment.pk).update(
+                state=assignment.state, prefetch=False, lease_until=services.lease_end()
+            )
             return assignment
     if draft is not None:
         Assignment.objects.filter(pk=assignment.pk).update(draft=draft)
@@ -133,7 +136,7 @@ def compare(
         _finish(assignment, key=key, active_ms=active_ms, survivor=after.survivor, r=None)
         return Outcome(assignment)
     Assignment.objects.filter(pk=assignment.pk).update(
-        active_ms=F("active_ms") + active_ms, state=assignment.state, prefetch=assignment.prefetch
+        active_ms=F("active_ms") + active_ms, lease_until=services.lease_end()
     )
     return Outcome(assignment)
 

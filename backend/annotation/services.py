@@ -5,7 +5,7 @@ makes over-assignment impossible even with a bug here.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -46,8 +46,6 @@ WITH live AS (
     ORDER BY t.priority DESC, t.sort_key, t.id LIMIT 1 FOR UPDATE OF t SKIP LOCKED
   ) t
   WHERE NOT EXISTS (SELECT 1 FROM live) LIMIT 1
-), counted AS (
-  UPDATE annotation_task t SET n_leased = t.n_leased + 1 FROM pick WHERE t.id = pick.id RETURNING t.id
 ), leased AS (
   INSERT INTO annotation_assignment AS a
     (task_id, user_id, batch_id, stage, state, origin, prefetch, fence, lease_until, bracket, reason, active_ms, created_at)
@@ -56,12 +54,15 @@ WITH live AS (
       SELECT c.id FROM proposals_candidate c
       WHERE c.batch_id = pick.batch_id AND c.object_id = pick.object_id AND c.state = 'ready' ORDER BY random())
     ELSE '{}' END, '', 0, now()
-  FROM pick JOIN counted ON counted.id = pick.id
+  FROM pick
   ON CONFLICT (task_id, user_id) DO UPDATE
     SET state = 'leased', prefetch = EXCLUDED.prefetch, fence = a.fence + 1, lease_until = EXCLUDED.lease_until
-  RETURNING id
+    WHERE a.state IN ('released', 'expired')
+  RETURNING id, task_id
+), counted AS (
+  UPDATE annotation_task t SET n_leased = t.n_leased + 1 FROM leased WHERE t.id = leased.task_id
 )
-SELECT id FROM live UNION ALL SELECT id FROM leased
+SELECT coalesce((SELECT id FROM live), (SELECT id FROM leased)), EXISTS (SELECT 1 FROM pick)
 """
 
 REAP = """
@@ -95,8 +96,10 @@ def claim(
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(CLAIM, values)
-                row = cursor.fetchone()
-            return int(row[0]) if row else None
+                found, picked = cursor.fetchone()
+            # Picked but not leased: the same person's other tab had just leased that very task.
+            if found is not None or not picked:
+                return found
         except (IntegrityError, OperationalError):
             if attempt == 3:
                 raise
@@ -139,9 +142,14 @@ def claim_art(user: User, *, task_id: int | None = None) -> int | None:
         return assignment.pk
 
 
-def heartbeat(user: User, assignment_id: int, fence: int) -> Any:
+def lease_end() -> datetime:
+    """When a lease that is renewed now will end."""
+    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def heartbeat(user: User, assignment_id: int, fence: int) -> datetime:
     """Extend a live lease; returns its new end. ApiError 409 when it is lost."""
-    until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+    until = lease_end()
     moved = Assignment.objects.filter(
         pk=assignment_id, user=user, fence=fence, state=Assignment.State.LEASED
     ).exclude(stage=Task.Stage.ART)

@@ -92,6 +92,15 @@ def test_a_lease_that_ran_out_is_renewed_while_there_is_room(desk: Desk) -> None
     assert Assignment.objects.get().state == "leased"
 
 
+def test_a_replay_on_a_lease_that_ran_out_leaves_the_counters_right(desk: Desk) -> None:
+    key = str(uuid.uuid4())
+    desk.send("comparisons", seq=1, answer="left", key=key)
+    Assignment.objects.update(lease_until=timezone.now() - timedelta(hours=1))
+    services.reap_leases()
+    assert desk.send("comparisons", seq=1, answer="left", key=key).json()["replayed"] is True
+    assert (Task.objects.get().n_leased, Assignment.objects.get().state) == (1, "leased")
+
+
 def test_a_stolen_lease_is_a_409_and_the_answer_is_kept_as_draft(desk: Desk, people: SimpleNamespace) -> None:
     Assignment.objects.update(lease_until=timezone.now() - timedelta(hours=1))
     services.reap_leases()
