@@ -93,7 +93,7 @@ def run(plan: Plan, url: str, say: Callable[[str], None]) -> list[Turn]:
                 annotators=plan.annotators,
                 noise=plan.noise,
                 seed=plan.seed + iteration,
-                tick=lambda bar=bar: bar.update() and None,
+                tick=bar.update,
             )
         turn.answers = dict(counts)
         _figures(batch, turn)

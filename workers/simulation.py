@@ -101,7 +101,7 @@ class Knowledge:
         R, s = np.array(pose["R"]).reshape(3, 3), np.array(pose["s"])
         turned = (np.asarray(mesh.vertices) * s) @ R.T
         low, high = turned.min(0), turned.max(0)
-        factor = float(np.linalg.norm(known.high - known.low) / max(np.linalg.norm(high - low), 1e-9))
+        factor = float(np.linalg.norm(known.high - known.low)) / max(float(np.linalg.norm(high - low)), 1e-9)
         return s * factor, (known.low + known.high) / 2 - factor * (low + high) / 2
 
 
@@ -134,7 +134,7 @@ class Simulated:
     dice: random.Random
     counts: Counter[str] = field(default_factory=Counter)
 
-    def work(self, tick: Callable[[], None]) -> None:
+    def work(self, tick: Callable[[], object]) -> None:
         """Answer until the batch has nothing more for this person."""
         while True:
             status, task = self.client.post("next/", {"batch": self.batch})
@@ -221,7 +221,7 @@ def simulate(
     annotators: int,
     noise: float,
     seed: int = 0,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[], object] = lambda: None,
 ) -> Counter[str]:
     """Let simulated annotators empty a batch's queue; how many answers of each kind they gave."""
     knowledge = Knowledge()

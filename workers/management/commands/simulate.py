@@ -42,6 +42,6 @@ class Command(BaseCommand):
                 annotators=options["annotators"],
                 noise=options["noise"],
                 seed=options["seed"],
-                tick=lambda: bar.update() and None,
+                tick=bar.update,
             )
         self.stdout.write(", ".join(f"{n} {what}" for what, n in sorted(counts.items())) or "nothing to do")
