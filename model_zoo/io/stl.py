@@ -1,10 +1,15 @@
 """STL, binary or text, from untrusted bytes: the declared count must fit the file."""
 
+import io
+from array import array
+
 import numpy as np
 
 from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.surface import MAX_COORDINATE, Floats, Part, check_counts
 
+MAX_TEXT_BYTES = 96 * 2**20
+STL_WORDS = {b"", b"solid", b"facet", b"outer", b"endfacet", b"endsolid"}
 RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 
@@ -43,29 +48,37 @@ def _read_binary(data: bytes, declared: int, notes: list[str]) -> Floats:
 
 
 def _read_text(data: bytes, notes: list[str]) -> Floats:
-    corners: list[list[float]] = []
-    inside = 0
-    for number, line in enumerate(data.split(b"\n"), 1):
+    if len(data) > MAX_TEXT_BYTES:
+        raise BadInput(
+            f"STL: a text STL larger than {MAX_TEXT_BYTES >> 20} MB; save it as binary", "too_large"
+        )
+    corners, inside = array("d"), 0
+    for number, line in enumerate(io.BytesIO(data), 1):
         words = line.split()
         keyword = words[0].lower() if words else b""
         if keyword == b"vertex":
-            try:
-                corners.append([float(word) for word in words[1:4]])
-            except ValueError:
-                corners.append([])
-            if len(corners[-1]) != 3:
-                raise BadInput(f"STL: line {number}: a vertex needs three numbers", "bad_line")
+            corners.extend(_corner(words, number))
             inside += 1
         elif keyword == b"endloop":
             if inside != 3:
                 raise BadInput(f"STL: line {number}: a facet has {inside} corners, not 3", "bad_line")
             inside = 0
-        elif keyword not in (b"", b"solid", b"facet", b"outer", b"endfacet", b"endsolid"):
+        elif keyword not in STL_WORDS:
             word = safe_text(words[0].decode("latin-1"), 20)
             raise BadInput(f'STL: line {number}: "{word}" is not an STL word', "bad_line")
     if inside:
         raise BadInput("STL: the file is truncated in the middle of a facet", "truncated_mesh")
     if b"endsolid" not in data[-1024:].lower():
         notes.append("the text ends without endsolid: the file may be cut short")
-    check_counts(len(corners), len(corners) // 3)
+    check_counts(0, len(corners) // 9)
     return np.array(corners, np.float64).reshape(-1, 3, 3)
+
+
+def _corner(words: list[bytes], number: int) -> list[float]:
+    try:
+        corner = [float(word) for word in words[1:4]]
+    except ValueError:
+        corner = []
+    if len(corner) != 3:
+        raise BadInput(f"STL: line {number}: a vertex needs three numbers", "bad_line")
+    return corner
