@@ -12,6 +12,7 @@ import pytest
 
 from tests import processes
 
+pytest_plugins = ["tests.buckets"]
 PASSWORD = "correct horse battery"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ROLES = {
@@ -102,6 +103,14 @@ def worker(transactional_db: None, worker_process: None) -> Iterator[None]:
     """A real worker that runs the jobs the test sends; at the end its queues are emptied and its work awaited."""
     yield
     processes.drain()
+
+
+@pytest.fixture
+def proposers(transactional_db: None, tmp_path: Path) -> None:
+    """Proposers as demo_seed sets them up, over six library meshes."""
+    from tests.loop import set_up_proposers
+
+    set_up_proposers(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,32 +21,6 @@ from backend.catalog import services as catalog
 from tests import processes
 
 pytestmark = pytest.mark.django_db
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-
-
-@pytest.fixture(scope="session")
-def bucket_server() -> Iterator[str]:
-    """moto's S3 in a process of its own."""
-    port = processes.free_port()
-    url = f"http://127.0.0.1:{port}"
-    with processes.running(
-        "moto", [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    ) as child:
-        processes.wait_for(lambda: processes.answers(url), seconds=60, child=child, log="moto")
-        yield url
-
-
-@pytest.fixture
-def bucket(bucket_server: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[storage.S3Store]:
-    """The configured store is a bucket on that server."""
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    settings.S3_ENDPOINT_URL, settings.S3_BUCKET = bucket_server, "maquette"
-    storage.store.cache_clear()
-    made = storage.store()
-    assert isinstance(made, storage.S3Store)
-    yield made
-    storage.store.cache_clear()
 
 
 @pytest.fixture(params=["folder", "bucket"])
