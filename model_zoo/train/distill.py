@@ -18,6 +18,7 @@ TEACHER_KEEP = 0.99
 def run(s: Settings) -> None:
     """Trains and writes OUT/checkpoint; sample it with d = 1 / steps and no guidance."""
     model, parents = starting_model(s)
+    model.embedder.requires_grad_(False)
     source, notes = samples(s, model.config)
     teacher = copy.deepcopy(model).requires_grad_(False)
     parameters = trained(model, ("transformer.",))

@@ -23,6 +23,7 @@ from model_zoo.train.settings import (
 def run(s: Settings) -> None:
     """Trains and writes OUT/checkpoint."""
     model, parents = starting_model(s)
+    model.embedder.requires_grad_(False)
     source, notes = pairs(s, model.config)
     reference = copy.deepcopy(model).requires_grad_(False)
 

@@ -25,7 +25,9 @@ def run(s: Settings) -> None:
     source, notes = samples(s, model.config)
 
     def loss(batch: Example, generator: torch.Generator) -> tuple[Tensor, objectives.Figures]:
-        return objectives.flow_matching(model, batch, generator, weights=FLOW_WEIGHTS, draws=s.draws)
+        return objectives.flow_matching(
+            model, objectives.augmented(batch, generator), generator, weights=FLOW_WEIGHTS, draws=s.draws
+        )
 
     figures = fit(
         trained(model, ("embedder.", "transformer."), STEP_EMBEDDER),
