@@ -32,6 +32,8 @@ Rgb = NDArray[np.uint8]
 
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 52_000_000
+# WebP and CMYK take 16 to 20 bytes a pixel while they are decoded.
+MAX_HEAVY_PIXELS = 34_000_000
 MAX_SIDE = 16_384
 MIN_SIDE = 16
 MAX_ASPECT = 20
@@ -62,7 +64,8 @@ def load_image(data: bytes, *, name: str = "") -> LoadedImage:
     Raises BadInput for other content, a broken or truncated file, and sizes out of range (read before decoding).
     """
     container = open_container(data)
-    check_size(container.width, container.height)
+    heavy = container.format == "WEBP" or container.channels == 4
+    check_size(container.width, container.height, pixels=MAX_HEAVY_PIXELS if heavy else MAX_PIXELS)
     pixels, alpha = _to_rgb(decode(container), container)
     warn_of_suffix(container, name)
     if (pixels == pixels[0, 0]).all():
