@@ -1,41 +1,50 @@
 """A small world in rows for the tests of what comes out: one batch, its objects, candidates and answers."""
 
-import io
 import uuid
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import trimesh
 from django.contrib.auth import get_user_model
 from django.utils import timezone
-from PIL import Image as Picture
 
 from backend import storage
 from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Task
 from backend.catalog.models import Batch, Image, Mesh, Pointmap, TargetObject
 from backend.proposals.models import Candidate, Proposer
+from model_zoo.io.depth import Camera, encode_pointmap, unproject
+from model_zoo.io.images import encode_jpeg, encode_png
 
 IDENTITY = [1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0]
 POSE = {"R": IDENTITY, "t": [0.0, 0.0, 2.0], "s": [1.0, 1.0, 1.0]}
-CAMERA = {"fx": 20.0, "fy": 20.0, "cx": 8.0, "cy": 6.0, "width": 16, "height": 12}
+SIZE = (64, 48)
+LENS = Camera(60.0, 60.0, 31.5, 23.5, *SIZE)
+CAMERA = {"fx": 60.0, "fy": 60.0, "cx": 31.5, "cy": 23.5, "width": 64, "height": 48}
 
 
-def picture(number: int, kind: str) -> bytes:
-    """A 16 x 12 picture that differs by number, as JPEG or PNG."""
-    pixels = np.random.default_rng(number).integers(
-        0, 255, (12, 16) if kind == "PNG" else (12, 16, 3), dtype=np.uint8
-    )
-    out = io.BytesIO()
-    Picture.fromarray(pixels).save(out, kind)
-    return out.getvalue()
+def picture(number: int) -> bytes:
+    """A noisy photo that differs by number."""
+    return encode_jpeg(np.random.default_rng(number).integers(0, 255, (48, 64, 3), dtype=np.uint8))
+
+
+def mask(number: int) -> bytes:
+    """A tall box in the middle; one pixel differs by number."""
+    inside = np.zeros((48, 64), np.uint8)
+    inside[10:38, 24:40] = 255
+    inside[9, 24 + number % 16] = 255
+    return encode_png(inside)
 
 
 def pointmap(number: int) -> bytes:
-    """An NPZ of 12 x 16 points."""
-    out = io.BytesIO()
-    np.savez(out, pointmap=np.full((12, 16, 3), number, np.float32))
-    return out.getvalue()
+    """A wall two metres away, a little farther for each number."""
+    return encode_pointmap(unproject(np.full((48, 64), 2 + number / 1000, np.float32), LENS), LENS)
+
+
+def box(number: int, seed: int) -> bytes:
+    """A GLB box, y up, no two alike."""
+    return bytes(trimesh.creation.box((0.4 + seed / 10, 1.0, 0.4 + number / 1000)).export(file_type="glb"))
 
 
 @dataclass
@@ -58,20 +67,20 @@ class World:
         """An object with its photo, pointmap and ready candidates."""
         self.count += 1
         number = self.count
-        display = storage.put(picture(number, "JPEG"), "image/jpeg")
+        display = storage.put(picture(number), "image/jpeg")
         image = Image.objects.create(
-            blob=display, display=display, width=16, height=12, name=f"{number}.jpg", licence="CC0"
+            blob=display, display=display, width=64, height=48, name=f"{number}.jpg", licence="CC0"
         )
         points = storage.put(pointmap(number), "application/x-npz")
         places = Pointmap.objects.create(image=image, blob=points, source=self.source, camera=CAMERA)
-        mask = storage.put(picture(number, "PNG"), "image/png")
-        made = TargetObject.objects.create(image=image, mask=mask, name="cup", category="cup")
+        outline = storage.put(mask(number), "image/png")
+        made = TargetObject.objects.create(image=image, mask=outline, name="cup", category="cup")
         found = [self.candidate(made, seed) for seed in range(candidates)]
         return SimpleNamespace(row=made, image=image, pointmap=places, candidates=found)
 
     def candidate(self, target: TargetObject, seed: int, proposer: Proposer | None = None) -> Candidate:
-        """One more candidate; its mesh is bytes that only look like a GLB."""
-        blob = storage.put(f"glTF mesh {target.pk} {seed}".encode(), "model/gltf-binary")
+        """One more candidate, with a mesh of its own."""
+        blob = storage.put(box(self.count, seed), "model/gltf-binary")
         mesh = Mesh.objects.create(
             blob=blob, source="proposer", triangles=12, extents=[1, 1, 1], licence="MIT"
         )
