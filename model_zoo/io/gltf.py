@@ -1,20 +1,19 @@
-"""glTF 2 scenes (GLB, or JSON with its files) to parts: nodes, primitives, base colours."""
+"""glTF 2 scenes (GLB, or JSON with its files) to parts: nodes and primitives."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from model_zoo.io.errors import BadInput
 from model_zoo.io.gltf_document import Document, Resolver, bad, numbers, read_document, split_glb, whole
-from model_zoo.io.surface import Floats, Ints, Material, Part, check_counts, check_finite
-from model_zoo.io.textures import TextureReader, colours_from_linear
+from model_zoo.io.gltf_materials import Materials, base_texture
+from model_zoo.io.surface import Floats, Ints, Part, check_counts, check_finite
+from model_zoo.io.textures import colours_from_linear
 
 MAX_NODES = 20_000
 MAX_PRIMITIVES = 20_000
 TRIANGLES, STRIP, FAN = 4, 5, 6
-OTHER_MAPS = {"normalTexture": "normal", "occlusionTexture": "occlusion", "emissiveTexture": "emission"}
 
 
 def no_files(uri: str) -> bytes:
@@ -40,15 +39,13 @@ class _Reader:
     def __init__(self, document: Document, notes: list[str]) -> None:
         self.document = document
         self.notes = notes
-        self.textures = TextureReader(notes)
-        self.materials: dict[Any, Material] = {}
-        self.images: dict[int, Image.Image | None] = {}
+        self.materials = Materials(document, notes)
         self.skipped = 0
 
     def parts(self) -> list[Part]:
         placed = self._placed_meshes()
         self._check_size(placed)
-        self._check_images()
+        self.materials.check_images()
         parts = [part for mesh, matrix in placed for part in self._mesh(mesh, matrix)]
         if self.skipped:
             self.notes.append(f"{self.skipped} primitives of points or lines were left out")
@@ -188,7 +185,7 @@ class _Reader:
         else:
             flat = np.arange(len(vertices), dtype=np.int64)
         faces = _triangles(flat, mode, where)
-        part = Part(vertices, faces, self._material(primitive.get("material")))
+        part = Part(vertices, faces, self.materials.get(primitive.get("material")))
         if "NORMAL" in attributes:
             part.normals = self._same_length(attributes["NORMAL"], f"{where}.NORMAL", "VEC3", len(vertices))
         if part.material.texture is not None:
@@ -208,7 +205,7 @@ class _Reader:
         return values
 
     def _uv(self, primitive: dict[str, Any], where: str, count: int) -> Floats | None:
-        info = self._base_texture(self.document.item("materials", primitive["material"], where)) or {}
+        info = base_texture(self.document.item("materials", primitive["material"], where)) or {}
         transform = (info.get("extensions") or {}).get("KHR_texture_transform") or {}
         name = f"TEXCOORD_{whole(transform, 'texCoord', whole(info, 'texCoord', 0))}"
         if name not in primitive["attributes"]:
@@ -220,89 +217,6 @@ class _Reader:
         cos, sin = np.cos(turn), np.sin(turn)
         uv = uv @ np.array([[cos, -sin], [sin, cos]]) + numbers(transform, "offset", 2, [0, 0])
         return np.stack([uv[:, 0], 1.0 - uv[:, 1]], axis=1)
-
-    def _base_texture(self, material: dict[str, Any]) -> dict[str, Any] | None:
-        info = _object(material, "pbrMetallicRoughness").get("baseColorTexture")
-        if info is None:
-            info = _object(_object(material, "extensions"), "KHR_materials_pbrSpecularGlossiness").get(
-                "diffuseTexture"
-            )
-        return info if isinstance(info, dict) else None
-
-    def _material(self, index: Any) -> Material:
-        if index is None:
-            return self.materials.setdefault(None, Material())
-        fields = self.document.item("materials", index, "a primitive")
-        if index not in self.materials:
-            self.materials[index] = self._read_material(fields)
-        return self.materials[index]
-
-    def _read_material(self, fields: dict[str, Any]) -> Material:
-        pbr = _object(fields, "pbrMetallicRoughness")
-        old = _object(_object(fields, "extensions"), "KHR_materials_pbrSpecularGlossiness")
-        factor = numbers(pbr, "baseColorFactor", 4, numbers(old, "diffuseFactor", 4, [1, 1, 1, 1]))
-        info = self._base_texture(fields)
-        dropped = [word for key, word in OTHER_MAPS.items() if key in fields]
-        mapped = "metallicRoughnessTexture" in pbr
-        if mapped:
-            dropped.append("metal and roughness")
-        note = f"only the base colour texture is kept; left out: {', '.join(sorted(dropped))}"
-        if dropped and note not in self.notes:
-            self.notes.append(note)
-        mode = fields.get("alphaMode", "OPAQUE")
-        return Material(
-            factor=tuple(float(np.clip(n, 0, 1)) for n in factor),  # type: ignore[arg-type]
-            texture=None if info is None else self._texture(info.get("index")),
-            # Factors of a map that is left out mean nothing without it (1 and 1 would be a mirror of metal).
-            metallic=0.0 if mapped else _share(pbr, "metallicFactor", 1.0),
-            roughness=0.9 if mapped else _share(pbr, "roughnessFactor", 1.0),
-            double_sided=fields.get("doubleSided") is True,
-            alpha_mode=mode if mode in ("MASK", "BLEND") else "OPAQUE",
-            alpha_cutoff=_share(fields, "alphaCutoff", 0.5),
-        )
-
-    def _texture(self, index: Any) -> Image.Image | None:
-        texture = self.document.item("textures", index, "a material")
-        webp = _object(_object(texture, "extensions"), "EXT_texture_webp")
-        source = webp.get("source", texture.get("source"))
-        if source is None:
-            self.notes.append(f"textures[{index}] has no image that we read and was left out")
-            return None
-        self.document.item("images", source, f"textures[{index}]")
-        if source not in self.images:
-            data = self._image_bytes(source)
-            self.images[source] = None if data is None else self.textures.read(data, f"texture {source}")
-        return self.images[source]
-
-    def _image_bytes(self, index: int) -> bytes | None:
-        image = self.document.item("images", index, "a texture")
-        if "bufferView" in image:
-            return self.document.view(image["bufferView"], f"images[{index}]")
-        try:
-            return self.document.read_uri(image.get("uri"))
-        except BadInput as error:
-            if error.code != "missing_file":
-                raise
-            self.notes.append(f"texture {index} was left out: {error.message}")
-            return None
-
-    def _check_images(self) -> None:
-        """Pixel limits hold for every image of the file, used or not."""
-        for index in range(self.document.count("images")):
-            image = self.document.item("images", index, "images")
-            data = self._image_bytes(index) if "bufferView" in image or "uri" in image else None
-            if data is not None:
-                self.textures.check(data, f"texture {index}")
-
-
-def _share(fields: dict[str, Any], name: str, default: float) -> float:
-    """A number of the document, brought into 0..1."""
-    return float(np.clip(numbers({name: [fields.get(name, default)]}, name, 1, [])[0], 0, 1))
-
-
-def _object(fields: dict[str, Any], name: str) -> dict[str, Any]:
-    value = fields.get(name)
-    return value if isinstance(value, dict) else {}
 
 
 def _triangles(flat: Ints, mode: int, where: str) -> Ints:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import math
 from array import array
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from model_zoo.io.errors import BadInput, safe_text
+from model_zoo.io.mtl import Finder, lines_of, read_libraries
 from model_zoo.io.surface import (
     MAX_COORDINATE,
     MAX_TRIANGLES,
@@ -22,9 +20,7 @@ from model_zoo.io.surface import (
     Part,
     check_counts,
 )
-from model_zoo.io.textures import TextureReader, linear_from_srgb
 
-MAX_LINE = 1 << 16
 MAX_BYTES = 96 * 2**20
 MAX_CORNERS = 4096
 IGNORED_WITH_WARNING = {
@@ -35,9 +31,6 @@ IGNORED_WITH_WARNING = {
     "call": "calls",
     "csh": "commands",
 }
-
-# Bytes of a file named in the OBJ or MTL, or None when it did not come along; raises BadInput when it may not be read.
-Finder = Callable[[str], bytes | None]
 
 
 @dataclass
@@ -60,18 +53,13 @@ class _Obj:
         return len(self.vertices) // 3, len(self.uv) // 2, len(self.normals) // 3
 
 
-def no_files(name: str) -> bytes | None:
-    """The finder of an OBJ that came alone."""
-    return None
-
-
-def read_obj(data: bytes, notes: list[str], find: Finder = no_files) -> list[Part]:
+def read_obj(data: bytes, notes: list[str], find: Finder = lambda name: None) -> list[Part]:
     """Parts of an OBJ, one a material. `find` gives the MTL files and textures that came along. Raises BadInput."""
     if len(data) > MAX_BYTES:
         raise BadInput(f"OBJ: larger than {MAX_BYTES >> 20} MB; use GLB", "too_large")
     obj = _Obj()
     material = ""
-    for number, line in _lines(_check_text(data, notes)):
+    for number, line in lines_of(_check_text(data, notes)):
         words = line.split()
         keyword = words[0]
         if keyword == "usemtl":
@@ -89,7 +77,7 @@ def read_obj(data: bytes, notes: list[str], find: Finder = no_files) -> list[Par
     if not obj.triangles:
         raise BadInput("OBJ: there is no geometry (no faces)", "no_geometry")
     _check_ahead(obj)
-    materials = _read_libraries(obj.libraries, find, notes)
+    materials = read_libraries(obj.libraries, find, notes)
     return [
         _part(obj, corners, materials.get(name, Material()))
         for name, corners in obj.corners.items()
@@ -110,22 +98,6 @@ def _check_text(data: bytes, notes: list[str]) -> bytes:
     except UnicodeDecodeError:
         notes.append("some bytes are not UTF-8 and were replaced")
     return data if b"\n" in data else data.replace(b"\r", b"\n")
-
-
-def _lines(data: bytes) -> Iterator[tuple[int, str]]:
-    """(line number, line) of every statement: comments gone, continued lines joined."""
-    pending = ""
-    for number, raw in enumerate(io.BytesIO(data), 1):
-        line = raw.decode("utf-8", "replace")
-        line = pending + line.partition("#")[0].strip()
-        if len(line) > MAX_LINE:
-            raise BadInput(f"OBJ: line {number} is longer than {MAX_LINE} characters", "bad_line")
-        if line.endswith("\\"):
-            pending = line[:-1] + " "
-            continue
-        pending = ""
-        if line:
-            yield number, line
 
 
 def _read_vertex(obj: _Obj, keyword: str, words: list[str], number: int) -> None:
@@ -238,65 +210,3 @@ def _colours(values: Floats) -> NDArray[np.uint8]:
     result = np.full((len(values), 4), 255, np.uint8)
     result[:, :3] = np.round(np.clip(values if values.max() > 1 else values * 255, 0, 255))
     return result
-
-
-def _read_libraries(names: list[str], find: Finder, notes: list[str]) -> dict[str, Material]:
-    materials: dict[str, Material] = {}
-    textures = TextureReader(notes)
-    for name in dict.fromkeys(names):
-        try:
-            data = find(name)
-        except BadInput as error:
-            notes.append(f'the material library "{safe_text(name)}" was refused: {error.message}')
-            continue
-        if data is None:
-            notes.append(
-                f'the material library "{safe_text(name)}" did not come with the file; its materials are missing'
-            )
-        else:
-            materials.update(_read_mtl(data, find, textures, notes))
-    return materials
-
-
-def _read_mtl(data: bytes, find: Finder, textures: TextureReader, notes: list[str]) -> dict[str, Material]:
-    materials: dict[str, Material] = {}
-    current = Material()
-    for number, line in _lines(data.removeprefix(b"\xef\xbb\xbf")):
-        keyword, _, rest = line.partition(" ")
-        rest = rest.strip()
-        if keyword == "newmtl":
-            current = materials[rest] = Material()
-        elif keyword == "Kd":
-            current.factor = _colour(rest, number, notes)
-        elif keyword == "map_Kd" and rest:
-            current.texture = _find_texture(rest, find, textures, notes)
-    for material in materials.values():
-        if (
-            material.texture is not None
-        ):  # exporters write Kd 0 or grey beside a texture; viewers show the texture
-            material.factor = (1.0, 1.0, 1.0, 1.0)
-    return materials
-
-
-def _colour(rest: str, number: int, notes: list[str]) -> tuple[float, float, float, float]:
-    try:
-        red, green, blue = (float(linear_from_srgb(np.array([float(word)]))[0]) for word in rest.split()[:3])
-    except ValueError:
-        notes.append(f"MTL: line {number}: the colour is not three numbers and was left out")
-        return 1.0, 1.0, 1.0, 1.0
-    return red, green, blue, 1.0
-
-
-def _find_texture(rest: str, find: Finder, textures: TextureReader, notes: list[str]) -> Image.Image | None:
-    """The picture of a map_Kd line; its options (-s, -o, ...) come before the name, which may hold spaces."""
-    words = rest.split()
-    for name in (rest, words[-1]):
-        try:
-            data = find(name.strip('"'))
-        except BadInput as error:
-            notes.append(f'the texture "{safe_text(name)}" was refused: {error.message}')
-            return None
-        if data is not None:
-            return textures.read(data, f'the texture "{safe_text(name)}"')
-    notes.append(f'the texture "{safe_text(words[-1])}" did not come with the file and was left out')
-    return None

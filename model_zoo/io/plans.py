@@ -1,13 +1,13 @@
-"""Which files make which scene, told from names, a COCO JSON or a manifest, before any picture is read."""
+"""Which files make which scene, told from their names or a manifest, before any picture is read."""
 
 import posixpath
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
+from model_zoo.io.coco import plan_coco
 from model_zoo.io.errors import BadInput, safe_text
-from model_zoo.io.records import parse_json, parse_jsonl
+from model_zoo.io.plan import Plan, PlanRefusal, Plans, category_of, text_of
+from model_zoo.io.records import parse_jsonl
 from model_zoo.io.sniff import describe, kind_of
 from model_zoo.io.sources import Source, check_relative
 
@@ -25,49 +25,12 @@ FOLDER_SIDECAR = re.compile(
     re.IGNORECASE,
 )
 MANIFEST = "manifest.jsonl"
-ANNOTATIONS = "annotations"
 PAPERS = re.compile(
     r"(?:^|/)(?:licen[cs]es?/.*|(?:readme|licen[cs]e|attribution|copying|notice)[^/]*|[^/]*\.md)$",
     re.IGNORECASE,
 )
 SCENE_KINDS = {None, "photo", "image", "rgbd", "background", "rgbd_background"}
 JSON_HEAD = re.compile(rb'"annotations"\s*:')
-
-
-@dataclass
-class Plan:
-    """The files of one scene. A mask is a file name or a COCO segmentation as it stands."""
-
-    name: str
-    image: str
-    masks: dict[str, str | dict[str, Any]] = field(default_factory=dict)
-    categories: dict[str, str] = field(default_factory=dict)
-    depth: str = ""
-    pointmap: str = ""
-    camera: str = ""
-    objects: str = ""
-    pointmap_source: str = ""
-    licence: str = ""
-    attribution: str = ""
-    size: tuple[int, int] | None = None
-    hashes: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-
-@dataclass
-class PlanRefusal:
-    """A file that belongs to no scene, and why."""
-
-    name: str
-    reason: str
-
-
-Plans = Iterator[Plan | PlanRefusal]
-
-
-def category_of(mask: str) -> str:
-    """The word in a mask's name: "1_mouse_traps" and "mouse_traps_3" are both "mouse traps"."""
-    return re.sub(r"^\d+[_-]+|[_-]+\d+$", "", mask).replace("_", " ").strip()
 
 
 def plan_files(files: Source, *, look: bool = True) -> Plans:
@@ -127,16 +90,15 @@ def _manifest_rows(files: Source) -> dict[str, dict[str, Any]]:
 
 def _with_row(plan: Plan, rows: dict[str, dict[str, Any]]) -> Plan:
     row = rows.get(plan.image, {})
-    plan.licence, plan.attribution = _text(row, "licence") or _text(row, "license"), _text(row, "attribution")
+    plan.licence, plan.attribution = (
+        text_of(row, "licence") or text_of(row, "license"),
+        text_of(row, "attribution"),
+    )
     named = [plan.image, plan.depth, plan.pointmap, plan.camera, plan.objects, *plan.masks.values()]
     for name in named:
         if isinstance(name, str) and isinstance(rows.get(name, {}).get("sha256"), str):
             plan.hashes[name] = rows[name]["sha256"]
     return plan
-
-
-def _text(row: dict[str, Any], key: str) -> str:
-    return safe_text(row[key], 1000) if isinstance(row.get(key), str) else ""
 
 
 def _plan_scene_folder(files: Source, folder: str, names: list[str], color: str) -> Plans:
@@ -268,80 +230,3 @@ def _row_masks(masks: Any) -> list[tuple[str, Any]]:
         name = mask.get("instance") if isinstance(mask, dict) else None
         found.append((safe_text(name or (match[1] if match else f"object_{number}")), path))
     return found
-
-
-def plan_coco(files: Source, data: bytes, name: str) -> Plans:
-    """Scenes of a COCO instances JSON; images are looked for beside it and in folders below it. Raises BadInput."""
-    value = parse_json(data, what="COCO JSON")
-    if not isinstance(value, dict) or not all(
-        isinstance(value.get(key), list) for key in ("images", "annotations")
-    ):
-        raise BadInput('COCO JSON: expected "images" and "annotations"', "bad_coco")
-    categories, licences = _names_by_id(value.get("categories")), _names_by_id(value.get("licenses"))
-    of_image: dict[Any, list[dict[str, Any]]] = {}
-    for annotation in value["annotations"]:
-        usable = isinstance(annotation, dict) and isinstance(annotation.get("image_id"), int | str)
-        if usable and not annotation.get("iscrowd"):
-            of_image.setdefault(annotation["image_id"], []).append(annotation)
-    places = _coco_places(files, posixpath.dirname(name))
-    return (_plan_coco_image(item, places, of_image, categories, licences) for item in value["images"])
-
-
-def _names_by_id(items: Any) -> dict[Any, str]:
-    rows = items if isinstance(items, list) else []
-    return {
-        row["id"]: _text(row, "name")
-        for row in rows
-        if isinstance(row, dict) and isinstance(row.get("id"), int | str)
-    }
-
-
-def _coco_places(files: Source, folder: str) -> dict[str, str]:
-    """File names of the source by every tail of their path below the JSON's folder, or beside its "annotations"."""
-    if posixpath.basename(folder) == ANNOTATIONS:
-        folder = posixpath.dirname(folder)
-    places: dict[str, str] = {}
-    for name in files.names:
-        if not folder or name.startswith(folder + "/"):
-            tail = name[len(folder) + 1 :] if folder else name
-            while tail:
-                places.setdefault(tail, name)
-                tail = tail.partition("/")[2]
-    return places
-
-
-def _key(value: Any) -> int | str | None:
-    return value if isinstance(value, int | str) else None
-
-
-def _plan_coco_image(
-    item: Any,
-    places: dict[str, str],
-    of_image: dict[Any, list[dict[str, Any]]],
-    categories: dict[Any, str],
-    licences: dict[Any, str],
-) -> Plan | PlanRefusal:
-    label = safe_text(item.get("file_name") if isinstance(item, dict) else item, 255)
-    try:
-        if not isinstance(item, dict):
-            raise BadInput("not an object", "bad_coco")
-        image = places.get(check_relative(item.get("file_name")))
-        if image is None:
-            raise BadInput("the image that the COCO JSON names is missing", "missing_file")
-    except BadInput as error:
-        return PlanRefusal(label, error.message)
-    plan = Plan(
-        safe_text(image.rpartition(".")[0] or image, 255),
-        image,
-        licence=licences.get(_key(item.get("license")), ""),
-    )
-    sides = (item.get("width"), item.get("height"))
-    if all(type(side) is int for side in sides):
-        plan.size = sides  # type: ignore[assignment]
-    for annotation in of_image.get(_key(item.get("id")), []):
-        category = categories.get(_key(annotation.get("category_id")), "")
-        number = sum(category == known for known in plan.categories.values()) + 1
-        mask = f"{category or 'object'}_{number}".replace(" ", "_")
-        plan.masks[mask] = {"segmentation": annotation.get("segmentation")}
-        plan.categories[mask] = category
-    return plan

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model_zoo.io.coco import ANNOTATIONS, plan_coco
 from model_zoo.io.depth import Camera, LoadedPointmap, assumed_camera, load_camera, load_depth, load_pointmap
 from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.images import LoadedImage, LoadedMask, Mask, check_mask, load_image, load_mask
-from model_zoo.io.plans import ANNOTATIONS, Plan, PlanRefusal, plan_coco, plan_files, plan_manifest
+from model_zoo.io.plan import Plan, PlanRefusal
+from model_zoo.io.plans import plan_files, plan_manifest
 from model_zoo.io.poses import Pose
 from model_zoo.io.records import parse_json
 from model_zoo.io.segmentations import decode_segmentation
