@@ -135,11 +135,11 @@ class Framing:
     """The camera that centres a y-up mesh, turned by yaw and seen from an elevation, as a pose of the mesh."""
 
     def __init__(self, mesh: trimesh.Trimesh, yaw: float, elevation: float) -> None:
-        low, high = mesh.bounds
+        centre = np.asarray(mesh.bounds).mean(0)
         self.rotation = view_rotation(yaw, elevation)
-        self.scale = 1 / max(np.linalg.norm(high - low) / 2, 1e-9)
-        away = np.array([0, 0, 1.08 / np.sin(np.radians(15))])
-        self.translation = away - self.scale * self.rotation @ (low + high) / 2
+        self.scale = 1 / max(float(np.linalg.norm(mesh.vertices - centre, axis=1).max()), 1e-9)
+        away = np.array([0, 0, 1.05 / np.sin(np.radians(15))])
+        self.translation = away - self.scale * self.rotation @ centre
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         """Camera points (N,3) of mesh points (N,3)."""

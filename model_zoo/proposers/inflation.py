@@ -125,8 +125,7 @@ class Silhouette:
         if len(faces) > FACES:
             vertices, faces = fast_simplification.simplify(vertices, faces.astype(np.int32), 1 - FACES / len(faces))
         vertices = np.column_stack([vertices[:, 1] - 1, vertices[:, 0] - 1, vertices[:, 2] + z[0]])
-        mesh = trimesh.Trimesh(vertices, faces, process=False)
-        return mesh
+        return trimesh.Trimesh(vertices, faces, process=False)
 
 
 def _soap_skin(inside: np.ndarray) -> np.ndarray:
