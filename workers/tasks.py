@@ -2,7 +2,7 @@
 
 from backend import jobs
 from backend.annotation.services import reap_leases
-from workers import importing, masking, proposing, release_check, releasing, training_runs
+from workers import art, importing, masking, proposing, release_check, releasing, training_runs
 from workers.app import app
 
 
@@ -64,3 +64,9 @@ def train(job_id: int) -> None:
 def evaluate(job_id: int) -> None:
     """Figures of a checkpoint."""
     jobs.run(job_id, training_runs.evaluate)
+
+
+@app.task(name="workers.tasks.check_submission", acks_late=True)
+def check_submission(job_id: int) -> None:
+    """The report on an artist's mesh."""
+    jobs.run(job_id, art.check_job)
