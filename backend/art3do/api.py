@@ -157,7 +157,7 @@ def describe_task(row: Task) -> dict[str, Any]:
             "id": row.object.pk,
             "name": row.object.name,
             "category": row.object.category,
-            "photo_url": f"/api/v1/images/{row.object.image_id}/photo.jpg",
+            "photo_url": f"/api/v1/images/{row.object.image_id}/photo/",
             "mask_url": f"/api/v1/objects/{row.object.pk}/mask.png" if row.object.mask_id else None,
             "starter_url": f"/api/v1/objects/{row.object.pk}/starter.zip",
         },
