@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { counts, number } from "../format.js";
 import { drawPhoto, loadImage, stencil } from "./photo.js";
 import { importReport } from "./report.js";
-import { $, busy, complain, facts, fields, fill, h, jobLine, me, onSubmit, stateOf, toast, watchJob } from "./ui.js";
+import { $, ask, busy, complain, facts, fields, fill, h, jobLine, me, onSubmit, stateOf, toast, watchJob } from "./ui.js";
 
 const WATCH_MS = 4000;
 const LIMIT = 60;
@@ -210,10 +210,17 @@ function describe(row) {
     h("br"),
     `${row.candidates_ready} of ${batch.n_candidates} candidates`,
     queued + running ? h("span", { class: "muted" }, ` · ${running} running, ${queued} queued`) : null,
-    failed ? h("span", { class: "bad" }, ` · ${failed} failed`) : null,
+    failed ? h("button", { type: "button", class: "plain bad", onclick: () => busy(null, () => why(row)) }, `${failed} failed: why?`) : null,
     h("br"),
     h("span", { class: "muted" }, stages.join(", ")),
   );
+}
+
+/** What the failed jobs of an object said. */
+async function why(row) {
+  const jobs = await Promise.all(row.failed_jobs.map((job) => api.get(`jobs/${job}/`)));
+  const errors = [...new Set(jobs.map((job) => job.error))];
+  await ask(`${row.name || "Object"}: failed jobs`, null, [[null, "Close", "primary"]], [h("ul", {}, ...errors.map((error) => h("li", {}, error)))]);
 }
 
 async function watch() {
