@@ -11,7 +11,7 @@ KINDS = {
     "dpo": "preference pairs: for one object, the mesh that was chosen and one that was rejected",
 }
 MEANINGS = {
-    "image_shard": "member OBJECTKEY.image.jpg: tar file below shards/, byte offset and length (likewise mask, pointmap, meshes)",
+    "image_shard": "member OBJECTKEY.image.jpg (or .png): tar file below shards/, byte offset and length (likewise mask, pointmap, meshes)",
     "R": "layout p_cam = R diag(s) p_glb + t, row-major 3 x 3; null where nobody placed it, or on fallback depth",
     "r": "rating in [0, 1] by the annotator; 1 for an approved artist's mesh",
     "split": "by the photo's hash: one photo is never in both",

@@ -27,6 +27,7 @@ from workers.release_rows import SCHEMAS, RowMaker, candidate_facts, candidate_k
 FORMAT = "maquette-release/1"
 PICTURES = {"image/jpeg": "jpg", "image/png": "png"}
 PART_ROWS = 1_000_000
+IMAGE_SUFFIXES = {"image/jpeg": "jpg", "image/png": "png"}
 SHARD_BYTES = 512 * 2**20
 Progress = Callable[[int, int], None]
 

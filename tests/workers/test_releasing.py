@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from django.core.management import CommandError, call_command
 
 from backend import storage
 from backend.datasets import services
@@ -16,6 +17,7 @@ from backend.datasets.models import Release
 from backend.jobs import UserError
 from model_zoo.io.shards import read_member
 from tests.backend.datasets.rows import PLAIN, World
+from tests.buckets import bucket, bucket_server  # noqa: F401
 from workers import releasing
 from workers.release_check import check
 from workers.release_places import materialise
@@ -38,7 +40,7 @@ def loop(objects: int = 3, **options: Any) -> World:
     return world
 
 
-def release(world: World, out: Path, kind: str = "sft", **flags: Any) -> Release:
+def release(world: World, out: Path | str, kind: str = "sft", **flags: Any) -> Release:
     made = services.begin(kind=kind, batches=[world.batch], **flags)
     return releasing.release_to(made, str(out), quiet)
 
@@ -218,3 +220,35 @@ def test_three_lines_load_it(tmp_path: Path, library: str) -> None:
     )
     assert said.returncode == 0, said.stderr
     assert ("pair_id" if library == "datasets" else "image.jpg") in said.stdout
+
+
+def test_a_release_in_a_bucket_comes_back_whole(tmp_path: Path, bucket: Any) -> None:  # noqa: F811
+    world = loop()
+    made = release(world, "s3://maquette/releases/first")
+    assert made.location == "s3://maquette/releases/first"
+    assert check(materialise(made, tmp_path / "fetched")).sha256 == made.sha256
+    with pytest.raises(UserError, match="not empty"):
+        release(world, "s3://maquette/releases/first")
+
+
+@pytest.mark.parametrize(("command", "said"), [
+    (["release", "sft", "--batch", "nowhere", "--out", "x"], "no batch named nowhere"),
+    (["release", "sft", "--batch", "street", "--out", "s3://bucket"], "names no bucket and prefix"),
+    (["release", "sft", "--batch", "street", "--out", "x", "--min-rating", "2"], "from 0 to 1"),
+    (["verify_release", "12345"], "no frozen release '12345'"),
+    (["verify_release", "."], "is no release"),
+])  # fmt: skip
+def test_bad_input_is_one_line(command: list[str], said: str) -> None:
+    World()
+    with pytest.raises(CommandError, match=said):
+        call_command(*command)
+
+
+def test_the_commands_write_and_verify(tmp_path: Path, capsys: Any) -> None:
+    loop()
+    call_command("release", "dpo", "--batch", "street", "--out", str(tmp_path / "out"))
+    made = Release.objects.get()
+    for reference in (str(tmp_path / "out"), str(made.pk), str(made.uid), made.sha256[:12]):
+        call_command("verify_release", reference)
+    out = capsys.readouterr().out
+    assert f"sha256 {made.sha256}" in out and out.count("is whole: 3 files, 30 members, 6 rows") == 4
