@@ -28,6 +28,7 @@ from backend.proposals.models import Candidate
 from backend.proposals.models import Proposer as ProposerRow
 from backend.training.models import Checkpoint
 from backend.training.services import folder_of
+from model_zoo.finish.dedupe import occupancy, same_shape
 from model_zoo.io.depth import decode_pointmap
 from model_zoo.io.errors import BadInput
 from model_zoo.io.images import load_image, load_mask
@@ -37,7 +38,7 @@ from model_zoo.proposers.flow import SHIPPED, FlowProposer
 from model_zoo.proposers.inflation import Inflation
 from model_zoo.proposers.interface import ObjectInput, Proposal, Proposer
 from model_zoo.proposers.retrieval import Index, Retrieval
-from workers.finishing import Finished, finish, occupancy, same_shape
+from workers.finishing import Finished, finish
 
 LONGEST_SIDE = 768
 ROUNDS = 3
@@ -65,21 +66,29 @@ def propose_job(job: Job) -> dict[str, Any]:
     """The work of a `propose` job: fill up to its share, or to N when it is the object's last job."""
     row = ProposerRow.objects.get(pk=job.args["proposer"])
     target = TargetObject.objects.select_related("image__display", "mask").get(pk=job.args["object"])
-    made, alike = 0, 0
+    count = {"made": 0, "alike": 0, "unfit": 0}
     try:
         given, source = load_object(target)
         proposer = proposer_of(row)
         for seed, proposal in _proposals(job, proposer, given):
-            finished = finish(proposal.mesh)
-            if _seen_before(job, finished):
-                alike += 1
-                continue
-            _store(job, seed, proposal, finished, source)
-            made += 1
-            jobs.report(job, 0.9 * made / (made + services.missing_for(job)), f"{made} candidates")
+            ended = _take(job, seed, proposal, source)
+            count[ended] += 1
+            jobs.report(job, min(0.9, count["made"] / job.args["count"]), f"{count['made']} candidates")
     except BadInput as refusal:
         raise jobs.UserError(f"{row.name}: {refusal.message}") from None
-    return {"made": made, "alike": alike}
+    return count
+
+
+def _take(job: Job, seed: int, proposal: Proposal, source: str) -> str:
+    """Finish and store one proposal; what became of it: made, alike (another has this shape), unfit (no surface)."""
+    try:
+        if _seen_before(job, proposal.mesh):
+            return "alike"
+        finished = finish(proposal.mesh)
+    except BadInput:
+        return "unfit"
+    _store(job, seed, proposal, finished, source)
+    return "made"
 
 
 def settle(job_id: int) -> bool:
@@ -134,12 +143,12 @@ def _store(job: Job, seed: int, proposal: Proposal, finished: Finished, source: 
     )
 
 
-def _seen_before(job: Job, finished: Finished) -> bool:
+def _seen_before(job: Job, mesh: trimesh.Trimesh) -> bool:
     """Whether a ready candidate of the object has this shape already (voxel IoU > 0.95)."""
     others = Candidate.objects.filter(
         batch=job.args["batch"], object=job.args["object"], state=Candidate.State.READY
     )
-    mine = occupancy(finished.mesh)
+    mine = occupancy(mesh)
     return any(
         same_shape(mine, _occupancy_of(sha256)) for sha256 in others.values_list("mesh__blob", flat=True)
     )
