@@ -6,7 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_zoo.io.errors import BadInput
-from model_zoo.io.gltf_document import Document, Resolver, bad, numbers, read_document, split_glb, whole
+from model_zoo.io.gltf_document import (
+    Document,
+    Resolver,
+    bad,
+    list_of,
+    numbers,
+    object_of,
+    read_document,
+    split_glb,
+    whole,
+)
 from model_zoo.io.gltf_materials import Materials, base_texture
 from model_zoo.io.surface import Floats, Ints, Part, check_counts, check_finite
 from model_zoo.io.textures import colours_from_linear
@@ -72,27 +82,16 @@ class _Reader:
             matrix = above @ self._local_matrix(node, index)
             if "mesh" in node:
                 placed.append((node["mesh"], matrix))
-            children = node.get("children", [])
-            if not isinstance(children, list):
-                raise bad(f"nodes[{index}].children is not a list")
-            stack += [(child, matrix) for child in reversed(children)]
+            stack += [(child, matrix) for child in reversed(list_of(node, "children", f"nodes[{index}]"))]
         return placed
 
     def _roots(self) -> list[Any]:
         if self.document.count("scenes"):
             scene = self.document.item("scenes", self.document.fields.get("scene", 0), "scene")
-            roots = scene.get("nodes", [])
-            if not isinstance(roots, list):
-                raise bad("the scene's nodes are not a list")
-            return roots
-        nodes = self.document.fields.get("nodes", [])
-        below = {
-            child
-            for node in nodes
-            if isinstance(node, dict)
-            for child in node.get("children", [])
-            if isinstance(child, int)
-        }
+            return list_of(scene, "nodes", "the scene")
+        nodes = [self.document.item("nodes", index, "nodes") for index in range(self.document.count("nodes"))]
+        children = [child for node in nodes for child in list_of(node, "children", "a node")]
+        below = {child for child in children if isinstance(child, int)}
         return [index for index in range(len(nodes)) if index not in below]
 
     def _local_matrix(self, node: dict[str, Any], index: int) -> Floats:
@@ -136,11 +135,9 @@ class _Reader:
                 )
                 vertices += whole(position, "count")
                 if "indices" in primitive:
-                    triangles += (
-                        whole(
-                            self.document.item("accessors", primitive["indices"], f"meshes[{mesh}]"), "count"
-                        )
-                        // 3
+                    indices = self.document.item("accessors", primitive["indices"], f"meshes[{mesh}]")
+                    triangles += whole(indices, "count") // (
+                        1 if primitive.get("mode") in (STRIP, FAN) else 3
                     )
         if primitives > MAX_PRIMITIVES:
             raise bad(f"more than {MAX_PRIMITIVES} primitives")
@@ -161,7 +158,7 @@ class _Reader:
             if mode not in (TRIANGLES, STRIP, FAN):
                 self.skipped += 1
                 continue
-            if any(name.endswith("_draco_mesh_compression") for name in primitive.get("extensions") or {}):
+            if any(name.endswith("_draco_mesh_compression") for name in object_of(primitive, "extensions")):
                 raise BadInput(
                     "glTF: KHR_draco_mesh_compression is not supported; export it without Draco compression",
                     "gltf_extension",
@@ -206,7 +203,7 @@ class _Reader:
 
     def _uv(self, primitive: dict[str, Any], where: str, count: int) -> Floats | None:
         info = base_texture(self.document.item("materials", primitive["material"], where)) or {}
-        transform = (info.get("extensions") or {}).get("KHR_texture_transform") or {}
+        transform = object_of(object_of(info, "extensions"), "KHR_texture_transform")
         name = f"TEXCOORD_{whole(transform, 'texCoord', whole(info, 'texCoord', 0))}"
         if name not in primitive["attributes"]:
             self.notes.append(f"{where} has a texture but no {name}; the texture is not used there")

@@ -159,8 +159,8 @@ class Document:
         """Values of an accessor as (count, width): float64 with normalisation applied, or whole numbers as they are."""
         accessor = self.item("accessors", index, where)
         name = f"accessors[{index}]"
-        dtype, width = COMPONENTS.get(accessor.get("componentType", 0)), WIDTHS.get(str(accessor.get("type")))
-        if dtype is None or width is None or accessor["type"] not in kind.split("|"):
+        dtype, width = component_of(accessor), WIDTHS.get(str(accessor.get("type")))
+        if dtype is None or width is None or str(accessor["type"]) not in kind.split("|"):
             raise bad(f"{where}: {name} has the wrong type (wanted {kind.replace('|', ' or ')})")
         count = whole(accessor, "count")
         if count < 1:
@@ -209,7 +209,7 @@ class Document:
             and isinstance(sparse.get("values"), dict)
         ):
             raise bad(f"{name} has a broken sparse part")
-        count, index_type = whole(sparse, "count"), COMPONENTS.get(sparse["indices"].get("componentType", 0))
+        count, index_type = whole(sparse, "count"), component_of(sparse["indices"])
         if index_type is None or index_type.kind != "u" or not 1 <= count <= len(values):
             raise bad(f"{name} has a broken sparse part")
         at = self._values(sparse["indices"], f"{name}.sparse", count, 1, index_type)[:, 0].astype(np.int64)
@@ -236,3 +236,23 @@ def numbers(fields: dict[str, Any], name: str, count: int, default: list[float])
     if any(isinstance(n, bool) or not isinstance(n, int | float) for n in value):
         raise bad(f"{name} must be {count} numbers")
     return [float(n) for n in value]
+
+
+def component_of(fields: dict[str, Any]) -> np.dtype[Any] | None:
+    """The number type that a componentType stands for, None when it is none of glTF's."""
+    code = fields.get("componentType")
+    return COMPONENTS.get(code) if type(code) is int else None
+
+
+def object_of(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object inside an object of the document; an empty one when it is missing or something else."""
+    value = fields.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def list_of(fields: dict[str, Any], name: str, where: str) -> list[Any]:
+    """A list inside an object of the document, empty when missing. Raises BadInput when it is something else."""
+    value = fields.get(name, [])
+    if not isinstance(value, list):
+        raise bad(f"{where}.{name} is not a list")
+    return value

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from model_zoo.io.errors import BadInput
-from model_zoo.io.gltf_document import Document, numbers
+from model_zoo.io.gltf_document import Document, numbers, object_of
 from model_zoo.io.surface import Material
 from model_zoo.io.textures import TextureReader
 
@@ -32,8 +32,8 @@ class Materials:
         return self._known[index]
 
     def _read(self, fields: dict[str, Any]) -> Material:
-        pbr = _object(fields, "pbrMetallicRoughness")
-        old = _object(_object(fields, "extensions"), "KHR_materials_pbrSpecularGlossiness")
+        pbr = object_of(fields, "pbrMetallicRoughness")
+        old = object_of(object_of(fields, "extensions"), "KHR_materials_pbrSpecularGlossiness")
         factor = numbers(pbr, "baseColorFactor", 4, numbers(old, "diffuseFactor", 4, [1, 1, 1, 1]))
         info = base_texture(fields)
         dropped = [word for key, word in OTHER_MAPS.items() if key in fields]
@@ -57,7 +57,7 @@ class Materials:
 
     def _texture(self, index: Any) -> Image.Image | None:
         texture = self._document.item("textures", index, "a material")
-        webp = _object(_object(texture, "extensions"), "EXT_texture_webp")
+        webp = object_of(object_of(texture, "extensions"), "EXT_texture_webp")
         source = webp.get("source", texture.get("source"))
         if source is None:
             self._notes.append(f"textures[{index}] has no image that we read and was left out")
@@ -91,9 +91,9 @@ class Materials:
 
 def base_texture(material: dict[str, Any]) -> dict[str, Any] | None:
     """The base colour's texture reference of a material's JSON, None when it has none."""
-    info = _object(material, "pbrMetallicRoughness").get("baseColorTexture")
+    info = object_of(material, "pbrMetallicRoughness").get("baseColorTexture")
     if info is None:
-        info = _object(_object(material, "extensions"), "KHR_materials_pbrSpecularGlossiness").get(
+        info = object_of(object_of(material, "extensions"), "KHR_materials_pbrSpecularGlossiness").get(
             "diffuseTexture"
         )
     return info if isinstance(info, dict) else None
@@ -102,8 +102,3 @@ def base_texture(material: dict[str, Any]) -> dict[str, Any] | None:
 def _share(fields: dict[str, Any], name: str, default: float) -> float:
     """A number of the document, brought into 0..1."""
     return float(np.clip(numbers({name: [fields.get(name, default)]}, name, 1, [])[0], 0, 1))
-
-
-def _object(fields: dict[str, Any], name: str) -> dict[str, Any]:
-    value = fields.get(name)
-    return value if isinstance(value, dict) else {}

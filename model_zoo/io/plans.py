@@ -29,7 +29,7 @@ PAPERS = re.compile(
     r"(?:^|/)(?:licen[cs]es?/.*|(?:readme|licen[cs]e|attribution|copying|notice)[^/]*|[^/]*\.md)$",
     re.IGNORECASE,
 )
-SCENE_KINDS = {None, "photo", "image", "rgbd", "background", "rgbd_background"}
+SCENE_KINDS = {"photo", "image", "rgbd", "background", "rgbd_background"}
 JSON_HEAD = re.compile(rb'"annotations"\s*:')
 
 
@@ -183,7 +183,7 @@ def plan_manifest(files: Source, data: bytes) -> Plans:
     )
     seen = set()
     for row, line in zip(records.rows, records.lines, strict=True):
-        if row.get("kind") not in SCENE_KINDS:
+        if str(row.get("kind") or "photo") not in SCENE_KINDS:
             continue
         try:
             plan = _plan_row(row, beside)

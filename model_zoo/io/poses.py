@@ -100,6 +100,8 @@ def _all_numbers(value: Any) -> bool:
 
 def _rotation(matrix: Array) -> Array:
     """The nearest exact rotation; refuses a matrix further than the tolerance from one."""
+    if abs(matrix).max() > 2:
+        raise BadInput("pose: R is not a rotation (a number in it is larger than 1)", "bad_pose")
     if np.linalg.det(matrix) <= 0:
         raise BadInput("pose: R is not a rotation (its determinant is not +1; a mirror?)", "bad_pose")
     if abs(matrix @ matrix.T - np.eye(3)).max() > ROTATION_TOLERANCE:

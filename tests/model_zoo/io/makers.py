@@ -5,6 +5,7 @@ import json
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 TETRA = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
 TETRA_FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.uint16)
+ODD_VALUES = [None, -1, 10**9, 1.5, "x", [], {}, True, 1e300, [[]], [None], {"index": "x"}]
 OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
 
 
@@ -114,3 +116,19 @@ def binary_stl(count: int, declared: int | None = None) -> bytes:
     record = np.zeros(1, np.dtype([("n", "<f4", 3), ("c", "<f4", (3, 3)), ("a", "<u2")]))
     record["c"][0] = [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
     return bytes(80) + struct.pack("<I", count if declared is None else declared) + record.tobytes() * count
+
+
+def each_value_replaced(document: Any, odd: Any) -> Iterator[Any]:
+    """The JSON document once for every value in it, with that value replaced."""
+    for way in _ways(document):
+        changed = json.loads(json.dumps(document))
+        place = changed
+        for step in way[:-1]:
+            place = place[step]
+        place[way[-1]] = odd
+        yield changed
+
+
+def _ways(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, item in items for place in ((*way, key), *_ways(item, (*way, key)))]

@@ -1,5 +1,6 @@
 """The mesh door: what a broken container says, what is mended, and what is kept."""
 
+import contextlib
 import json
 import struct
 
@@ -9,7 +10,17 @@ import pytest
 from model_zoo.io.errors import BadInput
 from model_zoo.io.meshes import export_glb, load_mesh
 from tests.model_zoo.io import makers
-from tests.model_zoo.io.makers import OBJ, binary_stl, encoded, glb, photo, tetra_document, zipped
+from tests.model_zoo.io.makers import (
+    OBJ,
+    ODD_VALUES,
+    binary_stl,
+    each_value_replaced,
+    encoded,
+    glb,
+    photo,
+    tetra_document,
+    zipped,
+)
 
 
 def with_changes(**by_path: object) -> bytes:
@@ -299,6 +310,22 @@ def test_a_ply_that_declares_more_than_it_holds_is_refused(faces: int, body: byt
 def test_faces_without_area_are_dropped_and_counted() -> None:
     loaded = load_mesh((OBJ + "f 1 1 2\nv 0.5 0 0\nf 1 5 2\n").encode())
     assert len(loaded.mesh.faces) == 4 and loaded.warnings == ["2 degenerate faces (no area) were dropped"]
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES)
+def test_any_odd_value_anywhere_in_a_document_gives_no_more_than_bad_input(odd: object) -> None:
+    data = textured({"offset": [0, 0], "scale": [1, 1], "rotation": 0.0, "texCoord": 0})
+    length = int.from_bytes(data[12:16], "little")
+    document, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    document["nodes"] = [
+        {"mesh": 0, "children": [1], "extensions": {}},
+        {"matrix": np.eye(4).ravel().tolist()},
+    ]
+    document["meshes"][0]["primitives"][0]["extensions"] = {"x": 1}
+    document["samplers"], document["animations"], document["extras"] = [{}], [{}], {}
+    for changed in each_value_replaced(document, odd):
+        with contextlib.suppress(BadInput):
+            load_mesh(glb(changed, binary))
 
 
 def test_random_damage_never_gives_more_than_bad_input() -> None:

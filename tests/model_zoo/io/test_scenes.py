@@ -1,5 +1,6 @@
 """Scenes from folders, ZIPs, COCO JSON and manifests: sidecars are found, and what is refused says why."""
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ from model_zoo.io.depth import encode_pointmap
 from model_zoo.io.errors import BadInput
 from model_zoo.io.images import encode_png
 from model_zoo.io.scenes import Refusal, Scene, scan
-from tests.model_zoo.io.makers import disc, encoded, glb, npy, photo, zipped
+from tests.model_zoo.io.makers import ODD_VALUES, disc, each_value_replaced, encoded, glb, npy, photo, zipped
 
 CAMERA = b'{"fx":100,"fy":100,"cx":48,"cy":32,"width":96,"height":64,"depth_png_unit_m":0.001}'
 DEPTH = encoded(np.full((64, 96), 1500, np.uint16))
@@ -180,6 +181,32 @@ def test_a_manifest_names_files_licences_and_hashes(tmp_path: Path) -> None:
         and "outside the folder" in refused["../../etc/passwd"]
     )
     assert refused["pictures/a.png"] == "the same image comes twice" and "line 6" in refused
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES)
+def test_any_odd_value_in_a_json_gives_no_more_than_a_refusal(odd: object, tmp_path: Path) -> None:
+    small = {"a.png": encoded(photo(24, 16)), "a.mask_cup.png": encode_png(disc(24, 16, 12))}
+    rows = [
+        {
+            "path": "a.png",
+            "masks": [{"instance": "cup", "path": "a.mask_cup.png"}],
+            "depth": "",
+            "kind": "photo",
+        }
+    ]
+    for name, document in (
+        ("c.json", coco()),
+        ("a.objects.json", json.loads(OBJECTS)),
+        ("a.camera.json", json.loads(CAMERA)),
+    ):
+        for changed in each_value_replaced(document, odd):
+            with contextlib.suppress(BadInput):
+                list(scan(zipped({**small, "one.jpg": small["a.png"], name: json.dumps(changed).encode()})))
+    put(tmp_path, small)
+    for changed in each_value_replaced(rows, odd):
+        (tmp_path / "m.jsonl").write_text("\n".join(json.dumps(row) for row in changed))
+        with contextlib.suppress(BadInput):
+            list(scan(tmp_path / "m.jsonl"))
 
 
 def test_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
