@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_a_hostile_file_ends_as_its_manifest_says(row: dict[str, Any]) -> None:
     assert "\n" not in message and "Traceback" not in message
     assert got != "refuse" or 10 < len(message) <= 500
     assert "root:x" not in message
-    assert not list(Path("/tmp").glob("sam3d_hostile_canary*")), "a canary file appeared"
+    assert not list(Path(tempfile.gettempdir()).glob("sam3d_hostile_canary*")), "a canary file appeared"
 
 
 @pytest.mark.skipif(not ROWS, reason=f"no hostile files in {DATA}: set MAQUETTE_TEST_DATA")
