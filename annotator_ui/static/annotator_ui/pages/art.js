@@ -76,11 +76,8 @@ async function open(found) {
   work.hidden = false;
   const best = candidates[0];
   showPosed(picture, { object, model_url: best?.model_url, pose: best?.pose }).catch(complain);
-  const sent = await api.all("submissions/");
-  submissions = sent.filter((row) => row.assignment === assignment.id).sort((a, b) => a.version - b.version);
-  drawSubmissions();
-  const checking = submissions.find((row) => row.state === "checking");
-  if (checking) watch(checking.id).catch(complain);
+  submissions = [];
+  watch().catch(complain);
 }
 
 function starter(object) {
@@ -116,22 +113,23 @@ async function send(file, bar) {
   body.set("key", crypto.randomUUID());
   body.set("file", file);
   bar.hidden = false;
-  const reply = await api.upload(`assignments/${id}/submission/`, body, (part) => (bar.value = part));
+  await api.upload(`assignments/${id}/submission/`, body, (part) => (bar.value = part));
   toast("The mesh has arrived and is being checked.");
-  await watch(reply.submission.id);
+  await watch();
 }
 
-/** Look at a submission until its check has ended. */
-async function watch(id) {
+/** Draw the versions sent for this case, and look again while one of them is being checked. */
+async function watch() {
   const mine = ++polling;
   while (mine === polling) {
-    const found = await api.get(`submissions/${id}/`);
-    submissions = [...submissions.filter((row) => row.id !== id), found];
+    const sent = await api.all("submissions/");
+    if (mine !== polling) return;
+    submissions = sent.filter((row) => row.assignment === assignment.id).sort((a, b) => a.version - b.version);
     drawSubmissions();
-    if (found.state !== "checking") return list();
+    if (submissions.every((row) => row.state !== "checking")) break;
     await new Promise((done) => setTimeout(done, POLL_MS));
   }
-  return undefined;
+  if (mine === polling) await list();
 }
 
 function drawSubmissions() {
