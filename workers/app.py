@@ -38,6 +38,11 @@ app.conf.update(
             "schedule": REAP_SECONDS,
             # One that waited behind a long job says nothing new.
             "options": {"queue": "interactive", "expires": REAP_SECONDS},
-        }
+        },
+        "collect": {
+            "task": "workers.tasks.collect",
+            "schedule": REAP_SECONDS,
+            "options": {"queue": "interactive", "expires": REAP_SECONDS},
+        },
     },
 )

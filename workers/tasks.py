@@ -2,6 +2,7 @@
 
 from backend import jobs
 from backend.annotation.services import reap_leases
+from backend.datasets.services import collect_recent
 from workers import art, importing, masking, proposing, release_check, releasing, training_runs
 from workers.app import app
 
@@ -14,6 +15,12 @@ def reap() -> None:
     jobs.reap()
     for job_id in dying:
         proposing.settle(job_id)
+
+
+@app.task(name="workers.tasks.collect", acks_late=True)
+def collect() -> None:
+    """Samples and pairs from the latest answers; a release collects everything again."""
+    collect_recent()
 
 
 @app.task(name="workers.tasks.import_images", acks_late=True)

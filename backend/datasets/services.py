@@ -41,12 +41,26 @@ class Collected:
     dropped: int
 
 
-def collect(batches: Sequence[Batch]) -> Collected:
-    """Bring the samples and preference pairs of these batches up to date with what people answered.
+def collect(batches: Sequence[Batch], objects: Sequence[int] | None = None) -> Collected:
+    """Bring the samples and preference pairs of these batches (or some of their objects) up to date with the answers.
 
     Safe to repeat and to run beside itself; rows that are in a release are never touched.
     """
-    values = {"batches": [batch.pk for batch in batches]}
+    return _collect([batch.pk for batch in batches], None if objects is None else list(objects))
+
+
+def collect_recent(limit: int = 200) -> Collected:
+    """The same for the objects of open batches that were answered last, so that pages need not wait for a release."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.RECENT, {"limit": limit})
+        found = cursor.fetchall()
+    if not found:
+        return Collected(0, 0, 0)
+    return _collect(sorted({row[0] for row in found}), sorted({row[1] for row in found}))
+
+
+def _collect(batches: list[int], objects: list[int] | None) -> Collected:
+    values = {"batches": batches, "objects": objects}
     with transaction.atomic(), connection.cursor() as cursor:
         # One collector a batch at a time: two could each drop what the other just added.
         cursor.execute(

@@ -3,19 +3,24 @@
 Tables of apps further up (training) are only joined by name, for the provenance columns.
 """
 
+# Restricts a statement to some objects; NULL stands for all of them.
+_HERE = "(%(objects)s::bigint[] IS NULL OR {table}.object_id = ANY(%(objects)s))"
+_HERE_SAMPLE, _HERE_PAIR = _HERE.format(table="s"), _HERE.format(table="p")
+
 # Comparisons of the batches that still count: an undo row takes back the last one before it. A row at running depth d
 # is live when the depth never falls below d again.
 _LIVE = """
 steps AS (
   SELECT c.*, sum(CASE WHEN c.answer = 'undo' THEN -1 ELSE 1 END) OVER (PARTITION BY c.assignment_id ORDER BY c.seq) AS depth
   FROM annotation_comparison c JOIN annotation_assignment a ON a.id = c.assignment_id
-  WHERE a.batch_id = ANY(%(batches)s) AND a.state = 'submitted'
+  JOIN annotation_task t ON t.id = a.task_id
+  WHERE a.batch_id = ANY(%(batches)s) AND a.state = 'submitted' AND {here}
 ), live AS (
   SELECT * FROM (
     SELECT s.*, min(s.depth) OVER (PARTITION BY s.assignment_id ORDER BY s.seq
                                    ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS lowest FROM steps s
   ) marked WHERE answer <> 'undo' AND lowest >= depth
-)"""
+)""".replace("{here}", _HERE.format(table="t"))
 
 # Brackets whose survivor may be used: rated at the bar or above (any survivor where the batch asks no rating), never
 # called unusable, not sent back by a reviewer.
@@ -30,10 +35,10 @@ _ACCEPTED = (
   LEFT JOIN annotation_rating rating ON rating.assignment_id = a.id AND rating.candidate_id = a.survivor_id
   LEFT JOIN annotation_review review ON review.assignment_id = a.id
   WHERE a.batch_id = ANY(%(batches)s) AND a.stage = 'compare' AND a.state = 'submitted' AND a.survivor_id IS NOT NULL
-    AND (NOT b.asks_rating OR rating.r >= b.alpha) AND review.verdict IS DISTINCT FROM 'return'
+    AND {here} AND (NOT b.asks_rating OR rating.r >= b.alpha) AND review.verdict IS DISTINCT FROM 'return'
     AND NOT EXISTS (SELECT 1 FROM live l WHERE l.assignment_id = a.id AND l.answer = 'neither'
                     AND a.survivor_id IN (l.left_id, l.right_id))
-)"""
+)""".replace("{here}", _HERE.format(table="t"))
 )
 
 # What samples there should be: a usable survivor or an approved artist's mesh, and where the batch asks for it a pose
@@ -51,7 +56,7 @@ _WANTED = (
   JOIN catalog_batch b ON b.id = t.batch_id
   JOIN proposals_candidate c ON c.batch_id = t.batch_id AND c.object_id = t.object_id AND c.mesh_id = u.mesh_id
   JOIN proposals_proposer p ON p.id = c.proposer_id AND p.kind = 'artist'
-  WHERE t.batch_id = ANY(%(batches)s) AND u.state = 'approved'
+  WHERE t.batch_id = ANY(%(batches)s) AND u.state = 'approved' AND {here}
 ), placed AS (
   SELECT DISTINCT ON (t.batch_id, t.object_id, l.candidate_id) t.batch_id, t.object_id, l.candidate_id, l.id,
          l."R", l.t, l.s, p.source, a.origin = 'simulation' AS simulated
@@ -61,7 +66,7 @@ _WANTED = (
   JOIN catalog_batch b ON b.id = t.batch_id
   JOIN catalog_pointmap p ON p.id = l.pointmap_id
   LEFT JOIN annotation_review v ON v.assignment_id = a.id
-  WHERE t.batch_id = ANY(%(batches)s) AND a.stage = 'align' AND a.state = 'submitted'
+  WHERE t.batch_id = ANY(%(batches)s) AND a.stage = 'align' AND a.state = 'submitted' AND {here}
     AND CASE WHEN b.asks_review THEN v.verdict IN ('accept', 'fix') ELSE v.verdict IS DISTINCT FROM 'return' END
   ORDER BY t.batch_id, t.object_id, l.candidate_id, a.origin = 'simulation', a.id DESC, l.version DESC
 ), wanted AS (
@@ -73,7 +78,7 @@ _WANTED = (
                     AND c.asks_alignment
   WHERE NOT c.asks_alignment OR p.id IS NOT NULL
   ORDER BY c.batch_id, c.object_id, c.candidate_id, c.simulated, c.id
-)"""
+)""".replace("{here}", _HERE.format(table="t"))
 )
 
 _SAMPLE_RELEASED = "EXISTS (SELECT 1 FROM datasets_release_samples rs WHERE rs.sample_id = s.id)"
@@ -81,7 +86,7 @@ _PAIR_RELEASED = "EXISTS (SELECT 1 FROM datasets_release_pairs rp WHERE rp.prefe
 
 DROP_SAMPLES = f"""
 WITH {_WANTED}
-DELETE FROM datasets_sample s WHERE s.batch_id = ANY(%(batches)s) AND NOT {_SAMPLE_RELEASED}
+DELETE FROM datasets_sample s WHERE s.batch_id = ANY(%(batches)s) AND {_HERE_SAMPLE} AND NOT {_SAMPLE_RELEASED}
   AND NOT EXISTS (SELECT 1 FROM wanted w WHERE w.batch_id = s.batch_id AND w.object_id = s.object_id
                   AND w.candidate_id = s.candidate_id)
 """
@@ -114,7 +119,7 @@ _PAIRS = (
 
 DROP_PAIRS = f"""
 WITH {_PAIRS}
-DELETE FROM datasets_preferencepair p WHERE p.batch_id = ANY(%(batches)s) AND NOT {_PAIR_RELEASED}
+DELETE FROM datasets_preferencepair p WHERE p.batch_id = ANY(%(batches)s) AND {_HERE_PAIR} AND NOT {_PAIR_RELEASED}
   AND NOT EXISTS (SELECT 1 FROM preferred w WHERE w.assignment_id = p.assignment_id AND w.chosen_id = p.chosen_id
                   AND w.rejected_id = p.rejected_id)
 """
@@ -217,6 +222,17 @@ COMPARE = {
     "sft": ("datasets_release_samples", "sample_id"),
     "dpo": ("datasets_release_pairs", "preferencepair_id"),
 }
+# Objects of open batches that were answered last, by the newest assignments of each stage.
+RECENT = """
+SELECT DISTINCT b.id, t.object_id FROM catalog_batch b
+CROSS JOIN (VALUES ('compare'), ('align'), ('art')) AS stages(stage)
+CROSS JOIN LATERAL (
+  SELECT a.task_id FROM annotation_assignment a
+  WHERE a.batch_id = b.id AND a.stage = stages.stage AND a.state = 'submitted' ORDER BY a.id DESC LIMIT %(limit)s
+) newest
+JOIN annotation_task t ON t.id = newest.task_id
+WHERE b.state = 'open'
+"""
 DIFFERENCE = """
 SELECT count(*) FILTER (WHERE theirs.{column} IS NULL), count(*) FILTER (WHERE mine.{column} IS NULL),
        count(*) FILTER (WHERE mine.{column} = theirs.{column})

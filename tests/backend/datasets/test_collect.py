@@ -4,7 +4,7 @@ import pytest
 
 from backend.annotation.models import Alignment, Review
 from backend.datasets.models import PreferencePair, Sample
-from backend.datasets.services import collect
+from backend.datasets.services import collect, collect_recent
 from tests.backend.datasets.rows import PLAIN, POSE, World
 
 pytestmark = pytest.mark.django_db
@@ -128,3 +128,22 @@ def test_one_simulated_answer_marks_the_sample_as_simulated() -> None:
     collect([world.batch])
     assert Sample.objects.get().simulated
     assert not PreferencePair.objects.filter(simulated=True).exists()
+
+
+def test_fresh_answers_are_collected_without_a_release() -> None:
+    world = World()
+    for _ in range(3):
+        world.bracket(world.target(), PLAIN, winner=0)
+    assert collect_recent(limit=2).samples == 2
+    assert collect_recent(limit=5).samples == 1
+    assert len(pairs()) == 6
+
+
+def test_collecting_some_objects_leaves_the_others_alone() -> None:
+    world = World()
+    first, second = world.target(), world.target()
+    answers = [world.bracket(target, PLAIN, winner=0) for target in (first, second)]
+    collect([world.batch])
+    Review.objects.create(assignment=answers[1], reviewer=world.bot, verdict="return")
+    assert collect([world.batch], [first.row.pk]).dropped == 0
+    assert collect([world.batch], [second.row.pk]).dropped == 3
