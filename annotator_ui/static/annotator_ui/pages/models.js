@@ -64,7 +64,7 @@ async function openCard(id) {
   const row = await api.get(`checkpoints/${id}/`);
   fill(
     $("#card"),
-    h("h2", {}, row.name),
+    heading(row.name),
     card(row.card ?? {}),
     row.config ? h("details", {}, h("summary", {}, "Configuration"), h("pre", {}, JSON.stringify(row.config, null, 2))) : null,
   );
@@ -72,11 +72,15 @@ async function openCard(id) {
   $("#card").scrollIntoView({ block: "nearest" });
 }
 
+function heading(...parts) {
+  return h("h2", { class: "row" }, ...parts, h("button", { type: "button", class: "plain", onclick: () => ($("#card").hidden = true) }, "Close"));
+}
+
 /** A card as a table of names and values; nested parts as small text. */
 function card(values) {
   const cell = (value) => {
     if (typeof value === "number") return number(value, 4);
-    if (value && typeof value === "object") return h("pre", {}, JSON.stringify(value, null, 2));
+    if (value && typeof value === "object") return h("code", {}, JSON.stringify(value));
     return String(value ?? "–");
   };
   return table("Card", [["", ([name]) => words(name)], [" ", ([, value]) => cell(value)]], Object.entries(values), "This checkpoint has no card.");
@@ -108,10 +112,10 @@ async function openRun(id) {
   const run = await api.get(`runs/${id}/`);
   const every = Math.ceil(run.log.length / 20) || 1;
   const rows = run.log.filter((_, at) => at % every === 0 || at === run.log.length - 1);
-  const names = [...new Set(rows.flatMap(Object.keys))];
+  const names = [...new Set(["step", "loss", ...rows.flatMap(Object.keys)])];
   fill(
     $("#card"),
-    h("h2", {}, `${run.stage} run ${run.id} `, stateOf(run.state)),
+    heading(`${run.stage} run ${run.id} `, stateOf(run.state)),
     run.error ? h("p", { class: "bad" }, run.error) : null,
     table("Log", names.map((name) => [words(name), (row) => number(row[name], 4)]), rows, "Nothing logged yet."),
   );
@@ -121,7 +125,8 @@ async function openRun(id) {
 
 async function loadEvaluations() {
   const rows = await api.all("evaluations/");
-  const names = [...new Set(rows.flatMap((row) => Object.entries(row.metrics ?? {}).filter(([, value]) => ["number", "object"].includes(typeof value)).map(([name]) => name)))];
+  const figures = rows.flatMap((row) => Object.entries(row.metrics).filter(([, value]) => typeof value === "number"));
+  const names = [...new Set(figures.map(([name]) => name))].sort();
   fill(
     $("#evaluations"),
     table(
@@ -130,7 +135,7 @@ async function loadEvaluations() {
         ["Checkpoint", (row) => nameOf(row.checkpoint)],
         ["Against", (row) => nameOf(row.against)],
         ["On", (row) => (row.release ? `release ${row.release}` : "synthetic scenes")],
-        ...names.map((name) => [words(name), (row) => metric(row.metrics?.[name])]),
+        ...names.map((name) => [words(name), (row) => metric(row.metrics, name)]),
         ["State", (row) => (row.job ? stateOf(row.job.state) : "–")],
       ],
       rows,
@@ -139,11 +144,10 @@ async function loadEvaluations() {
   );
 }
 
-/** One number, or several of a kind by name (own, against, ...). */
-function metric(value) {
-  if (value === null || value === undefined) return "–";
-  if (typeof value === "object") return Object.entries(value).map(([name, each]) => `${words(name)} ${typeof each === "object" ? JSON.stringify(each) : number(each)}`).join(", ");
-  return number(value);
+/** A figure of the checkpoint, with that of the one it is held against under it. */
+function metric(metrics, name) {
+  const other = metrics.against?.[name];
+  return h("span", {}, number(metrics[name]), other === undefined ? null : h("span", { class: "small" }, h("br"), `against ${number(other)}`));
 }
 
 async function drawForms() {
