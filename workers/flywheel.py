@@ -138,15 +138,14 @@ def _train(plan: Plan, batches: list[Batch], turn: Turn, say: Callable[[str], No
     before = base_checkpoint()
     turn.proposer_after = before.name
     current = before
-    for stage in (TrainingRun.Stage.SFT, TrainingRun.Stage.DPO):
-        release = _release(stage, batches)
-        if stage == TrainingRun.Stage.SFT:
-            turn.samples = Sample.objects.filter(batch__in=batches).count()
-        else:
-            turn.pairs = PreferencePair.objects.filter(batch__in=batches).count()
-        if release.rows == 0:
+    datasets.collect(batches)
+    turn.samples = Sample.objects.filter(batch__in=batches).count()
+    turn.pairs = PreferencePair.objects.filter(batch__in=batches).count()
+    for stage, rows in ((TrainingRun.Stage.SFT, turn.samples), (TrainingRun.Stage.DPO, turn.pairs)):
+        if rows == 0:
             say(f"no rows to {stage} on: every survivor was below alpha")
             continue
+        release = _release(stage, batches)
         options: dict[str, Any] = {"seed": plan.seed}
         if plan.steps:
             options["steps"] = plan.steps

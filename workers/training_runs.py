@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.management.base import CommandError
 
 from backend import jobs
 from backend.datasets.models import Release
@@ -19,9 +20,11 @@ from backend.models import Job
 from backend.training import services
 from backend.training.models import Checkpoint, Evaluation, TrainingRun
 from model_zoo.io.shards import file_sha256
+from workers.app import app
 from workers.release_places import MANIFEST, materialise
 
 POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 8.0
 EVALUATE_OPTIONS = {"limit": int, "steps": int, "seed": int, "strength": float}
 TRAIN_OPTIONS = {
     "steps": int,
@@ -192,3 +195,13 @@ def checkpoint_of(reference: str) -> Checkpoint:
         if folder.is_dir()
         else services.named(reference)
     )
+
+
+def look_for_workers() -> None:
+    """CommandError when nobody would take what was queued: a command that waits must not wait for ever."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not app.control.ping(timeout=1.5, limit=1):
+        if time.monotonic() > deadline:
+            raise CommandError(
+                "no worker answers: start one (`make demo`, or celery -A workers.app worker -Q train); the job stays queued"
+            )

@@ -11,7 +11,7 @@ from backend.jobs import UserError
 from backend.models import Job
 from backend.training import services
 from backend.training.models import Evaluation
-from workers.training_runs import EVALUATE_OPTIONS, checkpoint_of, release_of, wait
+from workers.training_runs import EVALUATE_OPTIONS, checkpoint_of, look_for_workers, release_of, wait
 
 
 class Command(BaseCommand):
@@ -50,6 +50,7 @@ class Command(BaseCommand):
         if not options["wait"] or row.job is None:
             self.stdout.write(f"evaluation {row.pk} is queued")
             return
+        look_for_workers()
         with tqdm(desc=f"evaluation {row.pk}", bar_format="{desc} {elapsed} {postfix}", disable=None) as bar:
             job = wait(row.job.pk, show=lambda job: bar.set_postfix_str(job.state))
         if job.state != Job.State.DONE:

@@ -12,7 +12,7 @@ from backend.jobs import UserError
 from backend.models import Job
 from backend.training import services
 from backend.training.models import Checkpoint, TrainingRun
-from workers.training_runs import TRAIN_OPTIONS, checkpoint_of, release_of, wait
+from workers.training_runs import TRAIN_OPTIONS, checkpoint_of, look_for_workers, release_of, wait
 
 
 class Command(BaseCommand):
@@ -53,6 +53,7 @@ class Command(BaseCommand):
         self.stdout.write(f"run {run.pk} is queued")
         if not options["wait"] or run.job is None:
             return
+        look_for_workers()
         with tqdm(total=100, unit="%", desc=f"{run.stage} run {run.pk}", disable=None) as bar:
 
             def show(job: Job) -> None:
