@@ -41,7 +41,7 @@ from model_zoo.proposers.retrieval import Index, Retrieval
 from workers.finishing import Finished, finish
 
 LONGEST_SIDE = 768
-ROUNDS = 3
+CALLS = 3
 SEEDS_PER_CALL = 100
 
 
@@ -104,20 +104,19 @@ def dying() -> list[int]:
 
 
 def _proposals(job: Job, proposer: Proposer, given: ObjectInput) -> Iterator[tuple[int, Proposal]]:
-    """Proposals with their seeds until the job has enough; the same job always asks the same questions.
-
-    Further calls, with further seeds and more at a time, make up for look-alikes.
-    """
+    """Proposals with their seeds until the job has enough; further calls, with further seeds, make up for look-alikes."""
     stored = set(
         Candidate.objects.filter(
             batch=job.args["batch"], object=job.args["object"], proposer=job.args["proposer"]
         ).values_list("seed", flat=True)
     )
-    for number in range(ROUNDS):
-        first = job.args["seed"] + number * SEEDS_PER_CALL
-        if not services.missing_for(job):
+    for number in range(CALLS):
+        missing = services.missing_for(job)
+        if not missing:
             return
-        found = proposer.propose(given, seed=first, count=job.args["count"] * (number + 1))
+        first = job.args["seed"] + number * SEEDS_PER_CALL
+        # Asking for more than is missing leaves room for look-alikes without a call of its own.
+        found = proposer.propose(given, seed=first, count=max(job.args["count"] * (number + 1), missing))
         for place, proposal in enumerate(found):
             if first + place not in stored and services.missing_for(job):
                 yield first + place, proposal

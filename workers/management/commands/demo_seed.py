@@ -3,6 +3,8 @@
 import json
 import os
 import secrets
+import subprocess
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -74,8 +76,7 @@ class Command(BaseCommand):
         self.stdout.write(f"mesh library: {len(report.taken)} meshes of {len(library.families())} kinds")
         self._take(made_once(cache / "photographs", lambda folder: demo_files.write(folder, count=0)), batch)
         proposals.propose(batch)
-        # Generated while the workers propose for the photographs.
-        made = made_once(cache / f"scenes-{scenes}", lambda folder: demo_files.write(folder, count=scenes))
+        made = made_once(cache / f"scenes-{scenes}", lambda folder: compose(folder, scenes))
         self._take(made, batch)
 
     def _take(self, folder: Path, batch: Batch) -> None:
@@ -84,6 +85,14 @@ class Command(BaseCommand):
             self.stderr.write(f"refused: {row['name']}: {row['reason']}")
         if failure := report.failure():
             raise CommandError(failure)
+
+
+def compose(folder: Path, scenes: int) -> None:
+    """The composed scenes, from a process that stands back: people wait for what the workers are proposing."""
+    command = [sys.executable, "-m", "model_zoo.demo", "--out", str(folder), "--scenes", str(scenes)]
+    done = subprocess.run(["nice", "-n", "10", *command], cwd=settings.BASE_DIR)
+    if done.returncode:
+        raise CommandError("the demo scenes could not be composed")
 
 
 def made_once(folder: Path, make: Any) -> Path:
