@@ -215,7 +215,7 @@ def release_to(release: Release, out: str, progress: Progress) -> Release:
             stored = storage.put(folder / MANIFEST, "application/json")
             location = finish(manifest)
     except Exception:
-        services.fail(release)
+        services.discard(release)
         raise
     counts = manifest["counts"]
     return services.freeze(release, manifest=stored, rows=counts["rows"], counts=counts, location=location)

@@ -218,8 +218,13 @@ def freeze(
 
 
 def fail(release: Release) -> None:
-    """Mark a release whose files could not be written."""
+    """Mark a release whose files a worker could not write; its job says why."""
     Release.objects.filter(pk=release.pk, state=Release.State.BUILDING).update(state=Release.State.FAILED)
+
+
+def discard(release: Release) -> None:
+    """Forget a release that a command could not write; the person who ran it has read why."""
+    Release.objects.filter(pk=release.pk).exclude(state=Release.State.FROZEN).delete()
 
 
 def find(reference: str) -> Release:

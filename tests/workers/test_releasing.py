@@ -194,7 +194,14 @@ def test_a_damaged_blob_stops_the_release_and_leaves_nothing(tmp_path: Path) -> 
     with pytest.raises(UserError, match=f"mesh of candidate .* damaged in the store .blob {sha256[:12]}"):
         release(world, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
-    made = Release.objects.get()
+    assert not Release.objects.exists()
+
+
+def test_a_release_that_a_worker_cannot_write_says_so(tmp_path: Path) -> None:
+    made = services.begin(kind="sft", batches=[World().batch])
+    with pytest.raises(UserError, match="nothing to release: street has no samples"):
+        releasing.release_job(services.order(made))
+    made.refresh_from_db()
     assert made.state == "failed" and not made.samples.exists()
 
 
