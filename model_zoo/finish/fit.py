@@ -25,6 +25,7 @@ SECONDS = 2.0
 STEPS = 12
 KEPT_SHARE = 0.8  # of the closest pairs; the rest may be occluded or wrong
 LARGEST_TURN = 0.25  # radians in one step
+LEAST_RELIEF = 0.01  # depth against width; below it the points say nothing about the rotation
 DAMPING = 1e-3  # keeps what the surface does not tell, such as the turn of a ball
 
 
@@ -48,7 +49,7 @@ def fit(mesh: trimesh.Trimesh, pose: Pose, pointmap: np.ndarray, mask: np.ndarra
     depth = object_depth(mask, pointmap)
     seen = _observed(window)
     best = _judge(tree, pose, window)
-    for turn in (True, False):
+    for turn in (True, False) if _has_relief(seen) else (False,):
         current = best.pose
         for _ in range(STEPS):
             if time.monotonic() > deadline:
@@ -89,6 +90,14 @@ def _observed(window: Window) -> np.ndarray:
     low, high = np.percentile(points[:, 2], [2, 98])
     span = max(high - low, 1e-6)
     return points[(points[:, 2] > low - 0.2 * span) & (points[:, 2] < high + 0.2 * span)]
+
+
+def _has_relief(seen: np.ndarray) -> bool:
+    """Whether the measured points (N,3) are more than a card facing the camera, as a fallback pointmap has it."""
+    if len(seen) < LEAST_POINTS:
+        return False
+    width, height, depth = np.percentile(seen, 95, axis=0) - np.percentile(seen, 5, axis=0)
+    return bool(depth > LEAST_RELIEF * max(width, height))
 
 
 def _icp_step(tree: RayTree, pose: Pose, window: Window, seen: np.ndarray, turn: bool) -> Pose:

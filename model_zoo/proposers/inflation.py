@@ -33,14 +33,19 @@ FRAME_FLIP = np.diag([1.0, -1.0, -1.0])  # camera (y down, z forward) <-> mesh (
 
 @dataclass(frozen=True)
 class Form:
-    """How a silhouette swells: share of round rows, depth relative to roundness, edge power, share of the back."""
+    """How a silhouette swells: share of round rows, depth relative to roundness, edge power, share of the back.
+
+    `measured`: the visible side takes the relief of the pointmap instead.
+    """
 
     roundness: float
     thickness: float
     power: float
     back: float
+    measured: bool = False
 
 
+MEASURED = Form(0.5, 0.9, 2.0, 1.0, measured=True)
 TYPICAL = (Form(0.5, 0.9, 2.0, 1.0), Form(1.0, 1.0, 2.0, 1.0), Form(0.0, 0.7, 2.0, 1.0), Form(0.2, 0.55, 3.0, 1.0))
 
 
@@ -56,26 +61,29 @@ class Inflation:
         silhouette = Silhouette.of(obj.mask)
         depth = object_depth(obj.mask, obj.pointmap)
         texture = _texture(obj.rgb, obj.mask, silhouette)
+        relief = Relief.of(obj, silhouette)
+        typical = TYPICAL if relief is None else (MEASURED, *TYPICAL)
         rng = np.random.default_rng(seed)
         proposals = []
         for number in range(count):
-            form = _form(rng, number if seed == 0 else len(TYPICAL))
-            mesh, pose = _posed(silhouette.inflate(form), silhouette, texture, K, depth, towards(obj.mask, K))
+            form = typical[number] if seed == 0 and number < len(typical) else _form(rng, relief is not None)
+            cells = silhouette.inflate(form)
+            z = _depth_of(cells, silhouette, form, relief, depth, np.mean(np.diag(K)[:2]))
+            mesh, pose = _posed(cells, z, silhouette, texture, K, towards(obj.mask, K))
             now = time.perf_counter()
             proposals.append(Proposal(mesh, pose, score=_score(form), seconds=now - started))
             started = now
         return proposals
 
 
-def _form(rng: np.random.Generator, number: int) -> Form:
-    if number < len(TYPICAL):
-        return TYPICAL[number]
-    return Form(rng.uniform(0, 1), rng.uniform(0.45, 1.15), rng.choice([2.0, 2.0, 3.0]), rng.uniform(0.6, 1.0))
+def _form(rng: np.random.Generator, relief: bool) -> Form:
+    measured = relief and rng.random() < 0.5
+    return Form(rng.uniform(0, 1), rng.uniform(0.45, 1.15), rng.choice([2.0, 2.0, 3.0]), rng.uniform(0.6, 1.0), measured)
 
 
 def _score(form: Form) -> float:
     # No truth is known here; forms far from a full, symmetric body are seldom right.
-    return float(0.5 - 0.15 * abs(form.thickness - 0.9) - 0.1 * abs(form.roundness - 0.5) - 0.1 * (1 - form.back))
+    return float(0.5 + 0.1 * form.measured - 0.15 * abs(form.thickness - 0.9) - 0.1 * abs(form.roundness - 0.5) - 0.1 * (1 - form.back))
 
 
 @dataclass(frozen=True)
@@ -168,17 +176,69 @@ def _texture(rgb: np.ndarray, mask: np.ndarray, silhouette: Silhouette) -> Image
     return Image.fromarray(filled).transform((int(width), int(height)), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
 
 
+@dataclass(frozen=True)
+class Relief:
+    """Measured depth (h,w) on the silhouette's cells, smooth and without holes, and the plane (h,w) that lies in it."""
+
+    depth: np.ndarray
+    plane: np.ndarray
+
+    @classmethod
+    def of(cls, obj: ObjectInput, silhouette: Silhouette) -> Relief | None:
+        """The relief of the object's points; None when they are a card facing the camera, too few, or a jumble."""
+        z, valid = _sampled(obj, silhouette)
+        if valid.sum() < 0.3 * (silhouette.inside > 0.5).sum():
+            return None
+        low, high = np.percentile(z[valid], [2, 97])
+        across = np.ptp(obj.pointmap[obj.mask & np.isfinite(obj.pointmap[..., 2])][:, :2], axis=0).max()
+        if not 0.02 * across < high - low < 1.5 * across:
+            return None
+        nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
+        filled = np.clip(z[nearest[0], nearest[1]], low, high)
+        smooth = ndimage.gaussian_filter(ndimage.median_filter(filled, 5), 0.8)
+        v, u = np.indices(smooth.shape)
+        known = np.column_stack([np.ones(valid.sum()), u[valid], v[valid]])
+        fitted = np.linalg.lstsq(known, smooth[valid], rcond=None)[0]
+        return cls(smooth, fitted[0] + fitted[1] * u + fitted[2] * v)
+
+
+def _sampled(obj: ObjectInput, silhouette: Silhouette) -> tuple[np.ndarray, np.ndarray]:
+    """The pointmap's depth (h,w) under the silhouette's cells, and where it is the object's."""
+    v, u = np.indices(silhouette.inside.shape)
+    row = np.floor(silhouette.corner[1] + (v + 0.5) * silhouette.step).astype(int)
+    column = np.floor(silhouette.corner[0] + (u + 0.5) * silhouette.step).astype(int)
+    height, width = obj.mask.shape
+    on_photo = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    row, column = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
+    z = obj.pointmap[row, column, 2].astype(float)
+    return z, on_photo & obj.mask[row, column] & np.isfinite(z) & (z > 0)
+
+
+def _depth_of(
+    cells: trimesh.Trimesh, silhouette: Silhouette, form: Form, relief: Relief | None, depth: float, focal: float
+) -> np.ndarray:
+    """Camera depth (V,) of the inflated vertices; the visible surface, not the outline's plane, has the measured one."""
+    front = cells.vertices[:, 2]
+    pace = silhouette.step * depth / focal  # metres per cell
+    if relief is None:
+        return np.maximum(depth + pace * (front - np.median(front[front < 0])), 0.05 * depth)
+    at = [cells.vertices[:, 1], cells.vertices[:, 0]]
+    seen, plane = (ndimage.map_coordinates(grid, at, order=1, mode="nearest") for grid in (relief.depth, relief.plane))
+    if not form.measured:
+        return np.maximum(plane + pace * (front - np.median(front[front < 0])), 0.05 * depth)
+    inside = silhouette.inside > 0.5
+    rim = plane + np.percentile((relief.depth - relief.plane)[inside], 95)
+    # Front and back part at the outline within three cells; a flat front still gets some body.
+    half = np.maximum(rim - seen, 0.4 * pace * np.abs(front)) * np.clip(np.abs(front) / 3, 0, 1)
+    return np.where(front < 0, rim - half, rim + form.back * half)
+
+
 def _posed(
-    cells: trimesh.Trimesh, silhouette: Silhouette, texture: Image.Image, K: np.ndarray, depth: float, ray: np.ndarray
+    cells: trimesh.Trimesh, z: np.ndarray, silhouette: Silhouette, texture: Image.Image, K: np.ndarray, ray: np.ndarray
 ) -> tuple[trimesh.Trimesh, Pose]:
     """The textured y-up mesh of unit size and its pose: every vertex lies on the ray of its cell in the photo."""
     uv = cells.vertices[:, :2] + 0.5
     pixel = silhouette.corner + uv * silhouette.step - 0.5
-    pace = silhouette.step * depth / np.mean(np.diag(K)[:2])  # metres per cell
-    front = cells.vertices[:, 2]
-    # The visible surface, not the outline's plane, has the measured depth.
-    z = depth + pace * (front - np.median(front[front < 0]))
-    z = np.maximum(z, 0.05 * depth)
     camera = np.column_stack([(pixel - K[:2, 2]) / np.diag(K)[:2], np.ones(len(pixel))]) * z[:, None]
     R = ray @ FRAME_FLIP
     local = camera @ R

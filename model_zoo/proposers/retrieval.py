@@ -33,6 +33,7 @@ JITTER = 0.02  # how much the seed stirs the ranking
 PER_CATEGORY = 3
 NAMED_BONUS = 0.25  # for a mesh of the category that a person gave the object, or of its kin
 KIN = ({"cup", "mug"}, {"rocket", "launcher", "shuttle"}, {"temple", "pagoda"}, {"plane", "airplane"}, {"camel", "horse"}, {"goat", "dog"})
+LIKENESS_OF_OUTLINE = 1.6  # how much the overlap of the posed outline counts beside the likeness of the views
 MeshLoader = Callable[[str], trimesh.Trimesh]
 
 
@@ -121,17 +122,19 @@ class Retrieval:
             poses = [place(tree, ray @ view_rotation(*ANGLES[angle]), window, depth) for angle in angles]
             outlines = [overlap(np.isfinite(window.look(tree, pose)), window.mask) for pose in poses]
             best = int(np.argmax(outlines))
-            placed.append((0.5 * likeness / 1.6 + 0.5 * outlines[best], mesh, poses[best]))
+            placed.append((likeness + LIKENESS_OF_OUTLINE * outlines[best], likeness, mesh, poses[best]))
         placed.sort(key=lambda row: -row[0])
         shared = (time.perf_counter() - started) / max(count, 1)
-        return [self._fitted(*row, obj, K, shared) for row in placed[:count]]
+        fitted = [self._fitted(*row[1:], obj, K, shared) for row in placed[:count]]
+        return sorted(fitted, key=lambda proposal: -proposal.score)
 
     def _fitted(
-        self, score: float, mesh: trimesh.Trimesh, pose: Pose, obj: ObjectInput, K: np.ndarray, shared: float
+        self, likeness: float, mesh: trimesh.Trimesh, pose: Pose, obj: ObjectInput, K: np.ndarray, shared: float
     ) -> Proposal:
         started = time.perf_counter()
-        better = fit(mesh, pose, obj.pointmap, obj.mask, K).pose
-        return Proposal(mesh, better, score=float(score), seconds=shared + time.perf_counter() - started)
+        found = fit(mesh, pose, obj.pointmap, obj.mask, K)
+        score = (likeness + LIKENESS_OF_OUTLINE * found.iou - 2.0 * found.depth_error) / 3.2
+        return Proposal(mesh, found.pose, score=float(score), seconds=shared + time.perf_counter() - started)
 
     def ranked(self, obj: ObjectInput, *, seed: int) -> list[tuple[str, float, list[int]]]:
         """Meshes by likeness, at most three of one category: (mesh_id, likeness, best angles as indices of ANGLES)."""

@@ -46,3 +46,9 @@ def test_similarity_gives_back_a_known_motion(turn):
     R = view_rotation(20, 10) @ view_rotation(0, 0).T if turn else np.eye(3)
     scale, found, t = similarity(source, 1.4 * source @ R.T + [1, 2, 3], turn=turn)
     assert np.isclose(scale, 1.4) and np.allclose(found, R) and np.allclose(t, [1, 2, 3])
+
+
+def test_a_card_of_one_depth_says_nothing_about_the_rotation(view):
+    flat = view.points(K) * (0.9 / view.depth)[..., None]
+    found = fit(MESH, TRUTH, flat, view.mask, K)
+    assert np.allclose(found.pose.R, TRUTH.R) and found.iou > 0.9

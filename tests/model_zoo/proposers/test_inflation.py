@@ -5,9 +5,12 @@ import pytest
 
 from model_zoo.demo import photographs
 from model_zoo.finish.fit import iou
+from model_zoo.io.poses import Pose
+from model_zoo.library import make
 from model_zoo.proposers.inflation import Inflation
 from model_zoo.proposers.interface import ObjectInput
 from model_zoo.proposers.pointmap import estimate_pointmap
+from model_zoo.render import intrinsics, render, view_rotation
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +54,13 @@ def test_a_seed_repeats_and_seeds_differ(coffee):
 def test_typical_forms_differ_from_each_other(proposals):
     depths = [p.mesh.extents[2] / p.mesh.extents[0] for p in proposals]
     assert np.ptp(depths) > 0.05
+
+
+def test_a_measured_relief_shapes_the_visible_side():
+    mesh, size = make("banana", 1), (160, 120)
+    K = intrinsics(50, size)
+    view = render(mesh, Pose(R=view_rotation(20, 40), t=np.array([0, 0, 0.5]), s=np.ones(3)), K, size)
+    proposal = Inflation().propose(ObjectInput(view.rgb, view.mask, view.points(K)), seed=0, count=1)[0]
+    again = render(proposal.mesh, proposal.pose, K, size)
+    both = again.mask & view.mask
+    assert np.median(np.abs(again.depth - view.depth)[both]) < 0.004
