@@ -10,7 +10,7 @@ import { Overlay } from "../scene/overlay.js";
 import { Space } from "../scene/space.js";
 import { Desk } from "./desk.js";
 import { drawPhoto, loadImage, maskBytes, stencil } from "./photo.js";
-import { $, ask, bindKeys, busy, complain, fill, h, keyButton, listKeys, toast } from "./ui.js";
+import { $, ask, bindKeys, busy, complain, fill, h, keyButton, listKeys, needsWebGL, toast } from "./ui.js";
 
 const DRAFT_MS = 3000;
 const DIGITS = 5;
@@ -20,12 +20,14 @@ const shelf = new MeshShelf(api.bytes);
 const history = new History(() => drawEdits());
 const desk = new Desk({ stage: "align", open, prefetched: (urls) => urls.forEach((url) => shelf.get(url).catch(() => {})) });
 const antialias = new URLSearchParams(window.location.search).get("aa") !== "0";
-const space = new Space($("#gl"), {
-  antialias,
-  onDrag: (pose) => apply(pose, "space"),
-  onDrop: (before, after) => history.run(change("gizmo", apply, before, after)),
-});
-let overlay = null;
+const [space, overlay] = needsWebGL(() => [
+  new Space($("#gl"), {
+    antialias,
+    onDrag: (now) => apply(now, "space"),
+    onDrop: (before, after) => history.run(change("gizmo", apply, before, after)),
+  }),
+  new Overlay($("#gl-photo"), { antialias }),
+]);
 let picture = null;
 let pose = null;
 let first = null;
@@ -43,8 +45,7 @@ async function open(assignment) {
   ]);
   if (!object.camera) throw new Error("This photo has no camera yet: its pointmap is missing.");
   picture = { photo, shape: mask && stencil(mask) };
-  overlay?.dispose();
-  overlay = new Overlay($("#gl-photo"), { camera: object.camera, width: object.width, height: object.height, antialias });
+  overlay.setCamera(object);
   picture.mask = mask && maskBytes(mask, ...overlay.maskSize);
   first = copied(align.candidate.pose);
   pivot = middleOf(geometry.boundingBox);
@@ -246,7 +247,7 @@ $("#gl-photo").style.opacity = $("#opacity").value;
 $("#submit").addEventListener("click", () => act("submit"));
 new ResizeObserver(() => {
   space.draw();
-  overlay?.draw();
+  overlay.draw();
   if (picture) drawPhoto($("#photo"), picture.photo, picture.shape);
 }).observe($("#space"));
 desk.start();

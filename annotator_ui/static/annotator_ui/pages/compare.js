@@ -8,14 +8,17 @@ import { Duel } from "../scene/duel.js";
 import { MeshShelf } from "../scene/meshes.js";
 import { Desk } from "./desk.js";
 import { around, drawPhoto, loadImage, maskBytes, stencil } from "./photo.js";
-import { $, ask, bindKeys, busy, complain, fields, h, fill, keyButton, listKeys, toast, values } from "./ui.js";
+import { $, ask, bindKeys, busy, complain, fields, h, fill, keyButton, listKeys, needsWebGL, toast, values } from "./ui.js";
 
 const shelf = new MeshShelf(api.bytes);
 const viewports = $("#viewports");
-const duel = new Duel($("#gl"), places, {
-  antialias: new URLSearchParams(window.location.search).get("aa") !== "0",
-  still: window.matchMedia("(prefers-reduced-motion: reduce)").matches,
-});
+const duel = needsWebGL(
+  () =>
+    new Duel($("#gl"), places, {
+      antialias: new URLSearchParams(window.location.search).get("aa") !== "0",
+      still: window.matchMedia("(prefers-reduced-motion: reduce)").matches,
+    }),
+);
 const desk = new Desk({ stage: "compare", open, prefetched: (urls) => urls.forEach((url) => shelf.get(url).catch(() => {})) });
 let picture = null;
 let cropped = true;
@@ -32,6 +35,7 @@ function places() {
 async function open(assignment) {
   const { object } = assignment;
   const urls = modelsOf(assignment);
+  duel.show(null, null);
   shelf.keep([...urls, ...modelsOf(desk.ahead ?? {})]);
   const [photo, mask] = await Promise.all([loadImage(object.photo_url), object.mask_url ? loadImage(object.mask_url) : null]);
   const region = mask && box(maskBytes(mask, object.width, object.height), object.width, object.height);

@@ -25,7 +25,8 @@ export async function showPosed(holder, { object, model_url, pose }) {
   let overlay = null;
   if (model_url && pose && object.camera) {
     const geometry = await api.bytes(model_url).then(decode);
-    overlay = new Overlay(meshCanvas, { camera: object.camera, width: object.width, height: object.height });
+    overlay = new Overlay(meshCanvas);
+    overlay.setCamera(object);
     overlay.show(geometry, pose);
     meshCanvas.style.opacity = slider.value;
     slider.addEventListener("input", () => (meshCanvas.style.opacity = slider.value));

@@ -25,6 +25,16 @@ export function fill(element, ...children) {
   return element;
 }
 
+/** Make viewers; where the browser cannot, the page says so instead of loading for ever. */
+export function needsWebGL(make) {
+  try {
+    return make();
+  } catch (problem) {
+    $("#veil-text").textContent = "This browser shows no WebGL 2: turn on graphics acceleration, or use a current Chrome, Firefox or Safari.";
+    throw problem;
+  }
+}
+
 /** A passing message; level "bad" for what went wrong. */
 export function toast(message, level = "") {
   const line = h("p", { class: level }, message);

@@ -78,6 +78,7 @@ export class Duel {
     this.controls.maxDistance = 15;
     this.controls.addEventListener("start", () => this.setTurning(false));
     this.controls.addEventListener("change", () => this.draw());
+    canvas.addEventListener("webglcontextrestored", () => this.draw());
     this.still = still;
     this.turning = false;
     this.angle = 0;
@@ -157,5 +158,6 @@ export class Duel {
     this.material.matcap.dispose();
     this.material.dispose();
     this.renderer.dispose();
+    this.renderer.forceContextLoss();
   }
 }

@@ -7,11 +7,8 @@ import { clay } from "./meshes.js";
 const MASK_SIDE = 256;
 
 export class Overlay {
-  /** camera: {fx, fy, cx, cy} in pixels of the photo of size width x height. */
-  constructor(canvas, { camera, width, height, antialias = true }) {
+  constructor(canvas, { antialias = true } = {}) {
     this.canvas = canvas;
-    this.size = [width, height];
-    this.intrinsics = camera;
     this.renderer = new WebGLRenderer({ canvas, antialias, alpha: true });
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
     this.renderer.setClearColor(0x000000, 0);
@@ -22,11 +19,19 @@ export class Overlay {
     this.mesh = new Mesh(undefined, this.material);
     this.mesh.visible = false;
     this.scene.add(this.mesh);
+    this.target = new WebGLRenderTarget(1, 1);
+    this.frame = 0;
+    canvas.addEventListener("webglcontextrestored", () => this.draw());
+  }
+
+  /** The photo's size and its camera {fx, fy, cx, cy} in pixels of it. */
+  setCamera({ camera, width, height }) {
+    this.size = [width, height];
+    this.intrinsics = camera;
     const scale = Math.min(1, MASK_SIDE / Math.max(width, height));
     this.maskSize = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
-    this.target = new WebGLRenderTarget(...this.maskSize);
+    this.target.setSize(...this.maskSize);
     this.pixels = new Uint8Array(this.maskSize[0] * this.maskSize[1] * 4);
-    this.frame = 0;
   }
 
   show(geometry, pose) {
@@ -64,6 +69,7 @@ export class Overlay {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       const { clientWidth, clientHeight } = this.canvas;
+      if (!this.mesh.visible || !clientWidth || !clientHeight) return;
       this.renderer.setSize(clientWidth, clientHeight, false);
       const { x, y, width, height } = this.placeOfPhoto();
       this.renderer.setViewport(x, clientHeight - y - height, width, height);
@@ -76,8 +82,6 @@ export class Overlay {
   /** Silhouette of the posed mesh: bytes 0 or 1 by rows from the top, of size maskSize. */
   silhouette() {
     const [width, height] = this.maskSize;
-    const visible = this.mesh.visible;
-    this.mesh.visible = true;
     this.mesh.material = this.white;
     this.renderer.setRenderTarget(this.target);
     this.renderer.setScissorTest(false);
@@ -86,7 +90,6 @@ export class Overlay {
     this.renderer.readRenderTargetPixels(this.target, 0, 0, width, height, this.pixels);
     this.renderer.setRenderTarget(null);
     this.mesh.material = this.material;
-    this.mesh.visible = visible;
     const mask = new Uint8Array(width * height);
     for (let row = 0; row < height; row += 1)
       for (let column = 0; column < width; column += 1)
@@ -101,5 +104,6 @@ export class Overlay {
     this.material.dispose();
     this.white.dispose();
     this.renderer.dispose();
+    this.renderer.forceContextLoss();
   }
 }

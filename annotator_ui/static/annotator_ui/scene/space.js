@@ -39,6 +39,7 @@ export class Space {
     this.orbit = new OrbitControls(this.camera, canvas);
     this.orbit.addEventListener("change", () => this.draw());
     this.#addGizmo(onDrag, onDrop);
+    canvas.addEventListener("webglcontextrestored", () => this.draw());
     this.frame = 0;
   }
 
@@ -170,5 +171,6 @@ export class Space {
     this.material.matcap.dispose();
     this.material.dispose();
     this.renderer.dispose();
+    this.renderer.forceContextLoss();
   }
 }
