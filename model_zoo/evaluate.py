@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,10 +49,14 @@ class Prediction(NamedTuple):
     layout: dict[str, Tensor] | None
 
 
-def open_data(name: str, config: GeometryConfig, cache: Path | None) -> Data:
-    """The validation split of a release or of the composed scenes; all rows of a release that has none."""
+def open_data(name: str, config: GeometryConfig, cache: Path | None, limit: int) -> Data:
+    """The validation split of a release or of the composed scenes; all rows of a release that has none.
+
+    Of the composed scenes only as many are rendered as `limit` examples need; they are the first of all.
+    """
     if name == SYNTHETIC:
-        return Data(cached(HELD_OUT, config, cache), SYNTHETIC, VALIDATION, True)
+        held_out = replace(HELD_OUT, scenes=min(HELD_OUT.scenes, 2 * limit))
+        return Data(cached(held_out, config, cache), SYNTHETIC, VALIDATION, True)
     held = ReleaseSamples(Path(name), config, VALIDATION)
     split = VALIDATION
     if not len(held):
@@ -241,7 +246,7 @@ def evaluate(args: argparse.Namespace) -> dict:
     found = checkpoint.load(args.checkpoint)
     if args.data != SYNTHETIC and Release(Path(args.data)).manifest.get("kind") == "dpo":
         return evaluate_pairs(args, found.model)
-    data = open_data(args.data, found.model.config, args.cache)
+    data = open_data(args.data, found.model.config, args.cache, args.limit)
     indices = list(range(min(args.limit, len(data.examples))))
     report = {"data": data.name, "split": data.split, "simulated": data.simulated, "examples": len(indices),
               "steps": args.steps, "strength": args.strength, "seed": args.seed, "results": {}}  # fmt: skip
