@@ -230,7 +230,9 @@ def _summed_over_places(vertices: np.ndarray, faces: np.ndarray, values: np.ndar
 class _Hits:
     """What a bundle of camera rays meets first; everything is in the frame of the ray tree."""
 
-    def __init__(self, scene: EmbreeScene, surfaces: list[_Surface], rays: np.ndarray, camera: Framing | None) -> None:
+    def __init__(
+        self, scene: EmbreeScene, surfaces: list[_Surface], rays: np.ndarray, camera: Framing | None
+    ) -> None:
         self.scene, self.surfaces, self.camera = scene, surfaces, camera
         origin = np.zeros(3) if camera is None else camera.origin()
         self.rays = rays if camera is None else camera.directions(rays)
@@ -274,7 +276,9 @@ class _Hits:
     def _lit(self, light: np.ndarray) -> np.ndarray:
         # Lift the start off the surface, relative to its distance, or every point shadows itself.
         index = np.flatnonzero(self.found)
-        start = self.points[index] + self.face_normals[index] * (1e-3 * np.linalg.norm(self.rays[index] * self.distance[index, None], axis=1)[:, None])
+        start = self.points[index] + self.face_normals[index] * (
+            1e-3 * np.linalg.norm(self.rays[index] * self.distance[index, None], axis=1)[:, None]
+        )
         directions = np.tile(light.astype(np.float32), (len(index), 1))
         lit = np.ones(len(self.points))
         if len(index):

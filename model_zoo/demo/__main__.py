@@ -28,7 +28,9 @@ OURS = {"licence": "CC0-1.0", "attribution": "Maquette demo scenes"}
 def photograph_files(photo: Photograph) -> dict[str, bytes]:
     """Path -> bytes of one photograph and its masks."""
     files = {f"images/{photo.name}{photo.suffix}": photo.data}
-    return files | {f"images/{photo.name}.mask_{name}.png": encode_png(mask) for name, mask in photo.masks.items()}
+    return files | {
+        f"images/{photo.name}.mask_{name}.png": encode_png(mask) for name, mask in photo.masks.items()
+    }
 
 
 def scene_files(scene: ComposedScene) -> dict[str, bytes]:
@@ -39,7 +41,9 @@ def scene_files(scene: ComposedScene) -> dict[str, bytes]:
         "depth.png": encode_png(depth),
         "pointmap.npz": encode_pointmap(scene.points, scene.camera),
         "camera.json": _json(scene.camera.to_json()),
-        "objects.json": _json({"objects": [_placed(o.name, o.category, o.pose.to_json()) for o in scene.objects]}),
+        "objects.json": _json(
+            {"objects": [_placed(o.name, o.category, o.pose.to_json()) for o in scene.objects]}
+        ),
     }
     files |= {f"mask_{name}.png": encode_png(mask) for name, mask in scene.masks.items()}
     files |= {f"mesh_{o.name}.glb": export_glb(o.mesh) for o in scene.objects}
@@ -53,7 +57,14 @@ def write(out: Path, *, count: int = 10, seed: int = 0) -> list[dict[str, object
         terms = {"licence": photo.licence, "attribution": photo.attribution}
         for path, data in photograph_files(photo).items():
             is_photo = "mask_" not in path
-            rows.append(_store(out, path, data, terms if is_photo else {"licence": "CC0-1.0", "attribution": "drawn for Maquette"}))
+            rows.append(
+                _store(
+                    out,
+                    path,
+                    data,
+                    terms if is_photo else {"licence": "CC0-1.0", "attribution": "drawn for Maquette"},
+                )
+            )
     for scene in tqdm(scenes(count, seed), total=count, unit="scene"):
         rows += [_store(out, path, data, OURS) for path, data in scene_files(scene).items()]
     (out / "manifest.jsonl").write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
@@ -61,7 +72,14 @@ def write(out: Path, *, count: int = 10, seed: int = 0) -> list[dict[str, object
 
 
 def _placed(name: str, category: str, pose: dict[str, list]) -> dict[str, object]:
-    return {"instance": name, "category": category, "mesh": f"mesh_{name}.glb", "R": pose["R"], "t": pose["t"], "scale": pose["s"][0]}
+    return {
+        "instance": name,
+        "category": category,
+        "mesh": f"mesh_{name}.glb",
+        "R": pose["R"],
+        "t": pose["t"],
+        "scale": pose["s"][0],
+    }
 
 
 def _store(out: Path, path: str, data: bytes, terms: dict[str, str]) -> dict[str, object]:

@@ -30,12 +30,26 @@ class Source:
 
 
 SOURCES = {
-    "coffee": Source("skimage", "data/coffee.png", "CC0-1.0", "Rachel Michetti, courtesy of Pikolo Espresso Bar"),
+    "coffee": Source(
+        "skimage", "data/coffee.png", "CC0-1.0", "Rachel Michetti, courtesy of Pikolo Espresso Bar"
+    ),
     "cat": Source("skimage", "data/chelsea.png", "CC0-1.0", "Stefan van der Walt"),
     "rocket": Source("skimage", "data/rocket.jpg", "CC0-1.0", "SpaceX, launch of DSCOVR, public domain"),
-    "astronaut": Source("skimage", "data/astronaut.png", "CC0-1.0", "NASA, portrait of Eileen Collins, public domain"),
-    "temple": Source("sklearn", "datasets/images/china.jpg", "CC-BY-2.0", "danielbuechele, flickr.com/photos/danielbuechele/6061409035"),
-    "flower": Source("sklearn", "datasets/images/flower.jpg", "CC-BY-2.0", "vultilion, flickr.com/photos/vultilion/6056698931"),
+    "astronaut": Source(
+        "skimage", "data/astronaut.png", "CC0-1.0", "NASA, portrait of Eileen Collins, public domain"
+    ),
+    "temple": Source(
+        "sklearn",
+        "datasets/images/china.jpg",
+        "CC-BY-2.0",
+        "danielbuechele, flickr.com/photos/danielbuechele/6061409035",
+    ),
+    "flower": Source(
+        "sklearn",
+        "datasets/images/flower.jpg",
+        "CC-BY-2.0",
+        "vultilion, flickr.com/photos/vultilion/6056698931",
+    ),
 }
 
 

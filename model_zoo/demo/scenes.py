@@ -108,7 +108,9 @@ def _stage(rng: np.random.Generator) -> trimesh.Trimesh:
     fine = np.linspace(0, steps[-1], 90)
     z, y = np.interp(fine, steps, z), np.interp(fine, steps, y)
     columns = np.linspace(-2.0, 2.0, 100)
-    top = np.stack([np.column_stack([columns, np.full(100, b), np.full(100, a)]) for a, b in zip(z, y, strict=True)])
+    top = np.stack(
+        [np.column_stack([columns, np.full(100, b), np.full(100, a)]) for a, b in zip(z, y, strict=True)]
+    )
     under = top[:, ::-1] + [0, -0.02, -0.02]
 
     def grain(centres: np.ndarray) -> np.ndarray:

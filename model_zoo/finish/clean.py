@@ -21,7 +21,9 @@ def clean(mesh: trimesh.Trimesh, *, most_faces: int = MOST_FACES) -> trimesh.Tri
         raise BadInput("the mesh has coordinates that are not finite", "bad_vertex")
     kept = mesh.copy()
     kept.merge_vertices()
-    kept.update_faces(kept.nondegenerate_faces(height=1e-9 * max(float(kept.scale), 1e-9)) & kept.unique_faces())
+    kept.update_faces(
+        kept.nondegenerate_faces(height=1e-9 * max(float(kept.scale), 1e-9)) & kept.unique_faces()
+    )
     if not len(kept.faces):
         raise BadInput("the mesh has no surface", "empty_mesh")
     kept.update_faces(_without_specks(kept))
@@ -42,7 +44,9 @@ def parts(mesh: trimesh.Trimesh) -> np.ndarray:
     """For every face (F,) the number of its connected part, seams of the texture not counting as gaps."""
     corner = places(mesh)[mesh.faces]
     count = int(corner.max()) + 1
-    links = coo_matrix((np.ones(2 * len(corner)), (corner[:, [0, 1]].ravel(), corner[:, [1, 2]].ravel())), (count, count))
+    links = coo_matrix(
+        (np.ones(2 * len(corner)), (corner[:, [0, 1]].ravel(), corner[:, [1, 2]].ravel())), (count, count)
+    )
     return connected_components(links, directed=False)[1][corner[:, 0]]
 
 

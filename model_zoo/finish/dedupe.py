@@ -70,7 +70,10 @@ def _crossings(mesh: trimesh.Trimesh, axis: int) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         v, w = _cross(p - a, c - a) / area, _cross(b - a, p - a) / area
     # Triangles seen edge-on have no area: 0 / 0 hits nothing.
-    v, w = np.nan_to_num(v, nan=-1.0, posinf=-1.0, neginf=-1.0), np.nan_to_num(w, nan=-1.0, posinf=-1.0, neginf=-1.0)
+    v, w = (
+        np.nan_to_num(v, nan=-1.0, posinf=-1.0, neginf=-1.0),
+        np.nan_to_num(w, nan=-1.0, posinf=-1.0, neginf=-1.0),
+    )
     hit = (v >= 0) & (w >= 0) & (v + w <= 1)
     height = along[face, 0] + v * (along[face, 1] - along[face, 0]) + w * (along[face, 2] - along[face, 0])
     line, height = (i * GRID + j)[hit], height[hit]

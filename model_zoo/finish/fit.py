@@ -126,7 +126,9 @@ def _normals(points: np.ndarray) -> np.ndarray:
     return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
 
 
-def slide(source: np.ndarray, normals: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+def slide(
+    source: np.ndarray, normals: np.ndarray, target: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
     """Scale, R (3,3), t (3,) of one damped point-to-plane step from pairs (N,3) with the source's unit normals.
 
     Minimises n . (p + w x p + c p + t - q) about the centroid (Chen and Medioni 1992, with a scale), so that
@@ -142,7 +144,9 @@ def slide(source: np.ndarray, normals: np.ndarray, target: np.ndarray) -> tuple[
     return scale, R, middle + size * step[3:6] - scale * R @ middle
 
 
-def similarity(source: np.ndarray, target: np.ndarray, *, turn: bool = True) -> tuple[float, np.ndarray, np.ndarray]:
+def similarity(
+    source: np.ndarray, target: np.ndarray, *, turn: bool = True
+) -> tuple[float, np.ndarray, np.ndarray]:
     """Scale, R (3,3), t (3,) that minimise |scale R source + t - target| over pairs (N,3).
 
     Umeyama 1991, equations 40 to 43; `turn` False keeps R the identity.

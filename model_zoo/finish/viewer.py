@@ -54,8 +54,12 @@ def alike(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     points[corner] = coarse.vertices[coarse.faces]
     points, corner, uv_corner = subdivided(points, corner, uv[coarse.faces], TRIANGLES)
     normal = _crease_normals(points, corner)
-    material = PBRMaterial(baseColorTexture=picture, metallicFactor=0.0, roughnessFactor=0.9, doubleSided=True)
-    rows = np.column_stack([corner.reshape(-1, 1), np.round(np.concatenate([uv_corner, normal], -1) * 4096).reshape(-1, 5)])
+    material = PBRMaterial(
+        baseColorTexture=picture, metallicFactor=0.0, roughnessFactor=0.9, doubleSided=True
+    )
+    rows = np.column_stack(
+        [corner.reshape(-1, 1), np.round(np.concatenate([uv_corner, normal], -1) * 4096).reshape(-1, 5)]
+    )
     _, first, index = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     flat_uv, flat_normal = uv_corner.reshape(-1, 2)[first], normal.reshape(-1, 3)[first]
     return trimesh.Trimesh(
@@ -77,7 +81,9 @@ def subdivided(
     """
     while len(corner) < wanted:
         ends = np.sort(np.stack([corner, np.roll(corner, -1, 1)], -1), -1).reshape(-1, 2)
-        edges, edge_of = np.unique(ends[:, 0].astype(np.int64) * len(points) + ends[:, 1], return_inverse=True)
+        edges, edge_of = np.unique(
+            ends[:, 0].astype(np.int64) * len(points) + ends[:, 1], return_inverse=True
+        )
         low, high = np.divmod(edges, len(points))
         length = np.linalg.norm(points[low] - points[high], axis=1)
         edge_of = edge_of.reshape(-1, 3)
@@ -181,7 +187,10 @@ def _packed(glb: bytes, gltfpack: Path) -> bytes:
         given.write_bytes(glb)
         try:
             done = subprocess.run(
-                [str(gltfpack), *PACK, "-i", str(given), "-o", str(made)], capture_output=True, text=True, timeout=SECONDS
+                [str(gltfpack), *PACK, "-i", str(given), "-o", str(made)],
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
             )
         except FileNotFoundError:
             raise RuntimeError(f"gltfpack is not at {gltfpack}: run npm ci") from None

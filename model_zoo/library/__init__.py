@@ -19,7 +19,9 @@ def families() -> dict[str, Generator]:
         name: recipe
         for module in _RECIPES
         for name, recipe in vars(module).items()
-        if not name.startswith("_") and callable(recipe) and getattr(recipe, "__module__", "") == module.__name__
+        if not name.startswith("_")
+        and callable(recipe)
+        and getattr(recipe, "__module__", "") == module.__name__
     }
     return {name.replace("_", "-"): named[name] for name in sorted(named)}
 

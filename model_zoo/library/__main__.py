@@ -21,7 +21,9 @@ def write(out: Path, *, each: int, categories: Sequence[str] = ()) -> list[dict[
     """Writes `each` meshes of every category (or of those named) and manifest.jsonl; returns the rows."""
     out.mkdir(parents=True, exist_ok=True)
     rows = []
-    for category, number in tqdm([(c, n) for c in categories or families() for n in range(1, each + 1)], unit="mesh"):
+    for category, number in tqdm(
+        [(c, n) for c in categories or families() for n in range(1, each + 1)], unit="mesh"
+    ):
         mesh = make(category, number)
         data = export_glb(mesh)
         path = out / f"{category}_{number:02d}.glb"
@@ -45,7 +47,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m model_zoo.library", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the GLB files and manifest.jsonl")
     parser.add_argument("--each", type=int, default=1, help="meshes per category (default 1)")
-    parser.add_argument("--category", action="append", choices=list(families()), metavar="NAME", help="only this one; repeatable")
+    parser.add_argument(
+        "--category",
+        action="append",
+        choices=list(families()),
+        metavar="NAME",
+        help="only this one; repeatable",
+    )
     options = parser.parse_args()
     if options.each < 1:
         parser.error("--each must be at least 1")

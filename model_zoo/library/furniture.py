@@ -10,7 +10,9 @@ WOODS = ("8b5a2b", "c19a6b", "5b3a1e", "d8b384", "3c2f2f", "efe8dc")
 CLOTHS = ("7a8b99", "a4463f", "4d6a53", "c7a03c", "2f3e55", "b9a18e")
 
 
-def _legs(half_x: float, half_z: float, top: float, thickness: float, splay: float, colour: Colour) -> list[trimesh.Trimesh]:
+def _legs(
+    half_x: float, half_z: float, top: float, thickness: float, splay: float, colour: Colour
+) -> list[trimesh.Trimesh]:
     return [
         rod((x * (half_x + splay), 0, z * (half_z + splay)), (x * half_x, top, z * half_z), thickness * 0.75, colour, thickness)
         for x in (1, -1) for z in (1, -1)
@@ -18,28 +20,51 @@ def _legs(half_x: float, half_z: float, top: float, thickness: float, splay: flo
 
 
 def chair(rng: Rng) -> trimesh.Trimesh:
-    w, d, seat, back = rng.uniform(0.4, 0.48), rng.uniform(0.4, 0.46), rng.uniform(0.43, 0.48), rng.uniform(0.38, 0.52)
+    w, d, seat, back = (
+        rng.uniform(0.4, 0.48),
+        rng.uniform(0.4, 0.46),
+        rng.uniform(0.43, 0.48),
+        rng.uniform(0.38, 0.52),
+    )
     wood, lean = tint(rng, *WOODS), rng.uniform(0.03, 0.09)
     pad = box((w, 0.045, d), (0, seat, 0), tint(rng, *CLOTHS) if rng.random() < 0.5 else wood, 0.02)
-    posts = mirrored(rod((w / 2 - 0.03, seat, -d / 2 + 0.03), (w / 2 - 0.03, seat + back, -d / 2 - lean), 0.018, wood))
+    posts = mirrored(
+        rod((w / 2 - 0.03, seat, -d / 2 + 0.03), (w / 2 - 0.03, seat + back, -d / 2 - lean), 0.018, wood)
+    )
     at = lambda s: (0, seat + back * s, -d / 2 + 0.03 - (lean + 0.03) * s)  # noqa: E731
     if rng.random() < 0.5:
-        rails = [box((w - 0.05, 0.06, 0.018), at(s), wood, 0.008) for s in np.linspace(0.35, 0.95, rng.integers(2, 5))]
+        rails = [
+            box((w - 0.05, 0.06, 0.018), at(s), wood, 0.008)
+            for s in np.linspace(0.35, 0.95, rng.integers(2, 5))
+        ]
     else:
         across = np.linspace(-w / 2 + 0.08, w / 2 - 0.08, rng.integers(3, 6))
         rails = [rod((x, *at(0.02)[1:]), (x, *at(0.9)[1:]), 0.009, wood) for x in across]
         rails.append(box((w - 0.03, 0.07, 0.022), at(0.93), wood, 0.01))
-    return join(pad, posts, rails, _legs(w / 2 - 0.035, d / 2 - 0.035, seat, 0.02, rng.uniform(0, 0.03), wood))
+    return join(
+        pad, posts, rails, _legs(w / 2 - 0.035, d / 2 - 0.035, seat, 0.02, rng.uniform(0, 0.03), wood)
+    )
 
 
 def armchair(rng: Rng) -> trimesh.Trimesh:
-    w, d, seat, back = rng.uniform(0.72, 0.9), rng.uniform(0.7, 0.82), rng.uniform(0.36, 0.42), rng.uniform(0.75, 0.95)
+    w, d, seat, back = (
+        rng.uniform(0.72, 0.9),
+        rng.uniform(0.7, 0.82),
+        rng.uniform(0.36, 0.42),
+        rng.uniform(0.75, 0.95),
+    )
     cloth, arm = tint(rng, *CLOTHS), rng.uniform(0.11, 0.15)
     base = box((w, seat - 0.17, d), (0, seat / 2 + 0.02, 0), cloth, 0.04)
     cushion = box((w - 2 * arm, 0.14, d - 0.1), (0, seat, 0.04), tint(rng, cloth, spread=10), 0.05)
-    rest = moved(box((w - 0.04, back - 0.2, 0.17), (0, 0, 0), cloth, 0.06), (0, 0.2 + (back - 0.2) / 2, -d / 2 + 0.06), (-6, 0, 0))
+    rest = moved(
+        box((w - 0.04, back - 0.2, 0.17), (0, 0, 0), cloth, 0.06),
+        (0, 0.2 + (back - 0.2) / 2, -d / 2 + 0.06),
+        (-6, 0, 0),
+    )
     arms = mirrored(box((arm, seat + 0.08, d), (w / 2 - arm / 2, (seat + 0.2) / 2 + 0.08, 0), cloth, 0.05))
-    return join(base, cushion, rest, arms, _legs(w / 2 - 0.08, d / 2 - 0.08, 0.12, 0.022, 0.01, tint(rng, *WOODS)))
+    return join(
+        base, cushion, rest, arms, _legs(w / 2 - 0.08, d / 2 - 0.08, 0.12, 0.022, 0.01, tint(rng, *WOODS))
+    )
 
 
 def stool(rng: Rng) -> trimesh.Trimesh:
@@ -61,14 +86,25 @@ def table(rng: Rng) -> trimesh.Trimesh:
     wood = tint(rng, *WOODS)
     top = box((w, 0.035, d), (0, h - 0.018, 0), wood, 0.02)
     apron = box((w - 0.16, 0.09, d - 0.16), (0, h - 0.08, 0), wood)
-    return join(top, apron, _legs(w / 2 - 0.1, d / 2 - 0.1, h - 0.03, rng.uniform(0.025, 0.04), rng.uniform(-0.01, 0.05), wood))
+    return join(
+        top,
+        apron,
+        _legs(w / 2 - 0.1, d / 2 - 0.1, h - 0.03, rng.uniform(0.025, 0.04), rng.uniform(-0.01, 0.05), wood),
+    )
 
 
 def round_table(rng: Rng) -> trimesh.Trimesh:
     r, h = rng.uniform(0.35, 0.55), rng.uniform(0.5, 0.75)
     wood, metal = tint(rng, *WOODS), tint(rng, "2b2b2b", "8c8c8c", *WOODS)
     top = lathe([(0, h - 0.03), (r, h - 0.03), (r * 1.01, h - 0.015), (r, h), (0, h)], wood, 56)
-    stem = lathe([(0, 0), *curve([(r * 0.55, 0), (r * 0.5, 0.03), (0.05, 0.08), (0.035, h * 0.4), (0.06, h - 0.04)], 26), (0, h - 0.02)], metal)
+    stem = lathe(
+        [
+            (0, 0),
+            *curve([(r * 0.55, 0), (r * 0.5, 0.03), (0.05, 0.08), (0.035, h * 0.4), (0.06, h - 0.04)], 26),
+            (0, h - 0.02),
+        ],
+        metal,
+    )
     return join(top, stem)
 
 
@@ -85,26 +121,47 @@ def bench(rng: Rng) -> trimesh.Trimesh:
 
 
 def shelf(rng: Rng) -> trimesh.Trimesh:
-    w, d, h, boards = rng.uniform(0.6, 1.0), rng.uniform(0.25, 0.34), rng.uniform(1.0, 1.9), int(rng.integers(3, 6))
+    w, d, h, boards = (
+        rng.uniform(0.6, 1.0),
+        rng.uniform(0.25, 0.34),
+        rng.uniform(1.0, 1.9),
+        int(rng.integers(3, 6)),
+    )
     wood = tint(rng, *WOODS)
     sides = mirrored(box((0.025, h, d), (w / 2, h / 2, 0), wood))
     levels = np.linspace(0.05, h - 0.012, boards)
-    parts = [box((w, 0.024, d), (0, y, 0), wood) for y in levels] + [box((w, h - 0.05, 0.01), (0, h / 2, -d / 2 + 0.005), wood)]
+    parts = [box((w, 0.024, d), (0, y, 0), wood) for y in levels] + [
+        box((w, h - 0.05, 0.01), (0, h / 2, -d / 2 + 0.005), wood)
+    ]
     for y in levels[:-1]:
         x = -w / 2 + 0.03
         while x < w / 2 - 0.1 - rng.uniform(0, 0.25):
             t, tall = rng.uniform(0.025, 0.055), rng.uniform(0.55, 0.85) * (levels[1] - levels[0])
-            parts.append(box((t * 0.94, tall, d * 0.7), (x + t / 2, y + 0.012 + tall / 2, -0.02), tint(rng, *CLOTHS, spread=25)))
+            parts.append(
+                box(
+                    (t * 0.94, tall, d * 0.7),
+                    (x + t / 2, y + 0.012 + tall / 2, -0.02),
+                    tint(rng, *CLOTHS, spread=25),
+                )
+            )
             x += t
     return join(sides, parts)
 
 
 def cabinet(rng: Rng) -> trimesh.Trimesh:
-    w, d, h, rows = rng.uniform(0.45, 0.9), rng.uniform(0.38, 0.48), rng.uniform(0.6, 1.0), int(rng.integers(2, 5))
+    w, d, h, rows = (
+        rng.uniform(0.45, 0.9),
+        rng.uniform(0.38, 0.48),
+        rng.uniform(0.6, 1.0),
+        int(rng.integers(2, 5)),
+    )
     wood = tint(rng, *WOODS)
     front, knob = tint(rng, wood, spread=14), tint(rng, "c9a227", "333333", "dddddd")
     tall = (h - 0.1) / rows
-    parts = [box((w, h - 0.08, d), (0, h / 2 + 0.03, 0), wood), box((w + 0.04, 0.03, d + 0.04), (0, h, 0), wood, 0.012)]
+    parts = [
+        box((w, h - 0.08, d), (0, h / 2 + 0.03, 0), wood),
+        box((w + 0.04, 0.03, d + 0.04), (0, h, 0), wood, 0.012),
+    ]
     for i in range(rows):
         y = 0.09 + tall * (i + 0.5)
         parts += [box((w - 0.05, tall - 0.02, 0.02), (0, y, d / 2 + 0.008), front, 0.004),
@@ -140,8 +197,13 @@ def floor_lamp(rng: Rng) -> trimesh.Trimesh:
     h, r = rng.uniform(1.35, 1.7), rng.uniform(0.17, 0.24)
     metal, shade = tint(rng, "333333", "b08d57", "a7a9ac"), tint(rng, "f3e2c0", "e6ddd0", "c96f4a")
     top = rng.uniform(0.55, 0.9)
-    base = lathe([(0, 0), (0.15, 0), (0.15, 0.015), (0.03, 0.035), (0.013, 0.06), (0.013, h - 0.25), (0, h - 0.25)], metal)
-    hood = lathe([(r, h - 0.32), (r * top, h), (r * top - 0.008, h), (r - 0.008, h - 0.32), (r, h - 0.32)], shade, 44)
+    base = lathe(
+        [(0, 0), (0.15, 0), (0.15, 0.015), (0.03, 0.035), (0.013, 0.06), (0.013, h - 0.25), (0, h - 0.25)],
+        metal,
+    )
+    hood = lathe(
+        [(r, h - 0.32), (r * top, h), (r * top - 0.008, h), (r - 0.008, h - 0.32), (r, h - 0.32)], shade, 44
+    )
     return join(base, hood, ball(0.045, (0, h - 0.2, 0), "fff4cf"))
 
 
@@ -149,9 +211,23 @@ def table_lamp(rng: Rng) -> trimesh.Trimesh:
     h, r = rng.uniform(0.4, 0.58), rng.uniform(0.12, 0.17)
     body, shade = tint(rng, "2e5f8a", "b03a2e", "d9d2c5", "4f7d5a"), tint(rng, "f3e2c0", "efe6d8", "d8b9a0")
     belly = rng.uniform(0.05, 0.085)
-    foot = lathe([(0, 0), *curve([(0.065, 0), (0.06, 0.015), (belly, h * 0.25), (0.022, h * 0.5), (0.012, h * 0.62)], 26), (0, h * 0.66)], body)
-    hood = lathe([(r, h * 0.55), (r * 0.6, h), (r * 0.6 - 0.006, h), (r - 0.006, h * 0.55), (r, h * 0.55)], shade, 44)
-    return join(foot, hood, rod((0, h * 0.6, 0), (0, h * 0.9, 0), 0.006, "888888"), ball(0.035, (0, h * 0.75, 0), "fff4cf"))
+    foot = lathe(
+        [
+            (0, 0),
+            *curve([(0.065, 0), (0.06, 0.015), (belly, h * 0.25), (0.022, h * 0.5), (0.012, h * 0.62)], 26),
+            (0, h * 0.66),
+        ],
+        body,
+    )
+    hood = lathe(
+        [(r, h * 0.55), (r * 0.6, h), (r * 0.6 - 0.006, h), (r - 0.006, h * 0.55), (r, h * 0.55)], shade, 44
+    )
+    return join(
+        foot,
+        hood,
+        rod((0, h * 0.6, 0), (0, h * 0.9, 0), 0.006, "888888"),
+        ball(0.035, (0, h * 0.75, 0), "fff4cf"),
+    )
 
 
 def desk_lamp(rng: Rng) -> trimesh.Trimesh:
@@ -160,10 +236,24 @@ def desk_lamp(rng: Rng) -> trimesh.Trimesh:
     a, b = np.radians(rng.uniform(95, 115)), np.radians(rng.uniform(25, 50))
     elbow = np.array([lower * np.cos(a), 0.03 + lower * np.sin(a), 0])
     head = elbow + [upper * np.cos(b), upper * np.sin(b), 0]
-    profile = np.vstack([[0, 0.05], *curve([(0.02, 0.05), (0.03, 0.0), (0.075, -0.09)], 12), [0.07, -0.09], [0.02, 0.0], [0, 0.0]])
+    profile = np.vstack(
+        [
+            [0, 0.05],
+            *curve([(0.02, 0.05), (0.03, 0.0), (0.075, -0.09)], 12),
+            [0.07, -0.09],
+            [0.02, 0.0],
+            [0, 0.0],
+        ]
+    )
     hood = moved(lathe(profile, colour), head, (0, 0, rng.uniform(15, 40)))
     base = lathe([(0, 0), (0.085, 0), (0.085, 0.018), (0.07, 0.03), (0, 0.03)], colour)
-    return join(base, rod((0, 0.02, 0), elbow, 0.008, metal), rod(elbow, head, 0.008, metal), ball(0.014, elbow, colour), hood)
+    return join(
+        base,
+        rod((0, 0.02, 0), elbow, 0.008, metal),
+        rod(elbow, head, 0.008, metal),
+        ball(0.014, elbow, colour),
+        hood,
+    )
 
 
 def umbrella(rng: Rng) -> trimesh.Trimesh:
@@ -175,4 +265,8 @@ def umbrella(rng: Rng) -> trimesh.Trimesh:
                     *curve([(r - 0.004, h - 0.246), (r * 0.74, h - 0.107), (r * 0.35, h - 0.022)], 10), (0.002, h - 0.008)],
                    lambda c: pair[angle(c)], 48)  # fmt: skip
     hook = curve([(0, 0.12, 0), (0, 0.04, 0), (0.03, 0.0, 0), (0.07, 0.02, 0), (0.075, 0.06, 0)], 16)
-    return join(canopy, rod((0, 0.1, 0), (0, h + 0.05, 0), 0.007, "777777"), sweep(hook, 0.012, tint(rng, "5b3a1e", "222222")))
+    return join(
+        canopy,
+        rod((0, 0.1, 0), (0, h + 0.05, 0), 0.007, "777777"),
+        sweep(hook, 0.012, tint(rng, "5b3a1e", "222222")),
+    )

@@ -37,7 +37,9 @@ def rgb_of(colour: str) -> np.ndarray:
 
 def tint(rng: np.random.Generator, *choices: str, spread: float = 14) -> str:
     """One of the colours, a little lighter or darker, its hue hardly moved."""
-    rgb = rgb_of(choices[rng.integers(len(choices))]) * (1 + rng.normal(0, spread / 140)) + rng.normal(0, spread / 3, 3)
+    rgb = rgb_of(choices[rng.integers(len(choices))]) * (1 + rng.normal(0, spread / 140)) + rng.normal(
+        0, spread / 3, 3
+    )
     return "".join(f"{int(c):02x}" for c in np.clip(rgb, 0, 255))
 
 
@@ -103,7 +105,9 @@ def circle(count: int, squareness: float = 2.0) -> np.ndarray:
     return np.stack([np.sign(x) * np.abs(x) ** power, np.sign(y) * np.abs(y) ** power], 1)
 
 
-def lathe(profile: Sequence[Point], colour: Colour, segments: int = 40, squareness: float = 2.0) -> trimesh.Trimesh:
+def lathe(
+    profile: Sequence[Point], colour: Colour, segments: int = 40, squareness: float = 2.0
+) -> trimesh.Trimesh:
     """Turns a profile of (radius, y) about the y axis; start and end on the axis for a smooth closed shape."""
     rows = np.asarray(profile, float)
     ring = circle(segments, squareness)
@@ -127,11 +131,17 @@ def shell(outer: np.ndarray, wall: float) -> np.ndarray:
     inner = inner[inner[:, 1] > floor]
     rim = [[outer[-1, 0] - wall / 2, outer[-1, 1] + wall / 3]]
     base = [[0, outer[0, 1]]]
-    return np.vstack([base, outer, rim, np.maximum(inner, [0, floor]), [[max(inner[-1, 0] - wall, 0), floor], [0, floor]]])
+    return np.vstack(
+        [base, outer, rim, np.maximum(inner, [0, floor]), [[max(inner[-1, 0] - wall, 0), floor], [0, floor]]]
+    )
 
 
 def sweep(
-    path: Sequence[Point], radius: float | Sequence[float], colour: Colour, segments: int = 14, flatten: float = 1.0
+    path: Sequence[Point],
+    radius: float | Sequence[float],
+    colour: Colour,
+    segments: int = 14,
+    flatten: float = 1.0,
 ) -> trimesh.Trimesh:
     """A tube along a 3D path (n,3) with one radius or one per point; closed into a loop if the ends meet."""
     path = np.asarray(path, float)
@@ -150,7 +160,9 @@ def sweep(
     return loft(np.stack(rings), colour, ring_closed=loop)
 
 
-def rod(a: Point, b: Point, radius: float, colour: Colour, end_radius: float | None = None) -> trimesh.Trimesh:
+def rod(
+    a: Point, b: Point, radius: float, colour: Colour, end_radius: float | None = None
+) -> trimesh.Trimesh:
     """A straight round bar from a to b."""
     return sweep([a, b], [radius, radius if end_radius is None else end_radius], colour, segments=18)
 
@@ -160,12 +172,16 @@ def box(size: Point, centre: Point, colour: Colour, bevel: float = 0.0) -> trime
     half = np.asarray(size, float) / 2
     b = min(bevel, *(half * 0.9))
     if b <= 0:
-        return paint(trimesh.creation.box(size, transform=trimesh.transformations.translation_matrix(centre)), colour)
+        return paint(
+            trimesh.creation.box(size, transform=trimesh.transformations.translation_matrix(centre)), colour
+        )
     corner = np.array([[1, 0], [0.7, 0.7], [0, 1]])
     turns = [np.array([[np.cos(q), np.sin(q)], [-np.sin(q), np.cos(q)]]) for q in np.arange(4) * np.pi / 2]
 
     def ring(y: float, inset: float) -> np.ndarray:
-        flat = np.vstack([(corner @ t) * (b - inset) + np.sign([1, 1] @ t) * (half[[0, 2]] - b) for t in turns])
+        flat = np.vstack(
+            [(corner @ t) * (b - inset) + np.sign([1, 1] @ t) * (half[[0, 2]] - b) for t in turns]
+        )
         return np.column_stack([flat[:, 0], np.full(12, y), flat[:, 1]])
 
     y = half[1]
@@ -187,7 +203,9 @@ def slab(outline: Sequence[Point], thickness: float, colour: Colour) -> trimesh.
     return loft(np.stack(rings), colour)
 
 
-def moved(mesh: trimesh.Trimesh, by: Point = (0, 0, 0), turn: Point = (0, 0, 0), scale: Point | float = 1) -> trimesh.Trimesh:
+def moved(
+    mesh: trimesh.Trimesh, by: Point = (0, 0, 0), turn: Point = (0, 0, 0), scale: Point | float = 1
+) -> trimesh.Trimesh:
     """A copy that is scaled, then turned by degrees about x, y, z, then moved."""
     copy = mesh.copy()
     rotation = trimesh.transformations.euler_matrix(*np.radians(turn))[:3, :3]
@@ -280,5 +298,8 @@ def palette_textured(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarra
     image = Image.fromarray(picture.repeat(CELL, 0).repeat(CELL, 1))
     material = PBRMaterial(baseColorTexture=image, roughnessFactor=0.8, metallicFactor=0.0)
     return trimesh.Trimesh(
-        vertices[corners[:, 0]], index.reshape(-1, 3), visual=TextureVisuals(uv=uv, material=material), process=False
+        vertices[corners[:, 0]],
+        index.reshape(-1, 3),
+        visual=TextureVisuals(uv=uv, material=material),
+        process=False,
     )

@@ -36,7 +36,9 @@ def _edges(grey: np.ndarray) -> np.ndarray:
     direction = (np.arctan2(dy, dx) / np.pi % 1 * BINS).astype(int) % BINS
     row, column = np.indices(grey.shape) // CELL
     cell = row * (SIDE // CELL) + column
-    counts = np.bincount((cell * BINS + direction).ravel(), strength.ravel(), minlength=(SIDE // CELL) ** 2 * BINS)
+    counts = np.bincount(
+        (cell * BINS + direction).ravel(), strength.ravel(), minlength=(SIDE // CELL) ** 2 * BINS
+    )
     counts = counts.reshape(-1, BINS)
     counts = (counts / np.sqrt((counts**2).sum(1, keepdims=True) + 1e2)).ravel()
     counts -= counts.mean()
@@ -67,7 +69,10 @@ def _pooled(values: np.ndarray, cells: int) -> np.ndarray:
 
 
 def similarity_to(
-    query: tuple[np.ndarray, np.ndarray, np.ndarray], outlines: np.ndarray, edges: np.ndarray, colours: np.ndarray
+    query: tuple[np.ndarray, np.ndarray, np.ndarray],
+    outlines: np.ndarray,
+    edges: np.ndarray,
+    colours: np.ndarray,
 ) -> np.ndarray:
     """Likeness (N,) in about 0..1.4 of N described views to the query: outline IoU + 0.45 edges + 0.25 colour."""
     outline, edge, colour = query

@@ -46,7 +46,12 @@ class Form:
 
 
 MEASURED = Form(0.5, 0.9, 2.0, 1.0, measured=True)
-TYPICAL = (Form(0.5, 0.9, 2.0, 1.0), Form(1.0, 1.0, 2.0, 1.0), Form(0.0, 0.7, 2.0, 1.0), Form(0.2, 0.55, 3.0, 1.0))
+TYPICAL = (
+    Form(0.5, 0.9, 2.0, 1.0),
+    Form(1.0, 1.0, 2.0, 1.0),
+    Form(0.0, 0.7, 2.0, 1.0),
+    Form(0.2, 0.55, 3.0, 1.0),
+)
 
 
 class Inflation:
@@ -78,12 +83,24 @@ class Inflation:
 
 def _form(rng: np.random.Generator, relief: bool) -> Form:
     measured = relief and rng.random() < 0.5
-    return Form(rng.uniform(0, 1), rng.uniform(0.45, 1.15), rng.choice([2.0, 2.0, 3.0]), rng.uniform(0.6, 1.0), measured)
+    return Form(
+        rng.uniform(0, 1),
+        rng.uniform(0.45, 1.15),
+        rng.choice([2.0, 2.0, 3.0]),
+        rng.uniform(0.6, 1.0),
+        measured,
+    )
 
 
 def _score(form: Form) -> float:
     # No truth is known here; forms far from a full, symmetric body are seldom right.
-    return float(0.5 + 0.1 * form.measured - 0.15 * abs(form.thickness - 0.9) - 0.1 * abs(form.roundness - 0.5) - 0.1 * (1 - form.back))
+    return float(
+        0.5
+        + 0.1 * form.measured
+        - 0.15 * abs(form.thickness - 0.9)
+        - 0.1 * abs(form.roundness - 0.5)
+        - 0.1 * (1 - form.back)
+    )
 
 
 @dataclass(frozen=True)
@@ -120,7 +137,9 @@ class Silhouette:
         u = np.where(ndimage.binary_erosion(inside, iterations=2), ndimage.gaussian_filter(u, 0.8), u)
         # The zero of u must lie between the cells, where the soft mask has its half.
         edge = 6 * (self.inside - 0.5)
-        u = np.where(inside, np.minimum(u, np.where(edge < 2, np.maximum(edge, 0.02), u)), np.minimum(edge, -0.02))
+        u = np.where(
+            inside, np.minimum(u, np.where(edge < 2, np.maximum(edge, 0.02), u)), np.minimum(edge, -0.02)
+        )
         u = np.pad(u, 1, constant_values=-4.0)
         top = np.sqrt(max(u.max(), 1.0)) * form.thickness
         z = np.arange(-np.ceil(top) - 2, np.ceil(top) + 3)
@@ -131,7 +150,9 @@ class Silhouette:
         field = u[..., None] - curve[None, None]
         vertices, faces, _, _ = marching_cubes(field.astype(np.float32), 0.0)
         if len(faces) > FACES:
-            vertices, faces = fast_simplification.simplify(vertices, faces.astype(np.int32), 1 - FACES / len(faces))
+            vertices, faces = fast_simplification.simplify(
+                vertices, faces.astype(np.int32), 1 - FACES / len(faces)
+            )
         vertices = np.column_stack([vertices[:, 1] - 1, vertices[:, 0] - 1, vertices[:, 2] + z[0]])
         return trimesh.Trimesh(vertices, faces, process=False)
 
@@ -141,12 +162,18 @@ def _soap_skin(inside: np.ndarray) -> np.ndarray:
     index = np.full(inside.shape, -1)
     index[inside] = np.arange(inside.sum())
     rows, columns = np.nonzero(inside)
-    entries = [sparse.coo_matrix((np.full(len(rows), 4.0), (index[inside], index[inside])), shape=(len(rows),) * 2)]
+    entries = [
+        sparse.coo_matrix((np.full(len(rows), 4.0), (index[inside], index[inside])), shape=(len(rows),) * 2)
+    ]
     for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0)):
         # The grid has a margin, so a neighbour is always on it.
         neighbour = index[rows + dy, columns + dx]
         both = neighbour >= 0
-        entries.append(sparse.coo_matrix((-np.ones(both.sum()), (index[inside][both], neighbour[both])), shape=(len(rows),) * 2))
+        entries.append(
+            sparse.coo_matrix(
+                (-np.ones(both.sum()), (index[inside][both], neighbour[both])), shape=(len(rows),) * 2
+            )
+        )
     heights = np.zeros(inside.shape)
     # On a disc of radius r this gives r^2 - d^2, the squared height of a ball.
     heights[inside] = spsolve(sum(entries).tocsc(), np.full(len(rows), 4.0))
@@ -173,7 +200,9 @@ def _texture(rgb: np.ndarray, mask: np.ndarray, silhouette: Silhouette) -> Image
     width, height = np.maximum(np.round(span * min(1.0, TEXTURE_SIDE / span.max())).astype(int), 4)
     left, top = silhouette.corner
     box = (left, top, left + span[0], top + span[1])
-    return Image.fromarray(filled).transform((int(width), int(height)), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
+    return Image.fromarray(filled).transform(
+        (int(width), int(height)), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR
+    )
 
 
 @dataclass(frozen=True)
@@ -215,7 +244,12 @@ def _sampled(obj: ObjectInput, silhouette: Silhouette) -> tuple[np.ndarray, np.n
 
 
 def _depth_of(
-    cells: trimesh.Trimesh, silhouette: Silhouette, form: Form, relief: Relief | None, depth: float, focal: float
+    cells: trimesh.Trimesh,
+    silhouette: Silhouette,
+    form: Form,
+    relief: Relief | None,
+    depth: float,
+    focal: float,
 ) -> np.ndarray:
     """Camera depth (V,) of the inflated vertices; the visible surface, not the outline's plane, has the measured one."""
     front = cells.vertices[:, 2]
@@ -223,7 +257,9 @@ def _depth_of(
     if relief is None:
         return np.maximum(depth + pace * (front - np.median(front[front < 0])), 0.05 * depth)
     at = [cells.vertices[:, 1], cells.vertices[:, 0]]
-    seen, plane = (ndimage.map_coordinates(grid, at, order=1, mode="nearest") for grid in (relief.depth, relief.plane))
+    seen, plane = (
+        ndimage.map_coordinates(grid, at, order=1, mode="nearest") for grid in (relief.depth, relief.plane)
+    )
     if not form.measured:
         return np.maximum(plane + pace * (front - np.median(front[front < 0])), 0.05 * depth)
     inside = silhouette.inside > 0.5
@@ -234,7 +270,12 @@ def _depth_of(
 
 
 def _posed(
-    cells: trimesh.Trimesh, z: np.ndarray, silhouette: Silhouette, texture: Image.Image, K: np.ndarray, ray: np.ndarray
+    cells: trimesh.Trimesh,
+    z: np.ndarray,
+    silhouette: Silhouette,
+    texture: Image.Image,
+    K: np.ndarray,
+    ray: np.ndarray,
 ) -> tuple[trimesh.Trimesh, Pose]:
     """The textured y-up mesh of unit size and its pose: every vertex lies on the ray of its cell in the photo."""
     uv = cells.vertices[:, :2] + 0.5

@@ -61,7 +61,13 @@ def window_of(mask: np.ndarray, pointmap: np.ndarray, K: np.ndarray, side: int =
     low, high = low - margin, high + margin
     step = (high - low).max() / side
     width, height = np.maximum(np.ceil((high - low) / step).astype(int), 8)
-    shrink = np.array([[1 / step, 0, -low[0] / step - 0.5 + 0.5 / step], [0, 1 / step, -low[1] / step - 0.5 + 0.5 / step], [0, 0, 1]])
+    shrink = np.array(
+        [
+            [1 / step, 0, -low[0] / step - 0.5 + 0.5 / step],
+            [0, 1 / step, -low[1] / step - 0.5 + 0.5 / step],
+            [0, 0, 1],
+        ]
+    )
     u = np.floor(low[0] + (np.arange(width) + 0.5) * step).astype(int)
     v = np.floor(low[1] + (np.arange(height) + 0.5) * step).astype(int)
     inside = ((v >= 0) & (v < mask.shape[0]))[:, None] & ((u >= 0) & (u < mask.shape[1]))[None]

@@ -47,7 +47,9 @@ def estimate_pointmap(
     ground = _ground_depth(drop, camera, horizon)
     nearest = {foot: ground[int(foot)] for foot in feet}
     wall = 3.0 * max([*nearest.values(), ground[-1]])
-    depth = np.tile(np.minimum(np.where(np.arange(height) > horizon, ground, np.inf), wall)[:, None], (1, width))
+    depth = np.tile(
+        np.minimum(np.where(np.arange(height) > horizon, ground, np.inf), wall)[:, None], (1, width)
+    )
     for mask in sorted((m for m in masks if m.any()), key=lambda m: np.nonzero(m.any(1))[0].max()):
         depth[mask] = ground[np.nonzero(mask.any(1))[0].max()]
     points = pixel_rays(camera, (width, height)) * depth[..., None]

@@ -32,7 +32,14 @@ SHORTLIST = 3  # meshes placed and judged for each proposal that is wanted
 JITTER = 0.02  # how much the seed stirs the ranking
 PER_CATEGORY = 3
 NAMED_BONUS = 0.25  # for a mesh of the category that a person gave the object, or of its kin
-KIN = ({"cup", "mug"}, {"rocket", "launcher", "shuttle"}, {"temple", "pagoda"}, {"plane", "airplane"}, {"camel", "horse"}, {"goat", "dog"})
+KIN = (
+    {"cup", "mug"},
+    {"rocket", "launcher", "shuttle"},
+    {"temple", "pagoda"},
+    {"plane", "airplane"},
+    {"camel", "horse"},
+    {"goat", "dog"},
+)
 LIKENESS_OF_OUTLINE = 1.6  # how much the overlap of the posed outline counts beside the likeness of the views
 MeshLoader = Callable[[str], trimesh.Trimesh]
 
@@ -53,13 +60,17 @@ class Index:
         """Renders and describes every (mesh_id, mesh); about 0.15 s a mesh. A mesh that shows nothing is left out."""
         ids, owner, angle, described = [], [], [], []
         for mesh_id, mesh in meshes:
-            for number, seen in enumerate(views(mesh, ANGLES, (SIDE + 8, SIDE + 8), Shading(background=(0, 0, 0)))):
+            for number, seen in enumerate(
+                views(mesh, ANGLES, (SIDE + 8, SIDE + 8), Shading(background=(0, 0, 0)))
+            ):
                 if seen.mask.any():
                     owner.append(len(ids))
                     angle.append(number)
                     described.append(describe(seen.rgb, seen.mask))
             ids.append(mesh_id)
-        columns = [np.stack(column) for column in zip(*described, strict=True)] or [np.zeros((0, n)) for n in (1024, 576, 100)]
+        columns = [np.stack(column) for column in zip(*described, strict=True)] or [
+            np.zeros((0, n)) for n in (1024, 576, 100)
+        ]
         return cls(ids, np.array(owner, int), np.array(angle, int), *columns)
 
     def save(self, path: Path) -> None:
@@ -73,7 +84,10 @@ class Index:
         """Reads what `save` wrote. Raises BadInput on anything else."""
         try:
             with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in ("mesh_ids", "owner", "angle", "outlines", "edges", "colours")}
+                arrays = {
+                    name: stored[name]
+                    for name in ("mesh_ids", "owner", "angle", "outlines", "edges", "colours")
+                }
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise BadInput(f"{path.name} is not a retrieval index: {error}", "bad_index") from error
         ids = arrays.pop("mesh_ids").tobytes().decode().split("\n")
@@ -129,7 +143,13 @@ class Retrieval:
         return sorted(fitted, key=lambda proposal: -proposal.score)
 
     def _fitted(
-        self, likeness: float, mesh: trimesh.Trimesh, pose: Pose, obj: ObjectInput, K: np.ndarray, shared: float
+        self,
+        likeness: float,
+        mesh: trimesh.Trimesh,
+        pose: Pose,
+        obj: ObjectInput,
+        K: np.ndarray,
+        shared: float,
     ) -> Proposal:
         started = time.perf_counter()
         found = fit(mesh, pose, obj.pointmap, obj.mask, K)
@@ -140,7 +160,11 @@ class Retrieval:
         """Meshes by likeness, at most three of one category: (mesh_id, likeness, best angles as indices of ANGLES)."""
         index = self.index
         likeness = similarity_to(describe(obj.rgb, obj.mask), index.outlines, index.edges, index.colours)
-        stir = np.random.default_rng(seed).gumbel(0, JITTER, len(index.mesh_ids)) if seed else np.zeros(len(index.mesh_ids))
+        stir = (
+            np.random.default_rng(seed).gumbel(0, JITTER, len(index.mesh_ids))
+            if seed
+            else np.zeros(len(index.mesh_ids))
+        )
         wanted = obj.category.lower().replace("_", "-")
         named = {wanted}.union(*[kin for kin in KIN if wanted in kin]) - {""}
         ranking = []
@@ -149,7 +173,9 @@ class Retrieval:
             if len(own):
                 best = own[np.argsort(-likeness[own])[:2]]
                 bonus = NAMED_BONUS if _category(mesh_id) in named else 0.0
-                ranking.append((float(likeness[best[0]] + stir[number] + bonus), mesh_id, index.angle[best].tolist()))
+                ranking.append(
+                    (float(likeness[best[0]] + stir[number] + bonus), mesh_id, index.angle[best].tolist())
+                )
         ranking.sort(key=lambda row: (-row[0], row[1]))
         taken: dict[str, int] = {}
         chosen = []

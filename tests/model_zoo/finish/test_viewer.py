@@ -51,7 +51,16 @@ def test_copies_of_all_sources_have_one_layout_one_size_and_no_names(copies):
         assert "generator" not in document["asset"] and '"name"' not in json.dumps(document)
         assert len(data) == BUCKET and struct.unpack("<I", data[8:12])[0] == len(data)
         primitive = document["meshes"][0]["primitives"][0]
-        layouts.add(json.dumps([sorted(primitive["attributes"]), document["nodes"], document["materials"], document["extensionsUsed"]]))
+        layouts.add(
+            json.dumps(
+                [
+                    sorted(primitive["attributes"]),
+                    document["nodes"],
+                    document["materials"],
+                    document["extensionsUsed"],
+                ]
+            )
+        )
     assert len(layouts) == 1
 
 
