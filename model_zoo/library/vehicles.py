@@ -37,9 +37,11 @@ def _wheel(r: float, width: float) -> trimesh.Trimesh:
         (r * 0.6, width / 2),
         (0, width * 0.42),
     ]
-    hub = lambda c: np.where(
-        (np.hypot(c[:, 0], c[:, 2]) < r * 0.5)[:, None], [[176, 180, 184]], [[32, 32, 34]]
-    )  # noqa: E731
+
+    def hub(centres: np.ndarray) -> np.ndarray:
+        middle = np.hypot(centres[:, 0], centres[:, 2]) < r * 0.5
+        return np.where(middle[:, None], [[176, 180, 184]], [[32, 32, 34]])
+
     return moved(lathe(rows, hub, 28), turn=(0, 0, 90))
 
 
