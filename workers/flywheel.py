@@ -43,6 +43,7 @@ class Plan:
     noise: float
     alpha: float
     steps: int | None
+    held_out: int
     seed: int
 
 
@@ -154,7 +155,7 @@ def _train(plan: Plan, batches: list[Batch], turn: Turn, say: Callable[[str], No
         )
         _done(run.job, f"{stage} on {release.rows} rows")
         current = Checkpoint.objects.filter(run=run).latest("id")
-        turn.checkpoints[stage] = {"name": current.name, **_evaluate(current, before)}
+        turn.checkpoints[stage] = {"name": current.name, **_evaluate(current, before, plan)}
     if current.pk != before.pk:
         training.promote(current)
         turn.proposer_after = current.name
@@ -169,9 +170,10 @@ def _release(kind: str, batches: list[Batch]) -> Release:
     return release
 
 
-def _evaluate(checkpoint: Checkpoint, against: Checkpoint) -> dict[str, Any]:
+def _evaluate(checkpoint: Checkpoint, against: Checkpoint, plan: Plan) -> dict[str, Any]:
     """Metrics of a checkpoint on held-out synthetic objects, beside the one before."""
-    row = training.start_evaluation(checkpoint=checkpoint, against=against)
+    options = {"limit": plan.held_out, "seed": plan.seed}
+    row = training.start_evaluation(checkpoint=checkpoint, against=against, options=options)
     _done(row.job, f"evaluate {checkpoint.name}")
     return dict(Evaluation.objects.get(pk=row.pk).metrics)
 
@@ -190,12 +192,10 @@ def _done(job: Job | None, what: str) -> None:
         raise CommandError(f"{what}: {ended.error.splitlines()[0] if ended.error else ended.state}")
 
 
-def score(metrics: dict[str, Any]) -> float | None:
-    """The one number that the plot shows of an evaluation: F1, else None."""
-    value = metrics.get(
-        "f1", metrics.get("metrics", {}).get("f1") if isinstance(metrics.get("metrics"), dict) else None
-    )
-    return float(value) if isinstance(value, int | float) else None
+def score(measured: dict[str, Any]) -> float | None:
+    """F1 of a turn's checkpoint in its evaluation, None when the stage did not run."""
+    value = measured.get("f1")
+    return None if value is None else float(value)
 
 
 def write_report(plan: Plan, turns: list[Turn], out: Path) -> Path:

@@ -29,6 +29,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--steps", type=int, default=None, help="training steps per stage (default: the recipe's)"
         )
+        parser.add_argument("--held-out", type=int, default=60, help="synthetic objects an evaluation scores")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
             "--url", default="", help="a running server; without it one is started for this command"
@@ -36,8 +37,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Exit code 1 with one line when a step fails."""
-        if options["iterations"] < 1 or options["scenes"] < 1 or not 1 <= options["annotators"] <= 64:
-            raise CommandError("--iterations and --scenes are at least 1, --annotators 1 to 64")
+        if min(options["iterations"], options["scenes"], options["held_out"]) < 1 or not 1 <= options["annotators"] <= 64:
+            raise CommandError("--iterations, --scenes and --held-out are at least 1, --annotators 1 to 64")
         if not 0 <= options["noise"] <= 1 or not 0 <= options["alpha"] <= 1:
             raise CommandError("--noise and --alpha are between 0 and 1")
         out: Path = options["out"]
@@ -45,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(f"{out} is not empty: name a new folder")
         if not Proposer.objects.filter(active=True).exclude(kind=Proposer.Kind.ARTIST).exists():
             raise CommandError("there are no proposers yet: run `manage.py demo_seed` first")
-        names = ("iterations", "recipe", "scenes", "annotators", "noise", "alpha", "steps", "seed")
+        names = ("iterations", "recipe", "scenes", "annotators", "noise", "alpha", "steps", "held_out", "seed")
         plan = flywheel.Plan(**{name: options[name] for name in names})
         with company.web(options["url"]) as url, company.worker():
             turns = flywheel.run(plan, url, self.stdout.write)
