@@ -204,7 +204,7 @@ class _Surface:
         self.faces = np.asarray(mesh.faces)
         corners = self.vertices[self.faces]
         cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        self.face_normals = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-20)
+        self.face_normals = _unit(cross)
         self.vertex_normals = _summed_over_places(self.vertices, self.faces, cross)
         self.colour = _neutral_grey if grey else face_colour_lookup(mesh)
 
@@ -212,10 +212,15 @@ class _Surface:
         """Interpolated normals (N,3), but the face's own where a corner bends by more than about 45 degrees."""
         own = self.face_normals[faces][:, None]
         corner = self.vertex_normals[self.faces[faces]]
-        corner = corner / np.maximum(np.linalg.norm(corner, axis=2, keepdims=True), 1e-20)
-        corner = np.where((corner * own).sum(2, keepdims=True) > 0.7, corner, own)
-        normal = (corner * weights[:, :, None]).sum(1)
-        return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
+        corner = _unit(corner)
+        gentle = np.einsum("ijk,ilk->ij", corner, own)[..., None] > 0.7
+        return _unit(np.einsum("ijk,ij->ik", np.where(gentle, corner, own), weights))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """The vectors (...,3) at length 1; einsum, because norms over a short axis are slow."""
+    length = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    return vectors / np.maximum(length, 1e-20)[..., None]
 
 
 def _summed_over_places(vertices: np.ndarray, faces: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -251,7 +256,7 @@ class _Hits:
         for k, surface in enumerate(self.surfaces):
             index = np.flatnonzero(self.geometry == k)
             normals[index] = normals_of(surface, index)
-        away = (normals * self.rays).sum(1) > 0
+        away = np.einsum("ij,ij->i", normals, self.rays) > 0
         return np.where(away[:, None], -normals, normals)
 
     def shaded(self, shading: Shading) -> np.ndarray:
