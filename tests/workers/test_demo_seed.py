@@ -17,6 +17,12 @@ from workers.management.commands.demo_seed import make_people
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    """Hashing is slow on purpose; here it is not what is tested."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 def counts() -> dict[str, int]:
     return {
         model.__name__: model.objects.count() for model in (User, Proposer, Image, TargetObject, Mesh, Job)
