@@ -108,13 +108,18 @@ def circle(count: int, squareness: float = 2.0) -> np.ndarray:
 def lathe(
     profile: Sequence[Point], colour: Colour, segments: int = 40, squareness: float = 2.0
 ) -> trimesh.Trimesh:
-    """Turns a profile of (radius, y) about the y axis; start and end on the axis for a smooth closed shape."""
+    """Turns a profile of (radius, y) about the y axis.
+
+    A profile starts and ends on the axis, or ends where it starts: then it is the section of a ring.
+    """
     rows = np.asarray(profile, float)
+    around = bool(np.allclose(rows[0], rows[-1]) and rows[0, 0] > 0)
     ring = circle(segments, squareness)
-    rings = np.stack(
-        [np.column_stack([ring[:, 0] * r, np.full(segments, y), ring[:, 1] * r]) for r, y in rows]
-    )
-    return loft(rings, colour)
+    rings = [
+        np.column_stack([ring[:, 0] * r, np.full(segments, y), ring[:, 1] * r])
+        for r, y in (rows[:-1] if around else rows)
+    ]
+    return loft(np.stack(rings), colour, ring_closed=around)
 
 
 def curve(points: Sequence[Point], count: int) -> np.ndarray:
