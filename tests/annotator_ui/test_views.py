@@ -1,0 +1,65 @@
+"""The shells of the pages: who gets which, and what they may run."""
+
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.contrib.staticfiles import finders
+
+from annotator_ui.views import ADMIN, PAGES
+
+pytestmark = pytest.mark.django_db
+NAMES = {"annotator": "ada", "artist": "art", "reviewer": "rev", "researcher": "res", "admin": "leo"}
+Api = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def plain_static(settings: Any) -> None:
+    """Static names without hashes: these tests need no collected files."""
+    kept = {**settings.STORAGES}
+    kept["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = kept
+
+
+@pytest.mark.parametrize(("page", "address", "label", "roles"), PAGES)
+def test_a_page_opens_for_its_roles_and_says_no_to_others(
+    page: str, address: str, label: str, roles: tuple[str, ...], people: SimpleNamespace, api: Api
+) -> None:
+    for role, name in NAMES.items():
+        reply = api(getattr(people, name)).get(address)
+        wanted = 200 if role in roles or role == ADMIN else 403
+        assert (role, reply.status_code) == (role, wanted)
+        assert wanted == 200 or "is not for the role" in reply.content.decode()
+
+
+@pytest.mark.parametrize("address", [row[1] for row in PAGES] + ["/batches/1/"])
+def test_a_stranger_is_sent_to_the_login(address: str, api: Api) -> None:
+    reply = api(None).get(address)
+    assert (reply.status_code, reply["Location"]) == (302, f"/login/?next={address}")
+
+
+def test_the_menu_holds_only_what_the_role_may_open(people: SimpleNamespace, api: Api) -> None:
+    text = api(people.art).get("/").content.decode()
+    assert 'href="/art/"' in text
+    assert 'href="/batches/"' not in text and 'href="/admin/"' not in text
+
+
+def test_the_import_map_is_the_only_inline_script_and_carries_the_nonce(
+    people: SimpleNamespace, api: Api
+) -> None:
+    reply = api(people.ada).get("/compare/")
+    policy = reply["Content-Security-Policy"]
+    nonce = re.search(r"'nonce-([^']+)'", policy)
+    scripts = re.findall(r"<script([^>]*)>", reply.content.decode())
+    assert nonce and "'unsafe-inline'" not in re.search(r"script-src[^;]*", policy)[0]  # type: ignore[index]
+    inline = [script for script in scripts if "src=" not in script]
+    assert inline == [f' type="importmap" nonce="{nonce[1]}"']
+
+
+def test_every_file_that_a_page_names_is_there(people: SimpleNamespace, api: Api) -> None:
+    for _, address, _, _ in PAGES:
+        text = api(people.leo).get(address).content.decode()
+        named = re.findall(r'"/static/([^"]+)"', text)
+        assert named and [name for name in named if finders.find(name) is None] == []
