@@ -46,7 +46,7 @@ def work(job: Job) -> Job:
     return job
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
+@pytest.mark.parametrize("stage", ["sft"])
 def test_a_run_gives_a_checkpoint_with_its_history(tiny: Checkpoint, stage: str) -> None:
     source = release(stage)
     run = services.start_run(stage=stage, releases=[source], init=tiny, options={"steps": 2, "batch": 2})
