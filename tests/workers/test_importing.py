@@ -143,6 +143,13 @@ def test_nothing_to_import_is_one_line_and_exit_code_1(tmp_path: Path, source: s
     with pytest.raises(CommandError) as failure:
         run("import_images", tmp_path / source, "--batch", "photos")
     assert "\n" not in str(failure.value) and failure.value.returncode == 1
+    assert not Batch.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["two words", "x" * 61, ""])
+def test_a_batch_needs_a_plain_name(photo: Path, name: str) -> None:
+    with pytest.raises(CommandError, match="--batch"):
+        run("import_images", photo, "--batch", name)
 
 
 def test_a_photo_that_fails_half_way_leaves_no_row(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

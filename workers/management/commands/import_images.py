@@ -5,7 +5,6 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.core.validators import validate_slug
 from tqdm import tqdm
 
 from backend.catalog.models import Batch
@@ -29,15 +28,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Import and report; exit code 1 when nothing came in."""
         try:
-            validate_slug(options["batch"])
+            Batch._meta.get_field("name").clean(options["batch"], None)
         except ValidationError:
-            raise CommandError("--batch: letters, digits, - and _ only") from None
+            raise CommandError("--batch: at most 60 letters, digits, - and _") from None
         given = {name: options[name] for name in ("licence", "attribution")}
         with (
             sources.opened(options["source"]) as path,
             tqdm(unit=" photos", desc="importing", disable=None) as bar,
         ):
-            batch, _ = Batch.objects.get_or_create(name=options["batch"][:60])
+            batch, fresh = Batch.objects.get_or_create(name=options["batch"])
             report = importing.import_images(path, batch, tick=lambda name: bar.update(), **given)
+        if fresh and report.failure():
+            batch.delete()
         sources.show(self, report, "photos")
         self.stdout.write(f"{report.objects} objects entered batch {batch.name}")
