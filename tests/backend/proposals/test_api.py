@@ -1,5 +1,6 @@
 """Asking for candidates and fetching their copies over HTTP."""
 
+import urllib.request
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -50,3 +51,13 @@ def test_nothing_in_the_answer_tells_who_made_the_mesh(
 
 def test_an_unknown_key_is_404(people: SimpleNamespace, api: Any) -> None:
     assert api(people.ada).get(f"/api/v1/candidates/{uuid4()}/model.glb").status_code == 404
+
+
+def test_from_a_bucket_the_link_holds_the_opaque_key_alone(
+    stage: SimpleNamespace, people: SimpleNamespace, api: Any, bucket: Any
+) -> None:
+    services.propose(stage.batch)
+    row = store(Job.objects.first(), 0)
+    link = api(people.ada).get(f"/api/v1/candidates/{row.key}/model.glb")["Location"]
+    assert f"/view/{row.key}.glb?" in link and row.viewer.sha256[:16] not in link
+    assert urllib.request.urlopen(link).read() == b"viewer"
