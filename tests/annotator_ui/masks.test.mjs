@@ -15,23 +15,33 @@ test("the box holds the mask", () => {
 });
 
 test("a rectangle is outlined by its four corners", () => {
-  assert.deepEqual(polygons(mask(["0000", "0110", "0110", "0000"]), 4, 4, 1), [[[1, 1], [3, 1], [3, 3], [1, 3]]]);
+  assert.deepEqual(polygons(mask(["0000", "0110", "0110", "0000"]), 4, 4, { least: 1 }), [[[1, 1], [3, 1], [3, 3], [1, 3]]]);
 });
 
 test("parts that touch at a corner are two polygons", () => {
-  assert.equal(polygons(mask(["1100", "1100", "0011", "0011"]), 4, 4, 1).length, 2);
+  assert.equal(polygons(mask(["1100", "1100", "0011", "0011"]), 4, 4, { least: 1 }).length, 2);
 });
 
-test("an outline drawn again is the mask", () => {
-  const rows = ["00000000", "01111000", "01001110", "01111110", "00011000", "00000000"];
-  const [outline] = polygons(mask(rows), 8, 6, 1);
-  const filled = rows.join("").split("").map((_, at) => inside(outline, (at % 8) + 0.5, Math.floor(at / 8) + 0.5));
-  const whole = mask(["00000000", "01111000", "01111110", "01111110", "00011000", "00000000"]);
-  assert.deepEqual(filled.map(Number), [...whole]);
+test("outlines filled again are the mask, holes and islands too", () => {
+  const shapes = [
+    ["00000000", "01111000", "01001110", "01111110", "00011000", "00000000"],
+    ["11111110", "10000010", "10111010", "10101010", "10111010", "11111110"],
+    ["11110000", "10010000", "10001100", "11110100", "00011100", "00000000"],
+    ["01010101", "10101010", "01110111", "01010101", "01110111", "00000000"],
+  ];
+  for (const rows of shapes) {
+    const outlines = polygons(mask(rows), 8, 6, { least: 1 });
+    const filled = rows.join("").split("").map((_, at) => outlines.some((outline) => inside(outline, (at % 8) + 0.5, Math.floor(at / 8) + 0.5)));
+    assert.deepEqual(filled.map(Number), [...mask(rows)]);
+  }
+});
+
+test("small holes are filled", () => {
+  assert.deepEqual(polygons(mask(["111", "101", "111"]), 3, 3, { least: 2 }), [[[0, 0], [3, 0], [3, 3], [0, 3]]]);
 });
 
 test("specks are left out", () => {
-  assert.deepEqual(polygons(mask(["1000", "0000"]), 4, 2, 2), []);
+  assert.deepEqual(polygons(mask(["1000", "0000"]), 4, 2, { least: 2 }), []);
 });
 
 test("a staircase becomes a straight edge and stays within a pixel", () => {

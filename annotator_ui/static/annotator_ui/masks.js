@@ -25,39 +25,64 @@ export function box(mask, width, height) {
   return x1 > x0 ? [x0, y0, x1, y1] : null;
 }
 
-/** Outer boundaries of the mask's parts, as polygons of pixel corners; parts below `least` pixels and holes are left out. */
-export function polygons(mask, width, height, least = 16) {
-  const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] === 1;
-  const seen = new Uint8Array(width * height);
-  const found = [];
-  for (let y = 0; y < height; y += 1)
-    for (let x = 0; x < width; x += 1) {
-      if (!inside(x, y) || seen[y * width + x]) continue;
-      if (fill(mask, seen, width, height, x, y) >= least) found.push(trace(inside, x, y));
-    }
-  return found;
+/** The mask as polygons of pixel corners for an even-odd fill, one per part, with its holes reached by a cut of no width.
+ *  Parts and holes below `least` pixels are left out; corners within `by` pixels of a simpler line too. */
+export function polygons(mask, width, height, { least = 16, by = 0 } = {}) {
+  const labels = new Int32Array(width * height);
+  const parts = [];
+  eachPart(mask, width, height, 1, (x, y, pixels) => {
+    const outline = pixels.length >= least ? trace(lookup(mask, width, height, 1), x, y) : null;
+    parts.push(outline && simplified(outline, by));
+    for (const at of pixels) labels[at] = parts.length;
+  });
+  const gaps = enclosed(mask, width, height);
+  eachPart(gaps, width, height, 1, (x, y, pixels) => {
+    const around = labels[y * width + x - 1] - 1;
+    if (pixels.length < least || !parts[around]) return;
+    const hole = simplified(trace(lookup(gaps, width, height, 1), x, y), by);
+    parts[around] = [...parts[around], parts[around][0], ...hole, hole[0]];
+  });
+  return parts.filter(Boolean);
 }
 
-function fill(mask, seen, width, height, x, y) {
-  const stack = [y * width + x];
-  seen[stack[0]] = 1;
-  let count = 0;
-  while (stack.length) {
-    const at = stack.pop();
-    count += 1;
-    const column = at % width;
-    for (const [next, ok] of [
-      [at - 1, column > 0],
-      [at + 1, column < width - 1],
-      [at - width, at >= width],
-      [at + width, at < width * (height - 1)],
-    ])
-      if (ok && mask[next] && !seen[next]) {
-        seen[next] = 1;
-        stack.push(next);
-      }
+const lookup = (mask, width, height, value) => (x, y) =>
+  x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] === value;
+
+/** Call back(x, y, pixels) for each part of pixels of `value` that share sides; (x, y) is its first pixel by rows. */
+function eachPart(mask, width, height, value, back) {
+  const seen = new Uint8Array(width * height);
+  for (let at = 0; at < mask.length; at += 1)
+    if (mask[at] === value && !seen[at]) back(at % width, Math.floor(at / width), flood(mask, seen, width, height, [at], SIDES));
+}
+
+/** Background that no path of pixels, diagonals included, leads to from the border: 1 there, else 0. */
+function enclosed(mask, width, height) {
+  const seen = new Uint8Array(width * height);
+  const border = [];
+  for (let x = 0; x < width; x += 1) border.push(x, (height - 1) * width + x);
+  for (let y = 0; y < height; y += 1) border.push(y * width, y * width + width - 1);
+  flood(mask, seen, width, height, border.filter((at) => mask[at] === 0), [...SIDES, ...DIAGONALS]);
+  return mask.map((value, at) => (value === 0 && !seen[at] ? 1 : 0));
+}
+
+const SIDES = [[-1, 0], [1, 0], [0, -1], [0, 1]];
+const DIAGONALS = [[-1, -1], [1, -1], [-1, 1], [1, 1]];
+
+/** Pixels of the same value that `steps` lead to from `starts`; marks them in `seen`. */
+function flood(mask, seen, width, height, starts, steps) {
+  const found = [...new Set(starts)];
+  for (const at of found) seen[at] = 1;
+  for (let next = 0; next < found.length; next += 1) {
+    const at = found[next];
+    for (const [dx, dy] of steps) {
+      const [x, y] = [(at % width) + dx, Math.floor(at / width) + dy];
+      const to = y * width + x;
+      if (x < 0 || y < 0 || x >= width || y >= height || seen[to] || mask[to] !== mask[at]) continue;
+      seen[to] = 1;
+      found.push(to);
+    }
   }
-  return count;
+  return found;
 }
 
 // Walks pixel corners with the mask on the right hand; straight runs keep their ends only.
@@ -100,7 +125,7 @@ function nextTurn(inside, x, y, direction) {
 
 /** The closed polygon with corners that lie within `by` pixels of the simpler line left out (Douglas-Peucker). */
 export function simplified(corners, by = 0.8) {
-  if (corners.length < 5) return corners;
+  if (by <= 0 || corners.length < 5) return corners;
   const half = Math.floor(corners.length / 2);
   const first = thinned(corners.slice(0, half + 1), by);
   const second = thinned([...corners.slice(half), corners[0]], by);

@@ -2,7 +2,7 @@
 
 import { History } from "../history.js";
 import { SELECT } from "../keys.js";
-import { polygons, simplified } from "../masks.js";
+import { polygons } from "../masks.js";
 import { Strokes, paint } from "../strokes.js";
 import { Desk } from "./desk.js";
 import { drawPhoto, fit, loadImage } from "./photo.js";
@@ -120,7 +120,7 @@ function outlines() {
   paint(context, strokes.list);
   const { data } = context.getImageData(0, 0, width, height);
   const mask = Uint8Array.from({ length: width * height }, (_, at) => (data[at * 4 + 3] > 127 ? 1 : 0));
-  return polygons(mask, width, height).map((outline) => simplified(outline).flat()).filter((flat) => flat.length >= 6);
+  return polygons(mask, width, height, { by: 0.8 }).map((outline) => outline.flat()).filter((flat) => flat.length >= 6);
 }
 
 async function submit() {
