@@ -80,6 +80,11 @@ def load(folder: Path) -> Checkpoint:
     return Checkpoint(model.eval(), card, str(config.get("recipe", "")))
 
 
+def note(folder: Path, name: str, value: object) -> None:
+    """Writes one more fact on a checkpoint's card."""
+    _write_json(folder / CARD, {**_read_json(folder, CARD), name: value})
+
+
 def _read_json(folder: Path, name: str) -> dict:
     try:
         data = json.loads((folder / name).read_text())

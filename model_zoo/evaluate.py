@@ -225,6 +225,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--strength", type=float, default=1.0, help="guidance s; the paper's w is 1 + s")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--record", action="store_true", help="write the figures on the checkpoint's card")
     parser.add_argument("--cache", type=Path, help="where composed scenes are kept")
     args = parser.parse_args(argv)
     try:
@@ -235,6 +236,8 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{report['examples']} examples of {report['data']}, split {report['split']}"
           + (", truth from a simulation" if report["simulated"] else ""))  # fmt: skip
     print(table(report["results"]))
+    if args.record:
+        checkpoint.note(args.checkpoint, "evaluation", report)
     if args.out:
         args.out.write_text(json.dumps(report, indent=1) + "\n")
     return 0

@@ -80,3 +80,9 @@ def test_a_broken_config_is_refused(folder):
     )
     with pytest.raises(BadInput, match="does not describe"):
         checkpoint.load(folder)
+
+
+def test_a_note_on_the_card_leaves_the_rest(folder):
+    checkpoint.note(folder, "evaluation", {"f1": 0.5})
+    card = checkpoint.load(folder).card
+    assert card["evaluation"] == {"f1": 0.5} and card["stage"] == "pretrain"
