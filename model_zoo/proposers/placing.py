@@ -73,6 +73,10 @@ def window_of(mask: np.ndarray, pointmap: np.ndarray, K: np.ndarray, side: int =
     inside = ((v >= 0) & (v < mask.shape[0]))[:, None] & ((u >= 0) & (u < mask.shape[1]))[None]
     v, u = np.clip(v, 0, mask.shape[0] - 1)[:, None], np.clip(u, 0, mask.shape[1] - 1)[None]
     seen = mask[v, u] & inside
+    if seen.sum() * step**2 < 0.5 * len(rows):
+        # A mask thinner than a cell slips between the samples: then a cell counts when any pixel of it does.
+        cell = np.floor((np.stack([rows, columns]) + 0.5 - low[::-1, None]) / step).astype(int)
+        seen[cell[0], cell[1]] = True
     return Window(shrink @ K, seen, np.where(seen, pointmap[v, u, 2], np.nan))
 
 

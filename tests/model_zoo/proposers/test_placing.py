@@ -42,3 +42,10 @@ def test_placing_with_the_true_rotation_finds_the_true_pose(seen):
     found = place(RayTree(mesh), pose.R, window, object_depth(view.mask, pointmap))
     assert np.abs(found.t - pose.t).max() < 0.03 and abs(found.s[0] / pose.s[0] - 1) < 0.03
     assert overlap(render(mesh, found, K, SIZE).mask, view.mask) > 0.93
+
+
+def test_a_mask_thinner_than_a_working_cell_is_not_lost(seen):
+    line = np.zeros((400, 600), bool)
+    line[200, 20:580] = True
+    window = window_of(line, np.full((400, 600, 3), 2.0, np.float32), K)
+    assert window.mask.sum() > 50
