@@ -101,9 +101,12 @@ def main(arguments: list[str]) -> int:
     try:
         people = log_in(options.url, options.logins)
         batch = find_batch(people["leo"], options.batch)
-        if not options.look_only:
-            make_work(people, batch)
-        missing = take_all(people, batch["id"], options.url, options.out)
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            if not options.look_only:
+                make_work(browser, people, options.url, batch)
+            missing = take_all(browser, people, options.url, batch["id"], options.out)
+            browser.close()
     except (Refused, Error, OSError) as failure:
         print(f"Error: {str(failure).splitlines()[0]}", file=sys.stderr)
         return 1
@@ -128,7 +131,7 @@ def find_batch(leo: Person, name: str) -> dict[str, Any]:
     raise Refused(f"there is no batch {name}")
 
 
-def make_work(people: dict[str, Person], batch: dict[str, Any]) -> None:
+def make_work(browser: Browser, people: dict[str, Person], url: str, batch: dict[str, Any]) -> None:
     """Something to see on every page; what is there already is not made again."""
     leo, ada, res = people["leo"], people["ada"], people["res"]
     stages = batch["counts"]["stages"]
@@ -142,7 +145,7 @@ def make_work(people: dict[str, Person], batch: dict[str, Any]) -> None:
         if needed:
             answer_bracket(ada, batch["id"], rating)
     if not stages.get("align", {}).get("done"):
-        align_one(ada, batch["id"])
+        align_one(browser, ada, url)
     if not leo.call("GET", "art/tasks/")["results"]:
         leo.call("POST", f"batches/{batch['id']}/curate/", {"name": f"{batch['name']}-art"})
     if not res.call("GET", "releases/")["results"]:
@@ -176,27 +179,29 @@ def answer_bracket(ada: Person, batch: int, rating: float) -> None:
         ada.answer(work, "rating", r=rating)
 
 
-def align_one(ada: Person, batch: int) -> None:
-    """One alignment stored as it was proposed."""
-    work = ada.call("POST", "next/", {"stage": "align", "batch": batch})
-    if work and work["stage"] == "align":
-        pose = work["align"]["candidate"]["pose"]
-        ada.answer(work, "alignment", **pose, iou=None, version=work["align"]["version"])
+def align_one(browser: Browser, ada: Person, url: str) -> None:
+    """One alignment stored as it was proposed, with the overlap that the page measures."""
+    context = browser.new_context(base_url=url, viewport={"width": SIZE[0], "height": SIZE[1]})
+    page = context.new_page()
+    sign_in(page, ada, "/align/")
+    page.wait_for_selector("#veil[hidden]", state="attached", timeout=60_000)
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("Alignment stored.").wait_for(timeout=30_000)
+    page.goto("about:blank")
+    page.wait_for_timeout(500)
+    context.close()
 
 
-def take_all(people: dict[str, Person], batch: int, url: str, out: Path) -> list[str]:
+def take_all(browser: Browser, people: dict[str, Person], url: str, batch: int, out: Path) -> list[str]:
     """Every picture into `out`; returns what could not be taken and why."""
     out.mkdir(parents=True, exist_ok=True)
     missing = []
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for name, address, person, needed in PAGES:
-            try:
-                take(browser, people[person], url, address.format(batch=batch), needed, out / f"{name}.png")
-                print(out / f"{name}.png")
-            except Error as failure:
-                missing.append(f"{name} ({str(failure).splitlines()[0]})")
-        browser.close()
+    for name, address, person, needed in PAGES:
+        try:
+            take(browser, people[person], url, address.format(batch=batch), needed, out / f"{name}.png")
+            print(out / f"{name}.png")
+        except Error as failure:
+            missing.append(f"{name} ({str(failure).splitlines()[0]})")
     return missing
 
 

@@ -27,7 +27,7 @@ function drawCheckpoints() {
         ["Name", (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => openCard(row.id)) }, row.name)],
         ["From", (row) => nameOf(row.parent)],
         ["Run", (row) => (row.run ? `${row.run.stage} run ${row.run.id}` : "–")],
-        ["Trained on simulated answers", (row) => (row.simulated_data ? "yes" : "no")],
+        ["Simulated or synthetic data", (row) => (row.simulated_data ? "yes" : "no")],
         ["Proposes", (row) => (row.promoted ? h("strong", { class: "good" }, "yes") : "no")],
         ["", (row) => (row.promoted ? "" : button("Promote", () => promote(row)))],
       ],
