@@ -8,7 +8,8 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,36 +63,43 @@ class Writer:
             if done != contents.rows:
                 raise jobs.UserError(f"{contents.rows - done} rows belong to objects without a mask")
             self._end_part()
+            with self._copying():
+                shards.close()
         return self._seal(done, {f"shards/{shard['name']}": shard["sha256"] for shard in shards.shards})
 
     def _members(self, shards: ShardWriter, entry: services.Entry) -> tuple[dict[str, Any], dict[int, Any]]:
         """Copy one object's blobs, each once; returns its columns, and each candidate with the place of its mesh."""
-        started, cpu, target = time.perf_counter(), time.process_time(), entry.target
-        what = f"of object {target.id}"
-        members = {
-            f"image.{PICTURES[target.image_type]}": blob(target.image, f"the photo {what}"),
-            "mask.png": blob(target.mask, f"the mask {what}"),
-            "json": object_facts(target),
-        }
-        if target.pointmap:
-            members["pointmap.npz"] = blob(target.pointmap, f"the pointmap {what}")
-        columns: dict[str, Any] = {f"pointmap_{part}": None for part in ("shard", "offset", "length")}
-        for row in shards.write(object_key(target.id), members):
-            name = row["member"].partition(".")[0]
-            if name != "json":
-                columns |= {f"{name}_{part}": value for part, value in _place(row).items()}
-        meshes = {}
-        for candidate in entry.candidates:
-            pose = self.release.include_fallback_layout or candidate.pointmap_source != "fallback"
-            data = {
-                "mesh.glb": blob(candidate.mesh, f"the mesh of candidate {candidate.id}"),
-                "json": candidate_facts(candidate, with_pose=pose),
+        target, what = entry.target, f"of object {entry.target.id}"
+        with self._copying():
+            members = {
+                f"image.{PICTURES[target.image_type]}": blob(target.image, f"the photo {what}"),
+                "mask.png": blob(target.mask, f"the mask {what}"),
+                "json": object_facts(target),
             }
-            rows = {row["member"]: row for row in shards.write(candidate_key(candidate.id), data)}
-            meshes[candidate.id] = (candidate, _place(rows["mesh.glb"]))
+            if target.pointmap:
+                members["pointmap.npz"] = blob(target.pointmap, f"the pointmap {what}")
+            columns: dict[str, Any] = {f"pointmap_{part}": None for part in ("shard", "offset", "length")}
+            for row in shards.write(object_key(target.id), members):
+                name = row["member"].partition(".")[0]
+                if name != "json":
+                    columns |= {f"{name}_{part}": value for part, value in _place(row).items()}
+            meshes = {}
+            for candidate in entry.candidates:
+                pose = self.release.include_fallback_layout or candidate.pointmap_source != "fallback"
+                data = {
+                    "mesh.glb": blob(candidate.mesh, f"the mesh of candidate {candidate.id}"),
+                    "json": candidate_facts(candidate, with_pose=pose),
+                }
+                rows = {row["member"]: row for row in shards.write(candidate_key(candidate.id), data)}
+                meshes[candidate.id] = (candidate, _place(rows["mesh.glb"]))
+        return columns, meshes
+
+    @contextmanager
+    def _copying(self) -> Iterator[None]:
+        started, cpu = time.perf_counter(), time.process_time()
+        yield
         self.copy_seconds += time.perf_counter() - started
         self.copy_cpu_seconds += time.process_time() - cpu
-        return columns, meshes
 
     def _add(self, row: dict[str, Any]) -> None:
         if self._index is None:
