@@ -34,10 +34,8 @@ SOURCES = {
         "skimage", "data/coffee.png", "CC0-1.0", "Rachel Michetti, courtesy of Pikolo Espresso Bar"
     ),
     "cat": Source("skimage", "data/chelsea.png", "CC0-1.0", "Stefan van der Walt"),
-    "rocket": Source("skimage", "data/rocket.jpg", "CC0-1.0", "SpaceX, launch of DSCOVR, public domain"),
-    "astronaut": Source(
-        "skimage", "data/astronaut.png", "CC0-1.0", "NASA, portrait of Eileen Collins, public domain"
-    ),
+    "rocket": Source("skimage", "data/rocket.jpg", "Public domain", "SpaceX, launch of DSCOVR"),
+    "astronaut": Source("skimage", "data/astronaut.png", "Public domain", "NASA, portrait of Eileen Collins"),
     "temple": Source(
         "sklearn",
         "datasets/images/china.jpg",
