@@ -27,10 +27,11 @@ from model_zoo.proposers.placing import (
     overlap,
     window_of,
 )
-from model_zoo.render import RayTree
+from model_zoo.render import RayTree, view_rotation
 
 SHIPPED = Path(__file__).parents[1] / "checkpoints" / "tiny"
-ALIGN_ROUNDS = 3
+ALIGN_ROUNDS = 2
+TURNS = (0, -14, 14, -28, 28)  # degrees
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,32 @@ class FlowProposer:
 
 
 def settled(tree: RayTree, pose: Pose, window: Window, depth: float) -> tuple[Pose, float]:
-    """The sampled pose after a few outline fits, or as it was where those do not help, and its silhouette IoU."""
-    best, score = pose, overlap(np.isfinite(window.look(tree, pose)), window.mask)
-    for _ in range(ALIGN_ROUNDS):
-        pose = align_outline(tree, pose, window, depth)
-        now = overlap(np.isfinite(window.look(tree, pose)), window.mask)
-        if now > score:
-            best, score = pose, now
-    return best, score
+    """The sampled pose, turned a little about the object's upright axis and fitted to outline and depth.
+
+    Returns the best pose met, the sampled one included, and its silhouette IoU. The tiny model knows the shape better
+    than the turn.
+    """
+    best, best_fit = pose, _fit(tree, pose, window)
+    for degrees in TURNS:
+        upright = np.diag([1.0, -1.0, -1.0]) @ view_rotation(degrees, 0)
+        turned = Pose(pose.R @ upright, pose.t, pose.s)
+        for _ in range(ALIGN_ROUNDS):
+            turned = align_outline(tree, turned, window, depth)
+        fit = _fit(tree, turned, window)
+        if fit > best_fit:
+            best, best_fit = turned, fit
+    return best, overlap(np.isfinite(window.look(tree, best)), window.mask)
+
+
+def _fit(tree: RayTree, pose: Pose, window: Window) -> float:
+    """Silhouette IoU, less up to half for depth that is off by the object's own size."""
+    seen = window.look(tree, pose)
+    score = overlap(np.isfinite(seen), window.mask)
+    both = np.isfinite(seen) & np.isfinite(window.depth)
+    if not both.any():
+        return score
+    size = float(np.max(pose.s * np.ptp(tree.bounds, axis=0)))
+    return score - 0.5 * min(1.0, float(np.median(np.abs(seen[both] - window.depth[both]))) / size)
 
 
 def photo_colours(
