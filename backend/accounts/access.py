@@ -68,9 +68,15 @@ def endpoint(
             parser_classes(parsers)(call)
         permission_classes([_role_permission(allowed, writing)] if allowed else [permissions.AllowAny])(call)
         view = api_view(list(methods))(call)
-        view = extend_schema(
-            methods=list(methods), request=request, responses=response, parameters=parameters
-        )(view)
+        app = function.__module__.split(".")[1]
+        for method in methods:
+            view = extend_schema(
+                methods=[method],
+                operation_id=f"{app}_{function.__name__}_{method.lower()}",
+                request=request if method not in permissions.SAFE_METHODS else None,
+                responses=response,
+                parameters=parameters,
+            )(view)
         view.roles, view.writers = allowed, writing
         return view
 

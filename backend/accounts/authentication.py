@@ -1,6 +1,8 @@
 """Who is calling: a bearer token, or the browser's session. Apart from access.py because DRF imports this by name."""
 
 from django.utils import timezone
+from drf_spectacular.authentication import SessionScheme
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
@@ -27,3 +29,21 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
 class SessionAuthentication(authentication.SessionAuthentication):
     """The browser's login; writing needs the CSRF token."""
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    """How the schema names the token."""
+
+    target_class = TokenAuthentication
+    name = "token"
+
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:
+        """HTTP bearer."""
+        return {"type": "http", "scheme": "bearer"}
+
+
+class OwnSessionScheme(SessionScheme):
+    """How the schema names the session cookie."""
+
+    target_class = SessionAuthentication
+    name = "session"

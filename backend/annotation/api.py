@@ -108,7 +108,7 @@ class DraftIn(Fenced):
     draft = serializers.JSONField()
 
 
-class VerdictIn(serializers.Serializer):
+class ReviewIn(serializers.Serializer):
     verdict = serializers.ChoiceField(choices=("accept", "fix", "return"))
     note = serializers.CharField(max_length=2000, allow_blank=True, default="")
     pose = PoseIn(required=False)
@@ -258,10 +258,10 @@ def review_list(request: Request) -> Response:
     return page(request, rows, reviews.describe, order="id")
 
 
-@endpoint("POST", roles={Role.REVIEWER}, request=VerdictIn)
+@endpoint("POST", roles={Role.REVIEWER}, request=ReviewIn)
 def review(request: Request, pk: int) -> Response:
     """Accept, fix (with your own pose) or send back an assignment."""
-    data = _checked(VerdictIn, request)
+    data = _checked(ReviewIn, request)
     row = reviews.judge(request.user, pk, verdict=data["verdict"], note=data["note"], pose=data.get("pose"))
     return Response({"assignment_id": pk, "verdict": row.verdict})
 
