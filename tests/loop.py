@@ -5,13 +5,12 @@ import zipfile
 from pathlib import Path
 
 from backend.proposals.models import Proposer
-from backend.training import services as training
 from model_zoo.demo.__main__ import scene_files
 from model_zoo.demo.scenes import scenes
 from model_zoo.io.meshes import export_glb
 from model_zoo.library import families, make
 from workers import importing
-from workers.flywheel import SHIPPED
+from workers.training_runs import base_checkpoint
 
 
 def bundle(seed: int) -> bytes:
@@ -31,4 +30,4 @@ def set_up_proposers(folder: Path) -> None:
     importing.import_meshes(folder)
     Proposer.objects.create(name="retrieval", kind="retrieval", share=2)
     Proposer.objects.create(name="inflation", kind="inflation", share=1)
-    training.promote(training.register_folder(SHIPPED, "tiny-0"))
+    base_checkpoint()

@@ -27,9 +27,7 @@ from backend.training.models import Checkpoint, Evaluation, TrainingRun
 from model_zoo.demo.__main__ import scene_files
 from model_zoo.demo.scenes import scenes
 from workers import importing, simulation
-from workers.training_runs import wait
-
-SHIPPED = Path(__file__).resolve().parent.parent / "model_zoo" / "checkpoints" / "tiny"
+from workers.training_runs import base_checkpoint, wait
 
 
 @dataclass(frozen=True)
@@ -63,16 +61,6 @@ class Turn:
     pairs: int = 0
     checkpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
     proposer_after: str = ""
-
-
-def base_checkpoint() -> Checkpoint:
-    """The checkpoint that proposes now; the shipped one is registered and promoted where there is none."""
-    current = training.promoted()
-    if current is not None:
-        return current
-    checkpoint = training.register_folder(SHIPPED, "tiny-0")
-    training.promote(checkpoint)
-    return checkpoint
 
 
 def run(plan: Plan, url: str, say: Callable[[str], None]) -> list[Turn]:

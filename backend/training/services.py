@@ -23,6 +23,7 @@ WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "card.json"
 SYNTHETIC = "synthetic"
 PROMOTION_LOCK = 0x6D617175  # any number that no other advisory lock uses
 LOG_POINTS = 400
+FLOW_SHARE = 3  # of the candidates, beside retrieval's 4 and inflation's 1
 
 
 def register_folder(
@@ -265,7 +266,8 @@ def _switch(checkpoint: Checkpoint, *, active: bool) -> None:
     """Turn a checkpoint's proposer on or off; it is made the first time."""
     if checkpoint.proposer_id is None:
         proposer, _ = Proposer.objects.get_or_create(
-            name=f"flow-{checkpoint.name}"[:80], defaults={"kind": Proposer.Kind.FLOW, "active": active}
+            name=f"flow-{checkpoint.name}"[:80],
+            defaults={"kind": Proposer.Kind.FLOW, "active": active, "share": FLOW_SHARE},
         )
         Checkpoint.objects.filter(pk=checkpoint.pk).update(proposer=proposer)
         checkpoint.proposer = proposer

@@ -22,6 +22,7 @@ from model_zoo.demo import __main__ as demo_files
 from model_zoo.io.errors import BadInput
 from model_zoo.library import __main__ as library_files
 from workers import importing
+from workers.training_runs import base_checkpoint
 
 PEOPLE = {
     "ada": User.Role.ANNOTATOR,
@@ -33,7 +34,6 @@ PEOPLE = {
 PROPOSERS = {
     "retrieval": (Proposer.Kind.RETRIEVAL, 4),
     "inflation": (Proposer.Kind.INFLATION, 1),
-    "flow": (Proposer.Kind.FLOW, 3),
 }
 BATCH = "demo"
 DONE = "demo_seed"
@@ -58,6 +58,7 @@ class Command(BaseCommand):
         make_people(settings.HOME / "logins.json")
         for name, (kind, share) in PROPOSERS.items():
             Proposer.objects.get_or_create(name=name, defaults={"kind": kind, "share": share})
+        base_checkpoint()
         batch, _ = Batch.objects.get_or_create(
             name=BATCH, defaults={"instructions": INSTRUCTIONS, "asks_review": False}
         )
