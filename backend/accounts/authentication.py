@@ -45,5 +45,5 @@ class TokenScheme(OpenApiAuthenticationExtension):
 class OwnSessionScheme(SessionScheme):
     """How the schema names the session cookie."""
 
-    target_class = SessionAuthentication
+    target_class = "backend.accounts.authentication.SessionAuthentication"
     name = "session"
