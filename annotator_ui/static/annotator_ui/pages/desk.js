@@ -89,7 +89,8 @@ export class Desk {
   async #show(assignment) {
     this.assignment = assignment;
     this.started = false;
-    window.history.replaceState(null, "", pageOf(assignment));
+    const { pathname, search } = window.location;
+    if (pathname + search !== pageOf(assignment)) window.history.replaceState(null, "", pageOf(assignment));
     this.lease?.end();
     this.lease = new Lease({ assignment, post: api.post, onLost: () => this.lost(), visible: () => !document.hidden });
     const instructions = $("#instructions");
