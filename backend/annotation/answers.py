@@ -4,6 +4,7 @@ An answer locks its assignment row first, so one assignment's answers are serial
 under that lock, and the task's counters move in the same transaction.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,8 @@ from backend.accounts.models import User
 from backend.annotation import bracket, services
 from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Task
 from backend.catalog.models import Pointmap
+
+REASONS = ("complex geometry", "occlusion", "transparency", "small object", "other")
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def rate(
     if assignment.stage != Task.Stage.COMPARE or state.survivor is None:
         raise ApiError(409, "rating_not_due", "There is no survivor to rate yet.")
     Rating.objects.create(assignment=assignment, candidate_id=state.survivor, r=r, reasons=reasons)
-    _finish(assignment, key=key, active_ms=active_ms, survivor=state.survivor, r=r)
+    _finish(assignment, key=key, active_ms=active_ms, survivor=state.survivor, r=r, reasons=reasons)
     return Outcome(assignment)
 
 
@@ -275,7 +278,13 @@ WHERE id = %s RETURNING state, stage, object_id, n_done >= needed
 
 
 def _finish(
-    assignment: Assignment, *, key: UUID, active_ms: int, survivor: int | None, r: float | None
+    assignment: Assignment,
+    *,
+    key: UUID,
+    active_ms: int,
+    survivor: int | None,
+    r: float | None,
+    reasons: Sequence[str] = (),
 ) -> None:
     """Close an assignment with its completing answer and route the object to what comes next."""
     assignment.state, assignment.survivor_id, assignment.key = Assignment.State.SUBMITTED, survivor, key
@@ -291,10 +300,12 @@ def _finish(
         _, stage, object_id, complete = cursor.fetchone()
     record(assignment.user, "submitted", f"assignment:{assignment.pk}", stage=stage)
     if stage == Task.Stage.COMPARE and complete:
-        _route(assignment, object_id, survivor, r)
+        _route(assignment, object_id, survivor, r, reasons)
 
 
-def _route(assignment: Assignment, object_id: int, survivor: int | None, r: float | None) -> None:
+def _route(
+    assignment: Assignment, object_id: int, survivor: int | None, r: float | None, reasons: Sequence[str]
+) -> None:
     """After the last needed bracket: the best survivor at or above alpha goes to Stage 3, else the object escalates."""
     batch = assignment.batch
     chosen, best = survivor, r
@@ -304,6 +315,8 @@ def _route(assignment: Assignment, object_id: int, survivor: int | None, r: floa
         if top is not None:
             chosen, best = top
     if chosen is None or (batch.asks_rating and (best is None or best < batch.alpha)):
-        Task.objects.filter(pk=assignment.task_id).update(state=Task.State.ESCALATED, reason="below alpha")
+        # The kind of difficulty, where the annotator named one: art cases are drawn evenly over the kinds.
+        reason = next((each for each in reasons if each in REASONS), "below alpha")
+        Task.objects.filter(pk=assignment.task_id).update(state=Task.State.ESCALATED, reason=reason)
     elif batch.asks_alignment:
         services.open_align(batch.pk, object_id, chosen)

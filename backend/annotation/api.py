@@ -14,7 +14,6 @@ from backend.annotation.models import Assignment, Comparison, Task
 from backend.paging import page
 
 WORKERS = {Role.ANNOTATOR, Role.REVIEWER}
-REASONS = ("complex geometry", "occlusion", "transparency", "small object", "other")
 
 
 class Next(serializers.Serializer):
@@ -100,7 +99,7 @@ class EndIn(Fenced):
 
 
 class EscalateIn(Fenced):
-    reason = serializers.ChoiceField(choices=REASONS)
+    reason = serializers.ChoiceField(choices=answers.REASONS)
     note = serializers.CharField(max_length=2000, allow_blank=True, default="")
 
 

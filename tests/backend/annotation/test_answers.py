@@ -81,8 +81,9 @@ def test_undo_is_a_further_row_and_shows_the_pair_again(desk: Desk) -> None:
 def test_a_low_rating_escalates_the_object(desk: Desk) -> None:
     desk.send("comparisons", seq=1, answer="left")
     desk.send("comparisons", seq=2, answer="left")
-    desk.send("rating", r=0.2)
-    assert Task.objects.get().state == "escalated"
+    desk.send("rating", r=0.2, reasons=["too thin", "occlusion"])
+    task = Task.objects.get()
+    assert (task.state, task.reason) == ("escalated", "occlusion")
 
 
 def test_a_lease_that_ran_out_is_renewed_while_there_is_room(desk: Desk) -> None:
