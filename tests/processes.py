@@ -138,7 +138,7 @@ def drain(seconds: float = 20) -> None:
     import redis
 
     server = redis.from_url(os.environ["REDIS_URL"])
-    server.delete("gpu", "cpu", "export", "train", "interactive")
+    server.delete("gpu", "cpu", "export", "train", "interactive", "slow")
     deadline = time.monotonic() + seconds
     while server.hlen("unacked") and time.monotonic() < deadline:
         time.sleep(0.1)

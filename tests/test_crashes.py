@@ -36,7 +36,7 @@ def until(condition: Any, seconds: float = 60) -> None:
 def test_a_killed_workers_job_is_done_by_the_next_one_and_only_once(
     people: SimpleNamespace, slow_batch: Any
 ) -> None:
-    with processes.worker() as first:
+    with processes.worker("slow") as first:
         job = slow_batch()
         until(lambda: Job.objects.get(pk=job.pk).state == "running")
         os.killpg(first.pid, signal.SIGKILL)
@@ -45,7 +45,7 @@ def test_a_killed_workers_job_is_done_by_the_next_one_and_only_once(
     # Its lease would run out by itself; the test does not wait for the minute.
     Job.objects.filter(pk=job.pk).update(lease_until=timezone.now())
     assert jobs.reap() == 1
-    with processes.worker():
+    with processes.worker("slow"):
         until(lambda: Job.objects.get(pk=job.pk).state == "done", 120)
     done = Job.objects.get(pk=job.pk)
     assert done.attempts == 2
@@ -53,8 +53,8 @@ def test_a_killed_workers_job_is_done_by_the_next_one_and_only_once(
 
 
 @pytest.fixture
-def slow_batch(tmp_path: Any) -> Any:
-    """Twelve photos to import, enough to be killed in the middle."""
+def slow_batch(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Twelve photos to import, enough to be killed in the middle, on a queue that no other test's worker listens to."""
     import io
     import zipfile
 
@@ -74,6 +74,8 @@ def slow_batch(tmp_path: Any) -> Any:
             Picture.fromarray(shape).save(mask, "PNG")
             archive.writestr(f"p{number}.jpg", photo.getvalue())
             archive.writestr(f"p{number}.mask_box.png", mask.getvalue())
+
+    monkeypatch.setitem(jobs.KINDS, "import_images", jobs.Kind("slow"))
 
     def send() -> Job:
         blob = storage.put(packed.getvalue(), "application/zip")

@@ -1,13 +1,12 @@
-"""The Celery app: it listens to every queue, knows every job, and what a killed worker held is done once by another."""
+"""The Celery app: it listens to every queue, knows every job, and works a message that arrives twice only once.
 
-import os
-import signal
+What a killed worker held is in tests/test_crashes.py.
+"""
+
 import time
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.utils import timezone
 
 from backend import jobs
 from backend.models import Job
@@ -46,31 +45,15 @@ def until(job: Job, state: str, seconds: float = 30) -> Job:
 
 
 def start_slow_job(key: str, log: Path) -> Job:
-    """A job of tests/workers/slow.py, rung as any other."""
-    job = Job.objects.create(kind="slow", queue="cpu", key=key, args={"log": str(log)}, max_attempts=3)
+    """A job of tests/workers/slow.py, on a queue that no other test's worker listens to."""
+    job = Job.objects.create(kind="slow", queue="slow", key=key, args={"log": str(log)}, max_attempts=3)
     jobs.ring([job])
     return job
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_of_a_killed_worker_is_finished_once_by_another(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with processes.worker("cpu", include="tests.workers.slow") as first:
-        job = until(start_slow_job("slow:1", log), Job.State.RUNNING)
-        os.killpg(first.pid, signal.SIGKILL)
-    # Instead of waiting out the lease of the dead worker.
-    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-    with processes.worker("cpu", include="tests.workers.slow"):
-        jobs.reap()
-        job = until(job, Job.State.DONE)
-    processes.drain(seconds=0)
-    assert job.attempts == 2
-    assert log.read_text().split() == ["began", "began", "ended"]
-
-
-@pytest.mark.django_db(transaction=True)
 def test_a_message_that_arrives_twice_is_worked_once(tmp_path: Path) -> None:
-    with processes.worker("cpu", include="tests.workers.slow", concurrency=2):
+    with processes.worker("slow", include="tests.workers.slow", concurrency=2):
         job = start_slow_job("slow:2", tmp_path / "log")
         jobs.ring([job, job])
         until(job, Job.State.DONE)
