@@ -25,7 +25,9 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 180) -> None
     stop = time.monotonic() + seconds
     while not condition():
         # A proposer may fail on an object; anything else may not.
-        failed = Job.objects.filter(state="failed").exclude(kind="propose").values_list("kind", "error").first()
+        failed = (
+            Job.objects.filter(state="failed").exclude(kind="propose").values_list("kind", "error").first()
+        )
         assert failed is None, f"job {failed}"
         assert time.monotonic() < stop, f"{what} did not happen in {seconds:.0f} s"
         time.sleep(0.3)
@@ -55,27 +57,25 @@ def make_batch(page: Page, name: str, photo: Path) -> None:
 
 
 def annotate(page: Page) -> None:
-    """Press keys until nothing is left to do."""
+    """Press keys until nothing is left to do; after each answer the page brings the next task by itself."""
+    page.goto("/")
     while Task.objects.filter(state="open", stage__in=["compare", "align"]).exists():
-        page.goto("/")
-        page.wait_for_url(lambda url: "/compare/" in url or "/align/" in url)
         page.wait_for_selector("#veil[hidden]", state="attached")
-        before = Task.objects.filter(state="done").count()
+        done = Task.objects.filter(state="done").count()
         if "/align/" in page.url:
             page.keyboard.press("Control+Enter")
         else:
             total = int(page.locator("#count").inner_text().split(" of ")[1].split()[0])
-            for done in range(total):
-                expect(page.locator("#count")).to_contain_text(f"{done + 1} of")
+            for number in range(total):
+                expect(page.locator("#count")).to_contain_text(f"{number + 1} of")
                 page.keyboard.press("1")
             expect(page.locator("#count")).to_contain_text("Rate the survivor")
             for key in ("8", "Enter"):
                 page.keyboard.press(key)
-        until(
-            lambda before=before: Task.objects.filter(state="done").count() > before,
-            "the answer is stored",
-            30,
-        )
+        until(lambda done=done: Task.objects.filter(state="done").count() > done, "the answer is stored", 30)
+        # The next object takes the place of this one, on this page or on the other stage's.
+        page.wait_for_timeout(1500)
+    expect(page.locator("#message")).to_contain_text("Nothing to do")
 
 
 def freeze_and_train(page: Page, kind: str) -> None:
@@ -108,14 +108,13 @@ def test_the_whole_loop_is_clicked(
     leave(page)
     sign_in("ada")
     annotate(page)
-    page.goto("about:blank")
-    page.goto("/progress/")
     leave(page)
     sign_in("res")
     freeze_and_train(page, "sft")
     freeze_and_train(page, "dpo")
     page.goto("/models/")
     page.get_by_role("button", name="Promote").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Promote").click()
     newest = Checkpoint.objects.latest("id")
     until(lambda: Promotion.objects.filter(checkpoint=newest, ended_at=None).exists(), "the promotion", 30)
     leave(page)
