@@ -11,10 +11,9 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import F, Max
-from django.utils import timezone
 
 from backend import jobs
-from backend.accounts.access import ApiError, record
+from backend.accounts.access import ApiError
 from backend.accounts.models import User
 from backend.annotation import bracket, services
 from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Task
@@ -270,10 +269,19 @@ def repose(
     return _store_pose(assignment, reviewer, last.candidate_id, last.pointmap_id, R, t, s, None)
 
 
-COUNT_DONE = """
+# The answer's end in one statement: the assignment closes, the task counts it, the audit trail names it.
+FINISH = """
+WITH closed AS (
+  UPDATE annotation_assignment SET state = 'submitted', survivor_id = %(survivor)s, key = %(key)s::uuid,
+    active_ms = active_ms + %(active_ms)s, finished_at = now()
+  WHERE id = %(assignment)s
+), audited AS (
+  INSERT INTO accounts_auditevent (user_id, verb, subject, detail, at)
+  VALUES (%(user)s, 'submitted', 'assignment:' || %(assignment)s, jsonb_build_object('stage', %(stage)s::text), now())
+)
 UPDATE annotation_task SET n_leased = n_leased - 1, n_done = n_done + 1,
   state = CASE WHEN n_done + 1 >= needed AND state = 'open' THEN 'done' ELSE state END
-WHERE id = %s RETURNING state, stage, object_id, n_done >= needed
+WHERE id = %(task)s RETURNING object_id, n_done >= needed
 """
 
 
@@ -288,18 +296,19 @@ def _finish(
 ) -> None:
     """Close an assignment with its completing answer and route the object to what comes next."""
     assignment.state, assignment.survivor_id, assignment.key = Assignment.State.SUBMITTED, survivor, key
-    Assignment.objects.filter(pk=assignment.pk).update(
-        state=assignment.state,
-        survivor_id=survivor,
-        key=key,
-        active_ms=F("active_ms") + active_ms,
-        finished_at=timezone.now(),
-    )
+    values = {
+        "survivor": survivor,
+        "key": str(key),
+        "active_ms": active_ms,
+        "assignment": assignment.pk,
+        "user": assignment.user_id,
+        "stage": assignment.stage,
+        "task": assignment.task_id,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(COUNT_DONE, [assignment.task_id])
-        _, stage, object_id, complete = cursor.fetchone()
-    record(assignment.user, "submitted", f"assignment:{assignment.pk}", stage=stage)
-    if stage == Task.Stage.COMPARE and complete:
+        cursor.execute(FINISH, values)
+        object_id, complete = cursor.fetchone()
+    if assignment.stage == Task.Stage.COMPARE and complete:
         _route(assignment, object_id, survivor, r, reasons)
 
 
