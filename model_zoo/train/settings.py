@@ -49,7 +49,7 @@ class Settings:
 
 
 DEFAULTS: dict[str, dict[str, object]] = {
-    "pretrain": {"steps": 1050, "lr": 1e-3, "batch": 48, "draws": 2, "stored": "float16"},
+    "pretrain": {"steps": 1650, "lr": 1e-3, "batch": 48, "draws": 2, "stored": "float16"},
     "midtrain": {"steps": 500, "lr": 3e-4, "batch": 32},
     "sft": {"steps": 120, "lr": 1e-4, "batch": 8},
     "dpo": {"steps": 60, "lr": 2e-5, "batch": 4},
