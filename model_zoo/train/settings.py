@@ -52,7 +52,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
     "pretrain": {"steps": 1650, "lr": 1e-3, "batch": 48, "draws": 2, "stored": "float16"},
     "midtrain": {"steps": 500, "lr": 3e-4, "batch": 32},
     "sft": {"steps": 120, "lr": 1e-4, "batch": 8},
-    "dpo": {"steps": 60, "lr": 2e-5, "batch": 4},
+    "dpo": {"steps": 60, "lr": 2.5e-6, "batch": 4, "anchor": 1.0},
     "distill": {"steps": 300, "lr": 1e-4, "batch": 16, "draws": 1},
 }
 
