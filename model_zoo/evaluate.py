@@ -243,9 +243,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+@torch.no_grad()
 def evaluate(args: argparse.Namespace) -> dict:
     """The whole report of one call."""
-    torch.set_grad_enabled(False)
     found = checkpoint.load(args.checkpoint)
     if args.data != SYNTHETIC and Release(Path(args.data)).manifest.get("kind") == "dpo":
         return evaluate_pairs(args, found.model)

@@ -20,7 +20,7 @@ def test_a_sample_has_every_view_at_the_recipes_size(sft):
 
 
 def test_the_shape_and_pose_that_went_in_come_out(sft):
-    (target, shape), example = targets(3)[1], ReleaseSamples(sft, tiny())[1]
+    (target, shape), example = targets(4)[1], ReleaseSamples(sft, tiny())[1]
     agreement = (example.occupancy[0].numpy() > 0.5) == shape.occupancy
     assert agreement.mean() > 0.99
     decoded = pose.decode(
@@ -35,7 +35,7 @@ def test_a_row_without_a_pose_has_no_layout_weight(tmp_path):
 
 
 def test_splits_are_kept_apart(sft):
-    assert len(ReleaseSamples(sft, tiny(), "validation")) == 0 and len(ReleaseSamples(sft, tiny(), None)) == 3
+    assert len(ReleaseSamples(sft, tiny(), "validation")) == 0 and len(ReleaseSamples(sft, tiny(), None)) == 4
 
 
 def test_pairs_hold_two_shapes_of_one_photo(tmp_path):
