@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from backend import jobs
 from backend.accounts.access import record
 from backend.accounts.models import AuditEvent, User
 from backend.catalog.models import Batch
@@ -58,7 +59,10 @@ class Command(BaseCommand):
         make_people(settings.HOME / "logins.json")
         for name, (kind, share) in PROPOSERS.items():
             Proposer.objects.get_or_create(name=name, defaults={"kind": kind, "share": share})
-        base_checkpoint()
+        try:
+            base_checkpoint()
+        except jobs.UserError as failure:
+            raise CommandError(str(failure)) from None
         batch, _ = Batch.objects.get_or_create(
             name=BATCH, defaults={"instructions": INSTRUCTIONS, "asks_review": False}
         )
