@@ -1,7 +1,7 @@
 """Run the measurements of one group: python -m tests.bench platform|model|data [NAME ...]
 
 bench_model_*.py and bench_data_*.py are groups of their own, every other bench_*.py is the platform's. Each runs
-as a process on durable services in a folder that is deleted afterwards, never on the user's own data.
+as a process on durable services in a folder of its own that is deleted afterwards, never on the user's own data.
 """
 
 import os
@@ -26,6 +26,21 @@ def scripts(group: str) -> list[str]:
     return [name for name in names if special.get(name, "platform") == group]
 
 
+def measure(name: str) -> bool:
+    """Run one script on an empty database of its own; False when it fails or misses its limit."""
+    folder = Path(tempfile.mkdtemp(prefix="maquette-bench-"))
+    os.environ["MAQUETTE_HOME"] = str(folder)
+    urls = embedded.ensure(folder)
+    try:
+        print(f"\n== {name.removeprefix('bench_')}", flush=True)
+        return not subprocess.run([sys.executable, "-m", f"tests.bench.{name}"], cwd=HERE.parents[1]).returncode
+    finally:
+        embedded.release(folder, wait=True)
+        for variable in urls:
+            del os.environ[variable]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def main(arguments: list[str]) -> int:
     """Exit code 1 when a measurement fails or misses its limit."""
     if not arguments or arguments[0] not in GROUPS:
@@ -40,18 +55,7 @@ def main(arguments: list[str]) -> int:
             f"no measurement in group {group}" + (f" named {' '.join(only)}" if only else ""), file=sys.stderr
         )
         return 1
-    folder = Path(tempfile.mkdtemp(prefix="maquette-bench-"))
-    os.environ["MAQUETTE_HOME"] = str(folder)
-    failed = []
-    try:
-        embedded.ensure(folder)
-        for name in chosen:
-            print(f"\n== {name.removeprefix('bench_')}", flush=True)
-            if subprocess.run([sys.executable, "-m", f"tests.bench.{name}"], cwd=HERE.parents[1]).returncode:
-                failed.append(name)
-    finally:
-        embedded.release(folder, wait=True)
-        shutil.rmtree(folder, ignore_errors=True)
+    failed = [name for name in chosen if not measure(name)]
     print(
         f"\n{len(chosen) - len(failed)} of {len(chosen)} measurements passed"
         + (f"; failed: {', '.join(failed)}" if failed else "")

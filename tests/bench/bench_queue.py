@@ -214,8 +214,8 @@ def main() -> None:
     users = [User.objects.create(username=f"bench{n}") for n in range(17)]
     tokens = [Token.issue(user)[0] for user in users[:16]]
     started = time.monotonic()
-    large, eight = [fill("large", 100_000, 2)], [fill("eight", 4_000, 8)]
-    small = [fill(f"small{n}", 1_000, 2) for n in range(4)]
+    large, eight = [fill("queue-large", 100_000, 2)], [fill("queue-eight", 4_000, 8)]
+    small = [fill(f"queue-small-{n}", 1_000, 2) for n in range(4)]
     print(f"filled 108,000 objects in {time.monotonic() - started:.0f} s")
     Batch.objects.filter(pk__in=large).update(state="open")
     claims, submits = statements(large[0], users[16])
