@@ -1,33 +1,16 @@
 """Django admin of the shared rows: jobs are watched and retried here; blobs and uploads are only shown."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from backend import jobs
 from backend.models import Blob, Job, Upload
-
-
-class Shown(admin.ModelAdmin):
-    """Rows that the product writes and nobody edits."""
-
-    list_per_page = 50
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from backend.readonly import ReadOnlyAdmin
 
 
 @admin.register(Job)
-class JobAdmin(Shown):
+class JobAdmin(ReadOnlyAdmin):
     """Jobs, newest first."""
 
     list_display = ["id", "kind", "state", "progress", "attempts", "message", "cost_seconds", "created_at"]
@@ -43,7 +26,7 @@ class JobAdmin(Shown):
 
 
 @admin.register(Upload)
-class UploadAdmin(Shown):
+class UploadAdmin(ReadOnlyAdmin):
     """Uploads on their way in."""
 
     list_display = ["id", "user", "filename", "size", "state", "created_at"]
@@ -53,7 +36,7 @@ class UploadAdmin(Shown):
 
 
 @admin.register(Blob)
-class BlobAdmin(Shown):
+class BlobAdmin(ReadOnlyAdmin):
     """Stored bytes by hash."""
 
     list_display = ["sha256", "size", "media_type", "created_at"]

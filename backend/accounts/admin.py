@@ -7,6 +7,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
 
 from backend.accounts.models import AuditEvent, Token, User
+from backend.readonly import ReadOnlyAdmin
 
 
 @admin.register(User)
@@ -35,20 +36,10 @@ class TokenAdmin(admin.ModelAdmin):
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(admin.ModelAdmin):
+class AuditEventAdmin(ReadOnlyAdmin):
     """Who did what, newest first."""
 
     list_display = ["at", "user", "verb", "subject"]
     list_filter = ["verb"]
     list_select_related = ["user"]
     ordering = ["-at"]
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

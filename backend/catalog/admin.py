@@ -1,11 +1,9 @@
 """Django admin of the catalog. Content-addressed rows are shown, not edited."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
 from backend.catalog.models import Batch, Image, Mesh, Pointmap, TargetObject, Truth
+from backend.readonly import ReadOnlyAdmin
 
 
 @admin.register(Batch)
@@ -18,24 +16,8 @@ class BatchAdmin(admin.ModelAdmin):
     raw_id_fields = ["created_by"]
 
 
-class ReadOnly(admin.ModelAdmin):
-    """Rows that only importers write."""
-
-    list_per_page = 50
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Image)
-class ImageAdmin(ReadOnly):
+class ImageAdmin(ReadOnlyAdmin):
     """Photos."""
 
     list_display = ["name", "width", "height", "licence", "created_at"]
@@ -43,7 +25,7 @@ class ImageAdmin(ReadOnly):
 
 
 @admin.register(Pointmap)
-class PointmapAdmin(ReadOnly):
+class PointmapAdmin(ReadOnlyAdmin):
     """Pointmaps and where they came from."""
 
     list_display = ["id", "image", "source", "metric", "created_at"]
@@ -52,7 +34,7 @@ class PointmapAdmin(ReadOnly):
 
 
 @admin.register(TargetObject)
-class TargetObjectAdmin(ReadOnly):
+class TargetObjectAdmin(ReadOnlyAdmin):
     """Objects."""
 
     list_display = ["id", "name", "category", "image", "area", "drawn_by", "created_at"]
@@ -61,7 +43,7 @@ class TargetObjectAdmin(ReadOnly):
 
 
 @admin.register(Mesh)
-class MeshAdmin(ReadOnly):
+class MeshAdmin(ReadOnlyAdmin):
     """Meshes of the library, of proposers, of artists."""
 
     list_display = ["id", "name", "category", "source", "triangles", "licence", "created_at"]
@@ -70,7 +52,7 @@ class MeshAdmin(ReadOnly):
 
 
 @admin.register(Truth)
-class TruthAdmin(ReadOnly):
+class TruthAdmin(ReadOnlyAdmin):
     """Known poses, for admins' eyes only."""
 
     list_display = ["id", "object", "mesh", "measured"]

@@ -1,31 +1,13 @@
 """Django admin of the data sets: all read-only, since a release never changes and its rows are answers."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
 from backend.datasets.models import PreferencePair, Release, Sample
-
-
-class ReadOnly(admin.ModelAdmin):
-    """Rows to look at; they are made by the loop, not by hand."""
-
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from backend.readonly import ReadOnlyAdmin
 
 
 @admin.register(Sample)
-class SampleAdmin(ReadOnly):
+class SampleAdmin(ReadOnlyAdmin):
     list_display = (
         "id",
         "batch",
@@ -42,7 +24,7 @@ class SampleAdmin(ReadOnly):
 
 
 @admin.register(PreferencePair)
-class PreferencePairAdmin(ReadOnly):
+class PreferencePairAdmin(ReadOnlyAdmin):
     list_display = (
         "id",
         "batch",
@@ -59,7 +41,7 @@ class PreferencePairAdmin(ReadOnly):
 
 
 @admin.register(Release)
-class ReleaseAdmin(ReadOnly):
+class ReleaseAdmin(ReadOnlyAdmin):
     list_display = ("id", "kind", "state", "rows", "include_simulated", "sha256", "location", "created_at")
     list_filter = ("kind", "state", "include_simulated")
     exclude = ("samples", "pairs")

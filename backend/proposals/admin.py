@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from backend.proposals.models import Candidate, Proposer
+from backend.readonly import ReadOnlyAdmin
 
 
 @admin.register(Proposer)
@@ -21,7 +22,7 @@ class ProposerAdmin(admin.ModelAdmin):
 
 
 @admin.register(Candidate)
-class CandidateAdmin(admin.ModelAdmin):
+class CandidateAdmin(ReadOnlyAdmin):
     """Candidates with what made them."""
 
     list_display = [
@@ -37,14 +38,3 @@ class CandidateAdmin(admin.ModelAdmin):
     ]
     list_filter = ["state", "proposer"]
     list_select_related = ["batch", "object", "proposer"]
-    list_per_page = 50
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
