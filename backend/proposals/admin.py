@@ -3,8 +3,10 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from backend.accounts.access import record
 from backend.proposals.models import Candidate, Proposer
 from backend.readonly import ReadOnlyAdmin
 
@@ -38,3 +40,11 @@ class CandidateAdmin(ReadOnlyAdmin):
     ]
     list_filter = ["state", "proposer"]
     list_select_related = ["batch", "object", "proposer"]
+    actions = ["withdraw"]
+
+    @admin.action(description="Withdraw: no new bracket shows these candidates", permissions=["view"])
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[Candidate]) -> None:
+        """Takes candidates out of brackets that are still to be claimed; what was answered stays."""
+        moved = queryset.filter(state=Candidate.State.READY).update(state=Candidate.State.WITHDRAWN)
+        record(request.user, "withdraw", "candidates", count=moved)
+        self.message_user(request, f"{moved} candidates withdrawn")

@@ -36,7 +36,7 @@ class Candidate(models.Model):
 
     class State(models.TextChoices):
         READY = "ready"
-        DUPLICATE = "duplicate"
+        WITHDRAWN = "withdrawn"
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="candidates")
     object = models.ForeignKey(TargetObject, on_delete=models.CASCADE, related_name="candidates")

@@ -19,7 +19,7 @@ from backend.proposals.models import Candidate, Proposer
 SEEDS_PER_ROUND = 1000
 CHUNK = 1000
 LIVE = (Job.State.QUEUED, Job.State.RUNNING)
-# The last job of an object fills up what duplicates and failures left open; retrieval can always give more.
+# The last job of an object fills up what look-alikes and failures left open; retrieval can always give more.
 ORDER = {Proposer.Kind.INFLATION: 0, Proposer.Kind.FLOW: 1, Proposer.Kind.RETRIEVAL: 2}
 
 
@@ -137,7 +137,6 @@ def store_candidate(
     pointmap_source: str,
     score: float,
     seconds: float,
-    duplicate: bool = False,
 ) -> Candidate:
     """Store one candidate of a job; the same seed again gives the row that is there.
 
@@ -153,7 +152,7 @@ def store_candidate(
         defaults={
             "job": job,
             "mesh": mesh,
-            "state": Candidate.State.DUPLICATE if duplicate else Candidate.State.READY,
+            "state": Candidate.State.READY,
             "pointmap_source": pointmap_source,
             "score": score,
             "cost_seconds": seconds,

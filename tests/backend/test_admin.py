@@ -9,6 +9,8 @@ from django.urls import reverse
 
 from backend import jobs
 from backend.models import Job
+from backend.proposals.models import Candidate
+from tests.backend import world
 
 pytestmark = pytest.mark.django_db
 
@@ -46,3 +48,11 @@ def test_a_failed_job_is_retried_from_the_list(client: Any, people: SimpleNamesp
     client.post(page(Job), {"action": "retry", "_selected_action": [job.pk]})
     job.refresh_from_db()
     assert job.state == jobs.Job.State.QUEUED
+
+
+def test_candidates_are_withdrawn_by_an_action(client: Any, people: SimpleNamespace) -> None:
+    task = world.task(world.batch(), "mug", n=2)
+    client.force_login(people.leo)
+    chosen = list(task.object.candidates.values_list("pk", flat=True)[:1])
+    client.post(page(Candidate), {"action": "withdraw", "_selected_action": chosen})
+    assert Candidate.objects.get(state="withdrawn").pk == chosen[0]

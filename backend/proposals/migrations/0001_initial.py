@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('seed', models.BigIntegerField()),
-                ('state', models.CharField(choices=[('ready', 'Ready'), ('duplicate', 'Duplicate')], default='ready', max_length=10)),
+                ('state', models.CharField(choices=[('ready', 'Ready'), ('withdrawn', 'Withdrawn')], default='ready', max_length=10)),
                 ('key', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
                 ('R', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), size=9)),
                 ('t', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), size=3)),

@@ -113,10 +113,11 @@ def test_the_same_seed_is_one_candidate(stage: SimpleNamespace) -> None:
     assert store(job, 5).pk == store(job, 5).pk
 
 
-def test_a_duplicate_is_kept_but_does_not_count(stage: SimpleNamespace) -> None:
+def test_a_withdrawn_candidate_is_kept_but_does_not_count(stage: SimpleNamespace) -> None:
     services.propose(stage.batch)
     job = Job.objects.get(args__proposer=stage.flow.pk)
-    store(job, 0, duplicate=True)
+    row = store(job, 0)
+    Candidate.objects.filter(pk=row.pk).update(state="withdrawn")
     assert services.missing_for(job) == 3
 
 
