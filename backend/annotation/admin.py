@@ -1,6 +1,9 @@
 """Django admin of the queue: tasks may be re-prioritised or cancelled, answers are only shown."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 
 from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Review, Task
 from backend.readonly import ReadOnlyAdmin
@@ -28,6 +31,14 @@ class TaskAdmin(admin.ModelAdmin):
     show_full_result_count = False
     fields = ["priority", "reason", "note"]
     ordering = ["-id"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Tasks come from imports and from the loop."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What was answered stays."""
+        return False
 
 
 @admin.register(Assignment)

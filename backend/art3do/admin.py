@@ -3,10 +3,11 @@
 from django.contrib import admin
 
 from backend.art3do.models import ArtSubmission, MeshReport
+from backend.readonly import ReadOnlyAdmin
 
 
 @admin.register(ArtSubmission)
-class ArtSubmissionAdmin(admin.ModelAdmin):
+class ArtSubmissionAdmin(ReadOnlyAdmin):
     list_display = ("id", "task_id", "version", "state", "created_at")
     list_filter = ("state",)
     readonly_fields = ("task", "assignment", "version", "upload", "mesh", "job", "state")
@@ -14,7 +15,7 @@ class ArtSubmissionAdmin(admin.ModelAdmin):
 
 
 @admin.register(MeshReport)
-class MeshReportAdmin(admin.ModelAdmin):
+class MeshReportAdmin(ReadOnlyAdmin):
     list_display = ("id", "submission_id", "ok", "created_at")
     readonly_fields = ("submission", "ok", "findings", "figures")
     show_full_result_count = False
