@@ -29,6 +29,8 @@ from model_zoo.demo.scenes import scenes
 from workers import importing, simulation
 from workers.training_runs import base_checkpoint, wait
 
+STAGES = ("sft", "dpo")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -144,10 +146,22 @@ def _train(plan: Plan, batches: list[Batch], turn: Turn, say: Callable[[str], No
         _done(run.job, f"{stage} on {release.rows} rows")
         current = Checkpoint.objects.filter(run=run).latest("id")
         turn.checkpoints[stage] = {"name": current.name, **_evaluate(current, before, plan)}
-    if current.pk != before.pk:
-        training.promote(current)
-        turn.proposer_after = current.name
-        say(f"{current.name} proposes from now on")
+    best = _better(turn)
+    if best:
+        training.promote(training.named(best))
+        turn.proposer_after = best
+        say(f"{best} proposes from now on")
+    elif turn.checkpoints:
+        say(f"{before.name} goes on proposing: what was trained measures worse")
+
+
+def _better(turn: Turn) -> str | None:
+    """The trained checkpoint with the best F1, if it is at least that of the one before; the later stage wins ties."""
+    measured = [(score(each) or 0.0, order, each) for order, each in enumerate(turn.checkpoints.values())]
+    if not measured:
+        return None
+    f1, _, found = max(measured, key=lambda entry: entry[:2])
+    return str(found["name"]) if f1 >= (score(found.get("against", {})) or 0.0) else None
 
 
 def _release(kind: str, batches: list[Batch]) -> Release:
@@ -186,6 +200,11 @@ def score(measured: dict[str, Any]) -> float | None:
     return None if value is None else float(value)
 
 
+def before(turn: Turn) -> float | None:
+    """F1 of the checkpoint that proposed in a turn, measured beside what was trained in it."""
+    return next((score(each.get("against", {})) for each in turn.checkpoints.values()), None)
+
+
 def write_report(plan: Plan, turns: list[Turn], out: Path) -> Path:
     """report.md, report.json and plots in `out`; everything says that the annotators were simulated."""
     out.mkdir(parents=True, exist_ok=True)
@@ -203,7 +222,7 @@ def write_report(plan: Plan, turns: list[Turn], out: Path) -> Path:
         "s--",
         label="share at or above alpha",
     )
-    axes[0].set(title="Best of N", xlabel="iteration", ylim=(0, 1), xticks=numbers)
+    axes[0].set(title="Best of N", xlabel="iteration", ylim=(0, 1.05), xticks=numbers)
     names = sorted({name for turn in turns for name in turn.candidates})
     bottom = [0.0] * len(turns)
     for name in names:
@@ -211,15 +230,17 @@ def write_report(plan: Plan, turns: list[Turn], out: Path) -> Path:
         axes[1].bar(numbers, shares, bottom=bottom, label=name)
         bottom = [a + b for a, b in zip(bottom, shares, strict=True)]
     axes[1].set(title="Who made the survivors", xlabel="iteration", ylim=(0, 1), xticks=numbers)
-    for stage in ("sft", "dpo"):
-        points = [(turn.iteration, score(turn.checkpoints.get(stage, {}))) for turn in turns]
+    lines = {f"after {stage}": [score(turn.checkpoints.get(stage, {})) for turn in turns] for stage in STAGES}
+    lines["the proposer before"] = [before(turn) for turn in turns]
+    for label, values in lines.items():
+        points = list(zip(numbers, values, strict=True))
         points = [(n, value) for n, value in points if value is not None]
         if points:
-            axes[2].plot(*zip(*points, strict=True), "o-", label=f"after {stage}")
+            axes[2].plot(*zip(*points, strict=True), "s--" if "before" in label else "o-", label=label)
     axes[2].set(title="F1 on held-out synthetic objects", xlabel="iteration", xticks=numbers)
     for axis in axes:
         if axis.get_legend_handles_labels()[1]:
-            axis.legend(fontsize=8)
+            axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     figure.suptitle("Flywheel with simulated annotators", fontsize=11)
     figure.savefig(out / "report.png", dpi=110)
     (out / "report.md").write_text(_markdown(plan, turns))
@@ -235,12 +256,12 @@ def _markdown(plan: Plan, turns: list[Turn]) -> str:
         "",
         "![plots](report.png)",
         "",
-        "| iteration | objects | candidates | survivors by proposer | mean r | r >= alpha | samples | pairs | F1 after SFT | F1 after DPO | proposes next |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| iteration | objects | candidates | survivors by proposer | mean r | r >= alpha | samples | pairs | F1 before | F1 after SFT | F1 after DPO | proposes next |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for turn in turns:
         won = ", ".join(f"{name} {n}" for name, n in sorted(turn.winners.items()))
-        scores = [score(turn.checkpoints.get(stage, {})) for stage in ("sft", "dpo")]
+        scores = [before(turn), *(score(turn.checkpoints.get(stage, {})) for stage in STAGES)]
         cells = [
             turn.iteration,
             turn.objects,
