@@ -1,4 +1,4 @@
-"""Bytes on their way in: begin, receive, finalise. They become a blob only after size and hash were checked here.
+"""Bytes on their way in: begin, receive, finalise. They become a blob only after size, hash and first bytes were checked.
 
 What the bytes are is decided by the worker that parses them, never by the name.
 """
@@ -16,6 +16,10 @@ from backend.models import Blob, Upload
 
 ENVELOPE_BYTES = 64 * 1024  # what multipart adds around a file
 MEDIA_TYPE = "application/octet-stream"
+HEAD_BYTES = 512
+# JPEG, PNG, WebP, GLB, ZIP, PLY; OBJ, ASCII STL and JSON are text.
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"glTF", b"PK\x03\x04", b"PK\x05\x06", b"ply")
+NEVER = (b"<", b"%pdf", b"#!", b"gif8")
 
 
 class TooLarge(APIException):
@@ -73,7 +77,7 @@ def receive(upload: Upload, source: Any) -> None:
 
 
 def finalise(upload: Upload, sha256: str = "") -> Upload:
-    """Check what arrived and make it a blob. Safe to call twice. Raises Refused when size or hash differ."""
+    """Check size, hash and first bytes of what arrived and make it a blob. Safe to call twice. Raises Refused."""
     if upload.state != Upload.State.OPEN:
         return upload
     name = storage.incoming_name(upload.pk)
@@ -87,11 +91,21 @@ def finalise(upload: Upload, sha256: str = "") -> Upload:
         if any(digest != wanted for wanted in (upload.sha256, sha256.lower()) if wanted):
             _refuse(upload, "The sha256 of what arrived is not the announced one.")
         file.seek(0)
+        if not looks_taken(file.read(HEAD_BYTES), upload.size):
+            _refuse(upload, "This is not a photo, mesh, archive or list that is taken here.")
+        file.seek(0)
         blob = storage.put(file, MEDIA_TYPE)
     Upload.objects.filter(pk=upload.pk, state=Upload.State.OPEN).update(state=Upload.State.STORED, blob=blob)
     storage.store().remove(name)
     upload.refresh_from_db()
     return upload
+
+
+def looks_taken(head: bytes, size: int) -> bool:
+    """Whether a file's first bytes are those of a kind that some door takes; the worker's parser has the last word."""
+    binary_stl = len(head) >= 84 and size == 84 + 50 * int.from_bytes(head[80:84], "little")
+    text = b"\0" not in head and not head.lstrip().lower().startswith(NEVER)
+    return head.startswith(MAGIC) or binary_stl or text
 
 
 def blob_of(user: Any, upload_id: Any) -> tuple[Blob, str]:

@@ -159,6 +159,14 @@ def test_fewer_bytes_than_announced_are_refused(leo: Any) -> None:
     assert leo.post(f"/api/v1/uploads/{upload['id']}/finalise/").status_code == 400
 
 
+@pytest.mark.parametrize("data", [b"<html><script>", b"MZ\x90\x00\x03\x00", b"%PDF-1.7", b"#!/bin/sh"])
+def test_bytes_of_a_kind_that_no_door_takes_are_refused_at_finalise(leo: Any, data: bytes) -> None:
+    upload = begin(leo, data)
+    put(leo, upload, data)
+    reply = leo.post(f"/api/v1/uploads/{upload['id']}/finalise/")
+    assert (reply.status_code, "not a photo" in reply.json()["error"]["message"]) == (400, True)
+
+
 def test_more_bytes_than_announced_are_413(leo: Any) -> None:
     upload = begin(leo, PHOTO)
     assert put(leo, upload, PHOTO * 2).status_code == 413
