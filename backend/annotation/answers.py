@@ -4,12 +4,13 @@ An answer locks its assignment row first, so one assignment's answers are serial
 under that lock, and the task's counters move in the same transaction.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Max
 
 from backend import jobs
@@ -73,16 +74,22 @@ class _Lost(Exception):
 
 
 def _answer(function: Any) -> Any:
+    """Run an answer in one transaction; what a unique index refuses is a conflict for the client, not a crash."""
+
+    @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Outcome:
-        lost: _Lost | None = None
-        with transaction.atomic():
-            try:
-                return function(*args, **kwargs)
-            except _Lost as failure:
-                lost = failure
+        try:
+            with transaction.atomic():
+                try:
+                    return function(*args, **kwargs)
+                except _Lost as failure:
+                    lost = failure
+        except IntegrityError:
+            raise ApiError(
+                409, "conflict", "Another answer came first, or its key was used before. Load the task again."
+            ) from None
         raise services.lease_lost() from lost
 
-    call.__doc__ = function.__doc__
     return call
 
 

@@ -102,6 +102,19 @@ def test_a_replay_on_a_lease_that_ran_out_leaves_the_counters_right(desk: Desk) 
     assert (Task.objects.get().n_leased, Assignment.objects.get().state) == (1, "leased")
 
 
+def test_a_key_of_another_assignment_is_a_conflict_and_stores_nothing(desk: Desk, api: Callable[..., Any]) -> None:
+    key = str(uuid.uuid4())
+    for seq in (1, 2):
+        desk.send("comparisons", seq=seq, answer="left")
+    desk.send("rating", r=0.1, key=key)
+    world.task(Task.objects.get().batch, "second", n=2)
+    again = Desk(desk.client)
+    again.send("comparisons", seq=1, answer="left")
+    refused = again.send("rating", r=0.9, key=key)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
+    assert Assignment.objects.get(pk=again.work["id"]).state == "leased"
+
+
 def test_a_stolen_lease_is_a_409_and_the_answer_is_kept_as_draft(desk: Desk, people: SimpleNamespace) -> None:
     Assignment.objects.update(lease_until=timezone.now() - timedelta(hours=1))
     services.reap_leases()
