@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.shell("next"), name="next"),
     path("login/", views.login, name="login"),
     path("logout/", views.logout, name="logout"),
+    path("words/<str:language>.js", views.words, name="words"),
     path("select/", views.shell("select"), name="select"),
     path("compare/", views.shell("compare"), name="compare"),
     path("align/", views.shell("align"), name="align"),

@@ -1,31 +1,39 @@
 """Pages: empty shells whose modules fill themselves from the REST API. Nothing is read from the database here."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
+from csp.decorators import csp_update
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.cache import never_cache
+from django.utils import translation
+from django.utils.translation import gettext_noop as _
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.i18n import JavaScriptCatalog
 
 ANNOTATOR, ARTIST, REVIEWER, RESEARCHER, ADMIN = "annotator", "artist", "reviewer", "researcher", "admin"
 EVERYONE = (ANNOTATOR, ARTIST, REVIEWER, RESEARCHER, ADMIN)
 # In the order of the menu: page, its address, its name there, who may open it (an admin may open all).
 PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
-    ("next", "/", "Next task", EVERYONE),
-    ("select", "/select/", "Select", (ANNOTATOR, REVIEWER)),
-    ("compare", "/compare/", "Compare", (ANNOTATOR, REVIEWER)),
-    ("align", "/align/", "Align", (ANNOTATOR, REVIEWER)),
-    ("art", "/art/", "Art", (ARTIST,)),
-    ("review", "/review/", "Review", (REVIEWER,)),
-    ("batches", "/batches/", "Batches", (RESEARCHER, REVIEWER)),
-    ("releases", "/releases/", "Releases", (RESEARCHER,)),
-    ("models", "/models/", "Models", (RESEARCHER,)),
-    ("progress", "/progress/", "Progress", EVERYONE),
+    ("next", "/", _("Next task"), EVERYONE),
+    ("select", "/select/", _("Select"), (ANNOTATOR, REVIEWER)),
+    ("compare", "/compare/", _("Compare"), (ANNOTATOR, REVIEWER)),
+    ("align", "/align/", _("Align"), (ANNOTATOR, REVIEWER)),
+    ("art", "/art/", _("Art"), (ARTIST,)),
+    ("review", "/review/", _("Review"), (REVIEWER,)),
+    ("batches", "/batches/", _("Batches"), (RESEARCHER, REVIEWER)),
+    ("releases", "/releases/", _("Releases"), (RESEARCHER,)),
+    ("models", "/models/", _("Models"), (RESEARCHER,)),
+    ("progress", "/progress/", _("Progress"), EVERYONE),
 )
+# Pages that decode meshes, which needs WebAssembly.
+VIEWERS = frozenset({"compare", "align", "art", "review"})
 
 
 def may_open(role: str, roles: tuple[str, ...]) -> bool:
@@ -41,26 +49,41 @@ def shell(name: str) -> Callable[..., HttpResponse]:
     @never_cache
     @ensure_csrf_cookie
     def view(request: HttpRequest, **arguments: Any) -> HttpResponse:
-        role = getattr(request.user, "role", "")
+        role, preferences = getattr(request.user, "role", ""), getattr(request.user, "preferences", {})
+        language = preferences.get("language") or translation.get_language()
+        translation.activate(language)
+        request.LANGUAGE_CODE = language  # type: ignore[attr-defined]
         if not may_open(role, roles):
-            raise PermissionDenied(f"The page {title} is not for the role {role}.")
+            message = translation.gettext("The page %(page)s is not for the role %(role)s.")
+            raise PermissionDenied(message % {"page": translation.gettext(title), "role": role})
         menu = [
-            {"page": page, "url": url, "label": label, "here": page == name.split("_")[0]}
+            {"page": page, "url": url, "label": translation.gettext(label), "here": page == name.split("_")[0]}
             for page, url, label, allowed in PAGES
             if may_open(role, allowed)
         ]
-        return render(
-            request,
-            f"annotator_ui/{name}.html",
-            {"menu": menu, "page": name, "title": title, "arguments": arguments},
-        )
+        values = {"menu": menu, "page": name, "title": translation.gettext(title), "arguments": arguments}
+        reply = render(request, f"annotator_ui/{name}.html", values | {"preferences": preferences, "preferences_json": json.dumps(preferences)})
+        # The API answers in the same language.
+        reply.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, samesite="Lax")
+        return reply
 
+    if name in VIEWERS:
+        view = csp_update({"script-src": ["'wasm-unsafe-eval'"]})(view)
     view.roles = frozenset(roles)  # type: ignore[attr-defined]  # read by the test that walks every route
     return view
 
 
 login = LoginView.as_view(template_name="annotator_ui/login.html", redirect_authenticated_user=True)
 logout = LogoutView.as_view()
+
+
+@cache_control(max_age=3600)
+def words(request: HttpRequest, language: str) -> HttpResponse:
+    """The catalogue of one language for words.js. 404 for a language that is not in settings."""
+    if language not in dict(settings.LANGUAGES):
+        raise Http404
+    with translation.override(language):
+        return JavaScriptCatalog.as_view(packages=["annotator_ui"])(request)
 
 
 def refused(request: HttpRequest, exception: Exception) -> HttpResponse:

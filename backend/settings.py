@@ -82,6 +82,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -134,8 +135,9 @@ LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login/"
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("ko", "한국어")]
 TIME_ZONE = "UTC"
-USE_I18N = False
+USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "/static/"
@@ -159,16 +161,18 @@ STORAGES = {
 }
 WHITENOISE_MAX_AGE = 3600
 
+# The import map is the one inline script, allowed by nonce. Pages that decode meshes add WebAssembly (annotator_ui).
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
-        "script-src": [SELF, NONCE, "'wasm-unsafe-eval'"],
-        "style-src": [SELF, "'unsafe-inline'"],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF],
         "img-src": [SELF, "blob:", "data:", *([S3_ENDPOINT_URL] if S3_ENDPOINT_URL else [])],
         "connect-src": [SELF, "blob:", *([S3_ENDPOINT_URL] if S3_ENDPOINT_URL else [])],
         "worker-src": [SELF, "blob:"],
         "object-src": [NONE],
         "base-uri": [SELF],
+        "form-action": [SELF],
         "frame-ancestors": [NONE],
     }
 }

@@ -1,8 +1,10 @@
 """Every route of the product, in one place."""
 
+from csp.constants import UNSAFE_INLINE
+from csp.decorators import csp_update
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from backend.accounts import api as accounts
 from backend.annotation import api as annotation
@@ -12,9 +14,12 @@ from backend.datasets import api as datasets
 from backend.proposals import api as proposals
 from backend.training import api as training
 
+# Swagger's own page writes styles into its elements.
+DOCS_CSP = {"style-src": [UNSAFE_INLINE]}
+
 api = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("docs/", csp_update(DOCS_CSP)(SpectacularSwaggerSplitView.as_view(url_name="schema")), name="docs"),
     # accounts
     path("token/", accounts.token),
     path("me/", accounts.me),

@@ -23,6 +23,9 @@ class User(AbstractUser):
     simulated = models.BooleanField(
         default=False, help_text="answers of this account are a simulation's, not a person's"
     )
+    preferences = models.JSONField(
+        default=dict, blank=True, help_text="language, theme and own keys, as PATCH /me/ checks them"
+    )
 
 
 class Token(models.Model):

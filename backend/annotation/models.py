@@ -80,6 +80,7 @@ class Assignment(models.Model):
         SUBMITTED = "submitted"
         SKIPPED = "skipped"
         RELEASED = "released"
+        POSTPONED = "postponed"
         EXPIRED = "expired"
         ESCALATED = "escalated"
 
@@ -111,6 +112,9 @@ class Assignment(models.Model):
         unique=True, null=True, blank=True, help_text="the client's key of the completing answer"
     )
     draft = models.JSONField(null=True, blank=True)
+    instructions_version = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="of the batch's instructions, as the person had them"
+    )
     reason = models.CharField(max_length=60, blank=True)
     active_ms = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -143,6 +147,7 @@ class Comparison(models.Model):
         RIGHT = "right"
         EQUAL = "equal"
         NEITHER = "neither"
+        GRID = "grid"
         UNDO = "undo"
 
     assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="comparisons")
@@ -152,8 +157,16 @@ class Comparison(models.Model):
     right = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+", null=True)
     kept = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+", null=True)
     key = models.UUIDField()
+    picked = ArrayField(
+        models.BigIntegerField(), default=list, db_default=[], blank=True,
+        help_text="grid: the candidates that go on to the knockout",
+    )
     reasons = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     active_ms = models.PositiveIntegerField(default=0)
+    coverage = ArrayField(
+        models.FloatField(), default=list, db_default=[], blank=True,
+        help_text="share of directions from which left and right were seen, 0..1",
+    )
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -167,6 +180,8 @@ class Rating(models.Model):
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="ratings")
     r = models.FloatField()
     reasons = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    active_ms = models.PositiveIntegerField(default=0, db_default=0)
+    coverage = models.FloatField(null=True, blank=True, help_text="share of directions from which it was seen, 0..1")
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -185,6 +200,10 @@ class Alignment(models.Model):
     t = ArrayField(models.FloatField(), size=3)
     s = ArrayField(models.FloatField(), size=3)
     iou = models.FloatField(null=True, blank=True, help_text="mask IoU as the page measured it")
+    depth_residual = models.FloatField(
+        null=True, blank=True, help_text="mean |z - z of the pointmap| / z, as the page measured it"
+    )
+    active_ms = models.PositiveIntegerField(default=0, db_default=0)
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -204,5 +223,73 @@ class Review(models.Model):
     assignment = models.OneToOneField(Assignment, on_delete=models.CASCADE, related_name="review")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=8, choices=Verdict.choices)
+    r = models.FloatField(null=True, blank=True, help_text="fix of a rating: the reviewer's r, which counts")
     note = models.TextField(blank=True)
     at = models.DateTimeField(auto_now_add=True)
+
+
+class Anchor(models.Model):
+    """An example of what a rating means in a batch: a candidate with its r, shown beside the scale."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="anchors")
+    candidate = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="+")
+    r = models.FloatField()
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "candidate"], name="anchor_once"),
+            models.CheckConstraint(name="anchor_0_1", condition=Q(r__gte=0, r__lte=1)),
+        ]
+
+
+class Problem(models.Model):
+    """What somebody reports about an object while working on it, or a salient object outside the taxonomy."""
+
+    class Kind(models.TextChoices):
+        PROBLEM = "problem"
+        OUTSIDE = "outside_taxonomy"
+
+    object = models.ForeignKey(TargetObject, on_delete=models.CASCADE, related_name="problems")
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="problems")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.PROBLEM)
+    stage = models.CharField(max_length=8, choices=Task.Stage.choices)
+    note = models.TextField()
+    place = ArrayField(
+        models.FloatField(), size=2, null=True, blank=True, help_text="x, y in pixels of the upright photo"
+    )
+    key = models.UUIDField(unique=True, help_text="the client's key: sent twice, stored once")
+    at = models.DateTimeField(auto_now_add=True)
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["batch", "-id"], name="problem_open", condition=Q(settled_at=None))]
+
+
+class GoldPair(models.Model):
+    """Two candidates of one object of which one is certainly better, and why; with a place it is a practice object."""
+
+    better = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="+")
+    worse = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="+")
+    lesson = models.CharField(max_length=30, help_text="what is wrong with the worse one, as a code")
+    place = models.PositiveSmallIntegerField(null=True, blank=True, unique=True, help_text="1, 2, ... in the practice")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["better", "worse"], name="gold_pair_once")]
+
+
+class PracticeAnswer(models.Model):
+    """A person's answer to a practice object; the first one counts."""
+
+    pair = models.ForeignKey(GoldPair, on_delete=models.CASCADE, related_name="answers")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="practice")
+    right = models.BooleanField()
+    active_ms = models.PositiveIntegerField(default=0)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["pair", "user"], name="practice_answer_once")]

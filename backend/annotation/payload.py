@@ -20,7 +20,8 @@ ASSIGNMENT = """
 SELECT a.id, a.fence, a.stage, a.state, a.lease_until, a.prefetch, a.draft, a.bracket,
   t.candidate_id, t.note, t.reason, t.object_id, o.category, o.mask_id, o.image_id, i.width, i.height,
   p.camera, p.source, p.points_id,
-  b.id AS batch_id, b.name, b.alpha, b.allows_neither, b.asks_rating, b.instructions
+  b.id AS batch_id, b.name, b.alpha, b.allows_neither, b.asks_rating, b.protocol, b.judges,
+  b.scale, b.instructions, b.instructions_version
 FROM annotation_assignment a
 JOIN annotation_task t ON t.id = a.task_id
 JOIN catalog_batch b ON b.id = a.batch_id
@@ -32,7 +33,9 @@ LEFT JOIN LATERAL (
 WHERE a.id = %s AND (%s::bigint IS NULL OR a.user_id = %s)
 """
 OWN = ("id", "fence", "stage", "state", "lease_until", "prefetch", "draft")
-BATCH = ("name", "alpha", "allows_neither", "asks_rating", "instructions")
+BATCH = (
+    "name", "alpha", "allows_neither", "asks_rating", "protocol", "judges", "scale", "instructions", "instructions_version",
+)  # fmt: skip
 
 
 def _card(row: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def assignment(row_id: int, *, user_id: int | None = None) -> dict[str, Any]:
         if values is None:
             raise Assignment.DoesNotExist
         row = dict(zip([column.name for column in cursor.description], values, strict=True))
-    for name in ("draft", "camera"):
+    for name in ("draft", "camera", "scale"):
         row[name] = json.loads(row[name]) if row[name] else None
     target = row["object_id"]
     data: dict[str, Any] = {

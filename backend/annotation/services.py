@@ -31,8 +31,8 @@ WITH live AS (
     AND state = 'leased'
   RETURNING id
 ), pick AS (
-  SELECT t.* FROM (
-    SELECT b.id, s.stage FROM catalog_batch b
+  SELECT t.*, room.instructions_version FROM (
+    SELECT b.id, b.instructions_version, s.stage FROM catalog_batch b
     CROSS JOIN unnest(%(stages)s::text[]) WITH ORDINALITY AS s(stage, place)
     WHERE b.state = 'open' AND (%(batch)s::bigint IS NULL OR b.id = %(batch)s)
       AND NOT EXISTS (SELECT 1 FROM annotation_assignment mine WHERE mine.user_id = %(user)s AND mine.state = 'leased'
@@ -48,15 +48,17 @@ WITH live AS (
   WHERE NOT EXISTS (SELECT 1 FROM live) LIMIT 1
 ), leased AS (
   INSERT INTO annotation_assignment AS a
-    (task_id, user_id, batch_id, stage, state, origin, prefetch, fence, lease_until, bracket, reason, active_ms, created_at)
+    (task_id, user_id, batch_id, stage, state, origin, prefetch, fence, lease_until, bracket, instructions_version,
+     reason, active_ms, created_at)
   SELECT pick.id, %(user)s, pick.batch_id, pick.stage, 'leased', %(origin)s, %(prefetch)s, 1, now() + %(lease)s,
     CASE WHEN pick.stage = 'compare' THEN ARRAY(
       SELECT c.id FROM proposals_candidate c
       WHERE c.batch_id = pick.batch_id AND c.object_id = pick.object_id AND c.state = 'ready' ORDER BY random())
-    ELSE '{}' END, '', 0, now()
+    ELSE '{}' END, pick.instructions_version, '', 0, now()
   FROM pick
   ON CONFLICT (task_id, user_id) DO UPDATE
-    SET state = 'leased', prefetch = EXCLUDED.prefetch, fence = a.fence + 1, lease_until = EXCLUDED.lease_until
+    SET state = 'leased', prefetch = EXCLUDED.prefetch, fence = a.fence + 1, lease_until = EXCLUDED.lease_until,
+        instructions_version = EXCLUDED.instructions_version
     WHERE a.state IN ('released', 'expired')
   RETURNING id, task_id
 ), counted AS (

@@ -20,7 +20,7 @@ from backend.annotation import services as queue
 from backend.annotation.models import Assignment, Rating, Task
 from backend.art3do.models import ArtSubmission, MeshReport
 from backend.catalog.models import Batch, Mesh, TargetObject
-from backend.catalog.services import best_pointmap
+from backend.catalog.services import best_pointmap, create_batch
 from backend.models import Blob, Upload
 from backend.proposals.models import Candidate, Proposer
 from backend.proposals.services import publish
@@ -52,9 +52,9 @@ def curate(
         raise ApiError(409, "nothing_to_curate", "No escalated object of this batch waits for an artist.")
     try:
         with transaction.atomic():
-            batch = Batch.objects.create(
+            batch = create_batch(
                 name=name, kind=Batch.Kind.ART, alpha=source.alpha, asks_alignment=source.asks_alignment,
-                asks_review=source.asks_review, instructions=source.instructions, created_by=by,
+                asks_review=source.asks_review, instructions=source.instructions, by=by,
             )  # fmt: skip
             best = best_candidates([task.object_id for task in chosen])
             Task.objects.bulk_create(

@@ -1,6 +1,7 @@
 """HTTP of the catalog: batches, imports, uploads, and the photos, masks and points that pages show."""
 
 import hashlib
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -39,9 +40,23 @@ BATCH_FIELDS = (
     "asks_alignment",
     "asks_review",
     "allows_neither",
+    "protocol",
+    "judges",
+    "checks_masks",
+    "taxonomy",
+    "scale",
+    "shows_gold",
     "instructions",
+    "instructions_version",
     "created_at",
 )
+
+
+class LevelIn(serializers.Serializer):
+    """One level of a batch's rating scale."""
+
+    r = serializers.FloatField(min_value=0, max_value=1)
+    label = serializers.CharField(max_length=80)
 
 
 class BatchIn(serializers.Serializer):
@@ -56,7 +71,19 @@ class BatchIn(serializers.Serializer):
     asks_alignment = serializers.BooleanField(required=False)
     asks_review = serializers.BooleanField(required=False)
     allows_neither = serializers.BooleanField(required=False)
+    protocol = serializers.ChoiceField(choices=Batch.Protocol.choices, required=False)
+    judges = serializers.ChoiceField(choices=Batch.Judges.choices, required=False)
+    checks_masks = serializers.BooleanField(required=False)
+    taxonomy = serializers.ListField(child=serializers.CharField(max_length=100), max_length=5000, required=False)
+    scale = LevelIn(many=True, required=False)
+    shows_gold = serializers.BooleanField(required=False)
     instructions = serializers.CharField(required=False, allow_blank=True, max_length=20000)
+
+    def validate_scale(self, levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Levels rise and there are two to nine of them (one key each), or none."""
+        if levels and (not 2 <= len(levels) <= 9 or any(a["r"] >= b["r"] for a, b in pairwise(levels))):
+            raise serializers.ValidationError("a scale has 2 to 9 levels with rising r, or none")
+        return [dict(level) for level in levels]
 
 
 class BatchChange(serializers.Serializer):
@@ -68,6 +95,8 @@ class BatchChange(serializers.Serializer):
     n_candidates = serializers.IntegerField(min_value=2, max_value=50, required=False)
     asks_review = serializers.BooleanField(required=False)
     allows_neither = serializers.BooleanField(required=False)
+    taxonomy = serializers.ListField(child=serializers.CharField(max_length=100), max_length=5000, required=False)
+    shows_gold = serializers.BooleanField(required=False)
     instructions = serializers.CharField(required=False, allow_blank=True, max_length=20000)
 
 
@@ -141,8 +170,10 @@ def batch(request: Request, pk: int) -> Response:
     if request.method == "PATCH":
         fields = _valid(BatchChange, request)
         with transaction.atomic():
-            Batch.objects.filter(pk=pk).update(**fields)
             record(request.user, "change", f"batch {pk}", **fields)
+            if "instructions" in fields:
+                services.write_instructions(found, fields.pop("instructions"), by=request.user)
+            Batch.objects.filter(pk=pk).update(**fields)
         found.refresh_from_db()
     return Response(_with_counts(found))
 

@@ -18,9 +18,15 @@ class Batch(models.Model):
     class Kind(models.TextChoices):
         MITL = "mitl"
         ART = "art3do"
+        PRACTICE = "practice"
 
     class Protocol(models.TextChoices):
         KING_OF_THE_HILL = "king_of_the_hill"
+        GRID = "grid"
+
+    class Judges(models.TextChoices):
+        SHAPE = "shape"
+        TEXTURE = "texture"
 
     name = models.SlugField(max_length=60, unique=True)
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.MITL)
@@ -34,7 +40,25 @@ class Batch(models.Model):
     asks_alignment = models.BooleanField(default=True)
     asks_review = models.BooleanField(default=False, help_text="alignments wait for a reviewer")
     allows_neither = models.BooleanField(default=True)
-    instructions = models.TextField(blank=True)
+    judges = models.CharField(
+        max_length=8, choices=Judges.choices, default=Judges.SHAPE, db_default="shape",
+        help_text="shape is judged untextured, texture textured",
+    )
+    checks_masks = models.BooleanField(
+        default=False, db_default=False, help_text="imported masks are confirmed or rejected in Stage 1 first"
+    )
+    taxonomy = ArrayField(
+        models.CharField(max_length=100), default=list, db_default=[], blank=True, help_text="categories offered in Stage 1"
+    )
+    scale = models.JSONField(
+        default=list, db_default=[], blank=True,
+        help_text="levels of the rating, [{r, label}, ...] with r rising; empty: any value in [0, 1]",
+    )
+    shows_gold = models.BooleanField(
+        default=False, db_default=False, help_text="people see their accuracy on gold pairs"
+    )
+    instructions = models.TextField(blank=True, help_text="Markdown, the current version")
+    instructions_version = models.PositiveIntegerField(default=0, db_default=0)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -50,6 +74,23 @@ class Batch(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Instructions(models.Model):
+    """One version of a batch's instructions (Markdown), kept for ever: answers say which version their person had."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="instruction_versions")
+    version = models.PositiveIntegerField()
+    text = models.TextField(blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "instructions"
+        constraints = [models.UniqueConstraint(fields=["batch", "version"], name="instructions_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.batch_id} version {self.version}"
 
 
 class Image(models.Model):

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from backend import storage
-from backend.catalog.models import Batch, Image, Mesh, Pointmap, TargetObject, Truth
+from backend.catalog.models import Batch, Image, Instructions, Mesh, Pointmap, TargetObject, Truth
 
 JPEG, PNG, GLB, NPZ, RAW = (
     "image/jpeg",
@@ -132,6 +132,20 @@ def best_pointmap(image: Image) -> Pointmap | None:
     return image.pointmaps.select_related("blob", "points").order_by("-id").first()
 
 
-def create_batch(*, name: str, by: Any = None, **settings: Any) -> Batch:
+@transaction.atomic
+def create_batch(*, name: str, by: Any = None, instructions: str = "", **settings: Any) -> Batch:
     """A new batch; the name must be free."""
-    return Batch.objects.create(name=name, created_by=by, **settings)
+    batch = Batch.objects.create(name=name, created_by=by, **settings)
+    return write_instructions(batch, instructions, by=by) if instructions else batch
+
+
+@transaction.atomic
+def write_instructions(batch: Batch, text: str, *, by: Any = None) -> Batch:
+    """Make `text` (Markdown) the batch's current instructions, as a new version; the same text again changes nothing."""
+    current = Batch.objects.select_for_update().get(pk=batch.pk)
+    if current.instructions == text:
+        return current
+    current.instructions, current.instructions_version = text, current.instructions_version + 1
+    Instructions.objects.create(batch=current, version=current.instructions_version, text=text, by=by)
+    current.save(update_fields=["instructions", "instructions_version"])
+    return current

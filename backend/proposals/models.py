@@ -17,6 +17,7 @@ class Proposer(models.Model):
         INFLATION = "inflation"
         FLOW = "flow"
         ARTIST = "artist"
+        GOLD = "gold"
 
     name = models.SlugField(max_length=80, unique=True)
     kind = models.CharField(max_length=12, choices=Kind.choices)
@@ -48,6 +49,10 @@ class Candidate(models.Model):
     mesh = models.ForeignKey(Mesh, on_delete=models.PROTECT)
     viewer = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     thumbnail = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+    turntable = models.ForeignKey(
+        Blob, on_delete=models.PROTECT, related_name="+", null=True, blank=True,
+        help_text="PNG strip of eight views, 45 degrees apart",
+    )
     R = ArrayField(models.FloatField(), size=9)
     t = ArrayField(models.FloatField(), size=3)
     s = ArrayField(models.FloatField(), size=3)

@@ -89,7 +89,7 @@ def store_candidates(batch: Batch, target: TargetObject) -> list[Candidate]:
 
 def make_batch(name: str = "balls", **options: Any) -> Batch:
     """A batch with two objects to compare."""
-    batch = Batch.objects.create(name=name, instructions="Judge the shape.", **options)
+    batch = catalog.create_batch(name=name, instructions="Judge the shape.", **options)
     for number in range(2):
         target = store_target(number)
         enqueue(batch, [target])

@@ -63,3 +63,23 @@ def test_every_file_that_a_page_names_is_there(people: SimpleNamespace, api: Api
         text = api(people.leo).get(address).content.decode()
         named = re.findall(r'"/static/([^"]+)"', text)
         assert named and [name for name in named if finders.find(name) is None] == []
+
+
+def test_webassembly_is_allowed_only_where_meshes_are_decoded(people: SimpleNamespace, api: Api) -> None:
+    policies = {row[1]: api(people.leo).get(row[1])["Content-Security-Policy"] for row in PAGES}
+    with_wasm = {address for address, policy in policies.items() if "wasm-unsafe-eval" in policy}
+    assert with_wasm == {"/compare/", "/align/", "/art/", "/review/"}
+    assert not [policy for policy in policies.values() if "unsafe-inline" in policy]
+
+
+def test_a_page_speaks_the_language_of_its_reader(people: SimpleNamespace, api: Api) -> None:
+    people.ada.preferences = {"language": "ko", "theme": "dark"}
+    people.ada.save(update_fields=["preferences"])
+    reply = api(people.ada).get("/")
+    assert '<html lang="ko" data-theme="dark">' in reply.content.decode()
+    assert reply.cookies["django_language"].value == "ko"
+
+
+def test_words_come_in_the_languages_of_the_settings_only(api: Api) -> None:
+    assert "gettext" in api(None).get("/words/ko.js").content.decode()
+    assert api(None).get("/words/xx.js").status_code == 404

@@ -1,5 +1,7 @@
 """The catalog stores each content once."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from backend.catalog import services
@@ -73,3 +75,11 @@ def test_a_truth_stays_as_it_was_first_given() -> None:
     services.store_truth(target, mesh, **pose, measured=True)
     kept, new = services.store_truth(target, mesh, **pose | {"t": [9, 9, 9]}, measured=False)
     assert (kept.t, new) == ([0, 0, 1], False)
+
+
+def test_instructions_are_kept_version_by_version(people: SimpleNamespace) -> None:
+    batch = services.create_batch(name="mugs", instructions="Look at the shape.", by=people.leo)
+    assert services.write_instructions(batch, "Look at the shape.").instructions_version == 1
+    services.write_instructions(batch, "Look at the *handle*.", by=people.leo)
+    kept = batch.instruction_versions.order_by("version").values_list("version", "text")
+    assert list(kept) == [(1, "Look at the shape."), (2, "Look at the *handle*.")]

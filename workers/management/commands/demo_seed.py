@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from backend import jobs
 from backend.accounts.access import record
 from backend.accounts.models import AuditEvent, User
+from backend.catalog import services as catalog
 from backend.catalog.models import Batch
 from backend.proposals import services as proposals
 from backend.proposals.models import Proposer
@@ -63,9 +64,8 @@ class Command(BaseCommand):
             base_checkpoint()
         except jobs.UserError as failure:
             raise CommandError(str(failure)) from None
-        batch, _ = Batch.objects.get_or_create(
-            name=BATCH, defaults={"instructions": INSTRUCTIONS, "asks_review": False}
-        )
+        batch = Batch.objects.filter(name=BATCH).first()
+        batch = batch or catalog.create_batch(name=BATCH, instructions=INSTRUCTIONS)
         if not AuditEvent.objects.filter(verb=DONE).exists():
             try:
                 self._fill(batch, settings.HOME / "cache", options["scenes"])

@@ -183,7 +183,7 @@ function buildNumbers() {
         h("input", { name: `${name}${axis}`, type: "number", step: "any", "aria-label": `${label} ${axis}`, onchange: () => typed(name, write) }),
       ),
     ]),
-    h("label", { class: "row", style: "grid-column: 1 / -1" }, h("input", { type: "checkbox", id: "uniform", checked: true }), "Scale alike on all axes when typed"),
+    h("label", { class: "row wide" }, h("input", { type: "checkbox", id: "uniform", checked: true }), "Scale alike on all axes when typed"),
   );
 }
 
