@@ -2,6 +2,7 @@
 
 import * as api from "../api.js";
 import { number, words } from "../format.js";
+import { t } from "../words.js";
 import { $, ask, busy, complain, fields, fill, h, jobLine, onSubmit, stateOf, table, toast } from "./ui.js";
 
 const WATCH_MS = 3000;
@@ -22,19 +23,19 @@ function drawCheckpoints() {
   fill(
     $("#checkpoints"),
     table(
-      "Checkpoints",
+      t("Checkpoints"),
       [
-        ["Name", (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => openCard(row.id)) }, row.name)],
-        ["From", (row) => nameOf(row.parent)],
-        ["Run", (row) => (row.run ? `${row.run.stage} run ${row.run.id}` : "–")],
-        ["Simulated or synthetic data", (row) => (row.simulated_data ? "yes" : "no")],
-        ["Proposes", (row) => (row.promoted ? h("strong", { class: "good" }, "yes") : "no")],
-        ["", (row) => (row.promoted ? "" : button("Promote", () => promote(row)))],
+        [t("Name"), (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => openCard(row.id)) }, row.name)],
+        [t("From"), (row) => nameOf(row.parent)],
+        [t("Run"), (row) => (row.run ? t("{stage} run {id}", { stage: row.run.stage, id: row.run.id }) : "–")],
+        [t("Simulated or synthetic data"), (row) => (row.simulated_data ? t("yes") : t("no"))],
+        [t("Proposes"), (row) => (row.promoted ? h("strong", { class: "good" }, t("yes")) : t("no"))],
+        ["", (row) => (row.promoted ? "" : button(t("Promote"), () => promote(row)))],
       ],
       checkpoints,
-      "No checkpoint yet.",
+      t("No checkpoint yet."),
     ),
-    checkpoints.length ? h("p", {}, button("Roll back to the checkpoint before", rollBack)) : null,
+    checkpoints.length ? h("p", {}, button(t("Roll back to the checkpoint before"), rollBack)) : null,
   );
 }
 
@@ -45,18 +46,18 @@ function button(label, action, kind = "") {
 }
 
 async function promote(row) {
-  const answer = await ask(`Promote ${row.name}?`, "The next candidates will come from it.", [["yes", "Promote", "primary"], [null, "Leave it"]]);
-  if (answer !== "yes") return;
+  const answer = await ask(t("Promote {name}?", { name: row.name }), t("The next candidates will come from it."), [[t("yes"), t("Promote"), "primary"], [null, t("Leave it")]]);
+  if (answer !== t("yes")) return;
   await api.post(`checkpoints/${row.id}/promote/`);
-  toast(`${row.name} proposes from now on.`);
+  toast(t("{name} proposes from now on.", { name: row.name }));
   await load();
 }
 
 async function rollBack() {
-  const answer = await ask("Roll back?", "The checkpoint that proposed before proposes again.", [["yes", "Roll back", "primary"], [null, "Leave it"]]);
-  if (answer !== "yes") return;
+  const answer = await ask(t("Roll back?"), t("The checkpoint that proposed before proposes again."), [[t("yes"), t("Roll back"), "primary"], [null, t("Leave it")]]);
+  if (answer !== t("yes")) return;
   await api.post("checkpoints/demote/");
-  toast("Rolled back.");
+  toast(t("Rolled back."));
   await load();
 }
 
@@ -66,14 +67,14 @@ async function openCard(id) {
     $("#card"),
     heading(row.name),
     card(row.card ?? {}),
-    row.config ? h("details", {}, h("summary", {}, "Configuration"), h("pre", {}, JSON.stringify(row.config, null, 2))) : null,
+    row.config ? h("details", {}, h("summary", {}, t("Configuration")), h("pre", {}, JSON.stringify(row.config, null, 2))) : null,
   );
   $("#card").hidden = false;
   $("#card").scrollIntoView({ block: "nearest" });
 }
 
 function heading(...parts) {
-  return h("h2", { class: "row" }, ...parts, h("button", { type: "button", class: "plain", onclick: () => ($("#card").hidden = true) }, "Close"));
+  return h("h2", { class: "row" }, ...parts, h("button", { type: "button", class: "plain", onclick: () => ($("#card").hidden = true) }, t("Close")));
 }
 
 /** A card as a table of names and values; nested parts as small text. */
@@ -83,7 +84,7 @@ function card(values) {
     if (value && typeof value === "object") return h("code", {}, JSON.stringify(value));
     return String(value ?? "–");
   };
-  return table("Card", [["", ([name]) => words(name)], [" ", ([, value]) => cell(value)]], Object.entries(values), "This checkpoint has no card.");
+  return table(t("Card"), [["", ([name]) => words(name)], [" ", ([, value]) => cell(value)]], Object.entries(values), t("This checkpoint has no card."));
 }
 
 async function loadRuns() {
@@ -91,18 +92,18 @@ async function loadRuns() {
   fill(
     $("#runs"),
     table(
-      "Training runs",
+      t("Training runs"),
       [
-        ["Run", (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => openRun(row.id)) }, `run ${row.id}`)],
-        ["Stage", (row) => row.stage],
-        ["Recipe", (row) => row.recipe],
-        ["Releases", (row) => row.releases.join(", ")],
-        ["From", (row) => nameOf(row.init)],
-        ["State", (row) => h("span", {}, stateOf(row.state), row.error ? h("span", { class: "bad small" }, ` ${row.error.split("\n")[0]}`) : null)],
-        ["Progress", (row) => (row.job && row.state === "running" ? jobLine(row.job) : row.checkpoints.map(nameOf).join(", "))],
+        [t("Run"), (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => openRun(row.id)) }, t("run {id}", { id: row.id }))],
+        [t("Stage"), (row) => row.stage],
+        [t("Recipe"), (row) => row.recipe],
+        [t("Releases"), (row) => row.releases.join(", ")],
+        [t("From"), (row) => nameOf(row.init)],
+        [t("State"), (row) => h("span", {}, stateOf(row.state), row.error ? h("span", { class: "bad small" }, ` ${row.error.split("\n")[0]}`) : null)],
+        [t("Progress"), (row) => (row.job && row.state === "running" ? jobLine(row.job) : row.checkpoints.map(nameOf).join(", "))],
       ],
       runs,
-      "No training run yet.",
+      t("No training run yet."),
     ),
   );
 }
@@ -115,9 +116,9 @@ async function openRun(id) {
   const names = [...new Set(["step", "loss", ...rows.flatMap(Object.keys)])];
   fill(
     $("#card"),
-    heading(`${run.stage} run ${run.id} `, stateOf(run.state)),
+    heading(t("{stage} run {id}", { stage: run.stage, id: run.id }), " ", stateOf(run.state)),
     run.error ? h("p", { class: "bad" }, run.error) : null,
-    table("Log", names.map((name) => [words(name), (row) => number(row[name], 4)]), rows, "Nothing logged yet."),
+    table(t("Log"), names.map((name) => [words(name), (row) => number(row[name], 4)]), rows, t("Nothing logged yet.")),
   );
   $("#card").hidden = false;
   $("#card").scrollIntoView({ block: "nearest" });
@@ -130,16 +131,16 @@ async function loadEvaluations() {
   fill(
     $("#evaluations"),
     table(
-      "Evaluations",
+      t("Evaluations"),
       [
-        ["Checkpoint", (row) => nameOf(row.checkpoint)],
-        ["Against", (row) => nameOf(row.against)],
-        ["On", (row) => (row.release ? `release ${row.release}` : "synthetic scenes")],
+        [t("Checkpoint"), (row) => nameOf(row.checkpoint)],
+        [t("Against"), (row) => nameOf(row.against)],
+        [t("On"), (row) => (row.release ? t("release {id}", { id: row.release }) : t("synthetic scenes"))],
         ...names.map((name) => [words(name), (row) => metric(row.metrics, name)]),
-        ["State", (row) => (row.job ? stateOf(row.job.state) : "–")],
+        [t("State"), (row) => (row.job ? stateOf(row.job.state) : "–")],
       ],
       rows,
-      "Nothing evaluated yet.",
+      t("Nothing evaluated yet."),
     ),
   );
 }
@@ -147,47 +148,47 @@ async function loadEvaluations() {
 /** A figure of the checkpoint, with that of the one it is held against under it. */
 function metric(metrics, name) {
   const other = metrics.against?.[name];
-  return h("span", {}, number(metrics[name]), other === undefined ? null : h("span", { class: "small" }, h("br"), `against ${number(other)}`));
+  return h("span", {}, number(metrics[name]), other === undefined ? null : h("span", { class: "small" }, h("br"), t("against {n}", { n: number(other) })));
 }
 
 async function drawForms() {
   const releases = (await api.all("releases/")).filter((row) => row.state === "frozen");
-  const releaseName = (row) => `${row.kind} ${row.id} (${number(row.rows)} rows)`;
+  const releaseName = (row) => t("{kind} {id} ({n} rows)", { kind: row.kind, id: row.id, n: number(row.rows) });
   const known = checkpoints.map((row) => [row.id, row.name]);
   fill(
     $("#train"),
     ...fields([
-      { name: "stage", label: "Stage", type: "select", options: STAGES },
-      { name: "recipe", label: "Recipe", type: "select", options: [["tiny", "tiny (minutes on a CPU)"], ["small", "small"], ["full", "full"]] },
-      { name: "releases", label: "Releases", type: "choices", options: releases.map((row) => [row.id, releaseName(row)]), hint: "Freeze a release first." },
-      { name: "init", label: "Start from", type: "select", options: [...known, ["", "nothing"]] },
-      { name: "steps", label: "Steps", type: "number", min: 1, max: 1_000_000, value: 100 },
+      { name: "stage", label: t("Stage"), type: "select", options: STAGES },
+      { name: "recipe", label: t("Recipe"), type: "select", options: [["tiny", t("tiny (minutes on a CPU)")], ["small", t("small")], ["full", t("full")]] },
+      { name: "releases", label: t("Releases"), type: "choices", options: releases.map((row) => [row.id, releaseName(row)]), hint: t("Freeze a release first.") },
+      { name: "init", label: t("Start from"), type: "select", options: [...known, ["", t("nothing")]] },
+      { name: "steps", label: t("Steps"), type: "number", min: 1, max: 1_000_000, value: 100 },
     ]),
-    h("p", {}, h("button", { class: "primary", type: "submit" }, "Start")),
+    h("p", {}, h("button", { class: "primary", type: "submit" }, t("Start"))),
   );
   fill(
     $("#evaluate"),
     ...fields([
-      { name: "checkpoint", label: "Checkpoint", type: "select", options: known },
-      { name: "against", label: "Against", type: "select", options: [["", "nothing"], ...known] },
-      { name: "release", label: "On", type: "select", options: [["", "synthetic scenes"], ...releases.map((row) => [row.id, releaseName(row)])] },
+      { name: "checkpoint", label: t("Checkpoint"), type: "select", options: known },
+      { name: "against", label: t("Against"), type: "select", options: [["", t("nothing")], ...known] },
+      { name: "release", label: t("On"), type: "select", options: [["", t("synthetic scenes")], ...releases.map((row) => [row.id, releaseName(row)])] },
     ]),
-    h("p", {}, h("button", { class: "primary", type: "submit" }, "Evaluate")),
+    h("p", {}, h("button", { class: "primary", type: "submit" }, t("Evaluate"))),
   );
 }
 
 const idOrNull = (value) => (value === "" || value === undefined ? null : Number(value));
 
 async function train(values) {
-  if (!values.releases?.length) throw new Error("Choose at least one release.");
+  if (!values.releases?.length) throw new Error(t("Choose at least one release."));
   await api.post("runs/", { ...values, init: idOrNull(values.init) });
-  toast("The training run is queued.");
+  toast(t("The training run is queued."));
   await loadRuns();
 }
 
 async function evaluate({ checkpoint, against, release }) {
   await api.post("evaluations/", { checkpoint: Number(checkpoint), against: idOrNull(against), release: idOrNull(release) });
-  toast("The evaluation is queued.");
+  toast(t("The evaluation is queued."));
   await loadEvaluations();
 }
 
