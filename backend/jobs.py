@@ -18,7 +18,7 @@ from celery import Celery
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from backend.models import Job
 
@@ -167,7 +167,7 @@ def run(job_id: int, work: Callable[[Job], dict[str, Any] | None]) -> None:
     started = time.monotonic()
     state, result, error = Job.State.DONE, {}, ""
     try:
-        with heartbeat(job):
+        with heartbeat(job), translation.override(language_of(job)):
             result = work(job) or {}
     except UserError as failure:
         state, error = Job.State.FAILED, str(failure)
@@ -187,6 +187,12 @@ def run(job_id: int, work: Callable[[Job], dict[str, Any] | None]) -> None:
     )
     if ended and state == Job.State.QUEUED:
         ring([job])
+
+
+def language_of(job: Job) -> str:
+    """The language of the person who waits for a job, in which its messages are kept."""
+    chosen = job.created_by.preferences.get("language") if job.created_by else None
+    return str(chosen or settings.LANGUAGE_CODE)
 
 
 def report(job: Job, progress: float, message: str = "") -> None:

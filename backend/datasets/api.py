@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -47,7 +48,7 @@ def releases(request: Request) -> Response:
     wanted = set(fields.pop("batches"))
     found = list(Batch.objects.filter(pk__in=wanted).order_by("id"))
     if missing := sorted(wanted - {batch.pk for batch in found}):
-        raise ApiError(400, "invalid", f"There is no batch {missing[0]}.", {"batches": ["unknown"]})
+        raise ApiError(400, "invalid", _("There is no batch %(pk)s.") % {"pk": missing[0]}, {"batches": ["unknown"]})
     made = services.begin(batches=found, by=request.user, **fields)
     job = services.order(made, by=request.user)
     return Response({"release": describe(made), "job": describe_job(job)}, status=202)

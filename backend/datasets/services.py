@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection, connections, transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 from psycopg2.extras import NamedTupleCursor
 
 from backend import jobs
@@ -77,7 +78,7 @@ def named(names: Sequence[str]) -> list[Batch]:
     """The batches of these names, in the order of their ids. UserError names those that are not there."""
     found = list(Batch.objects.filter(name__in=names).order_by("id"))
     if missing := sorted(set(names) - {batch.name for batch in found}):
-        raise jobs.UserError(f"no batch named {', '.join(missing)}")
+        raise jobs.UserError(_("no batch named %(names)s") % {"names": ", ".join(missing)})
     return found
 
 
@@ -153,7 +154,8 @@ class Snapshot:
             for name, walk in by_object.items():
                 object_id, group = next(walk)
                 if object_id != target.id:
-                    raise jobs.UserError(f"object {object_id} has no mask; it cannot be part of a release")
+                    message = _("object %(pk)s has no mask; it cannot be part of a release")
+                    raise jobs.UserError(message % {"pk": object_id})
                 groups[name] = list(group)
             yield Entry(target, groups["candidates"], groups["rows"])
 
@@ -212,7 +214,7 @@ def freeze(
         location=location,
     )
     if not moved:
-        raise jobs.UserError(f"release {release.pk} is frozen already")
+        raise jobs.UserError(_("release %(pk)s is frozen already") % {"pk": release.pk})
     release.refresh_from_db()
     return release
 
@@ -241,16 +243,15 @@ def find(reference: str) -> Release:
         Release.objects.filter(wanted, state=Release.State.FROZEN).order_by("id").first() if wanted else None
     )
     if found is None:
-        raise jobs.UserError(f"no frozen release {reference!r}")
+        raise jobs.UserError(_("no frozen release %(name)r") % {"name": reference})
     return found
 
 
 def difference(mine: Release, theirs: Release) -> dict[str, int]:
     """How many rows `mine` has that `theirs` has not, the other way round, and both. ApiError 400 across kinds."""
     if mine.kind != theirs.kind:
-        raise ApiError(
-            400, "invalid", f"A release of {mine.kind} and one of {theirs.kind} have no rows in common."
-        )
+        message = _("A release of %(mine)s and one of %(theirs)s have no rows in common.")
+        raise ApiError(400, "invalid", message % {"mine": mine.kind, "theirs": theirs.kind})
     table, column = sql.COMPARE[mine.kind]
     with connection.cursor() as cursor:
         cursor.execute(

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -23,7 +24,7 @@ def propose(request: Request, pk: int) -> Response:
     try:
         sent = services.propose(batch, by=request.user)
     except services.NoProposers as failure:
-        raise ApiError(409, "no_proposers", f"Nothing can be proposed: {failure}.") from None
+        raise ApiError(409, "no_proposers", _("Nothing can be proposed: %(why)s.") % {"why": failure}) from None
     record(request.user, "propose", f"batch:{pk}", jobs=sent)
     return Response({"jobs": sent}, status=202)
 

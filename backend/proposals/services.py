@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Count, IntegerField, Max
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
+from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from backend.catalog import services as catalog
@@ -39,7 +40,7 @@ def shares(proposers: Iterable[Proposer], wanted: int) -> dict[int, int]:
     """
     active = sorted(proposers, key=lambda row: (-row.share, row.pk))
     if len(active) < 2:
-        raise NoProposers("at least two active proposers are needed")
+        raise NoProposers(_("at least two active proposers are needed"))
     total = sum(row.share for row in active) or len(active)
     exact = {row.pk: wanted * (row.share or (total == len(active))) / total for row in active}
     counts = {pk: int(part) for pk, part in exact.items()}

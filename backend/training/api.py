@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -85,7 +86,7 @@ def runs(request: Request) -> Response:
     options: dict[str, Any] = {name: fields[name] for name in ("steps", "seed") if name in fields}
     releases = list(Release.objects.filter(pk__in=fields["releases"]).order_by("id"))
     if missing := sorted(set(fields["releases"]) - {row.pk for row in releases}):
-        raise ApiError(400, "invalid", f"There is no release {missing[0]}.", {"releases": ["unknown"]})
+        raise ApiError(400, "invalid", _("There is no release %(pk)s.") % {"pk": missing[0]}, {"releases": ["unknown"]})
     init = _known(Checkpoint, "init", fields["init"])
     try:
         made = services.start_run(
@@ -197,5 +198,6 @@ def _known(model: Any, field: str, pk: int | None) -> Any:
         return None
     found = model.objects.filter(pk=pk).first()
     if found is None:
-        raise ApiError(400, "invalid", f"There is no {model._meta.verbose_name} {pk}.", {field: ["unknown"]})
+        message = _("There is no row %(pk)s for %(field)s.") % {"pk": pk, "field": field}
+        raise ApiError(400, "invalid", message, {field: ["unknown"]})
     return found

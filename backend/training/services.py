@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from backend.accounts.access import ApiError, record
@@ -41,7 +42,7 @@ def register_folder(
     config, card = (_read_json(path / part) for part in (CONFIG, CARD))
     weights = path / WEIGHTS
     if not weights.is_file():
-        raise jobs.UserError(f"{path.name} is not a checkpoint: it has no {WEIGHTS}")
+        raise jobs.UserError(_("%(name)s is not a checkpoint: it has no %(file)s") % {"name": path.name, "file": WEIGHTS})
     blob = storage.put(weights, "application/octet-stream")
     try:
         with transaction.atomic():
@@ -51,7 +52,7 @@ def register_folder(
     except IntegrityError:
         found = Checkpoint.objects.filter(name=name).first()
         if found is None or found.weights_id != blob.pk:
-            raise jobs.UserError(f"there is another checkpoint named {name}") from None
+            raise jobs.UserError(_("there is another checkpoint named %(name)s") % {"name": name}) from None
         return found
 
 
@@ -61,9 +62,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         data = None
     if not isinstance(data, dict):
-        raise jobs.UserError(
-            f"{path.parent.name} is not a checkpoint: {path.name} is missing or not a JSON object"
-        )
+        message = _("%(name)s is not a checkpoint: %(file)s is missing or not a JSON object")
+        raise jobs.UserError(message % {"name": path.parent.name, "file": path.name})
     return data
 
 
@@ -86,7 +86,7 @@ def named(name: str) -> Checkpoint:
         known = (
             ", ".join(Checkpoint.objects.order_by("-id").values_list("name", flat=True)[:10]) or "none yet"
         )
-        raise jobs.UserError(f"no checkpoint named {name}; there are: {known}")
+        raise jobs.UserError(_("no checkpoint named %(name)s; there are: %(known)s") % {"name": name, "known": known})
     return found
 
 
@@ -105,17 +105,16 @@ def start_run(
     wanted = Release.Kind.DPO if stage == TrainingRun.Stage.DPO else Release.Kind.SFT
     for release in releases:
         if release.state != Release.State.FROZEN or release.kind != wanted:
-            raise jobs.UserError(
-                f"{stage} trains on frozen releases of kind {wanted}; release {release.pk} is not one"
-            )
+            message = _("%(stage)s trains on frozen releases of kind %(kind)s; release %(pk)s is not one")
+            raise jobs.UserError(message % {"stage": stage, "kind": wanted, "pk": release.pk})
         if release.rows == 0:
-            raise jobs.UserError(f"release {release.pk} has no rows to train on")
+            raise jobs.UserError(_("release %(pk)s has no rows to train on") % {"pk": release.pk})
     if synthetic and stage == TrainingRun.Stage.DPO:
-        raise jobs.UserError("composed scenes have no preferences: dpo trains on releases")
+        raise jobs.UserError(_("composed scenes have no preferences: dpo trains on releases"))
     if not releases and not synthetic:
-        raise jobs.UserError("name at least one release to train on")
+        raise jobs.UserError(_("name at least one release to train on"))
     if init is None and stage != TrainingRun.Stage.PRETRAIN:
-        raise jobs.UserError(f"{stage} starts from a checkpoint: name one")
+        raise jobs.UserError(_("%(stage)s starts from a checkpoint: name one") % {"stage": stage})
     with transaction.atomic():
         run = TrainingRun.objects.create(
             stage=stage,
@@ -183,7 +182,7 @@ def start_evaluation(
 ) -> Evaluation:
     """Queue the measurement of a checkpoint on a frozen release, or on composed scenes without one."""
     if release is not None and release.state != Release.State.FROZEN:
-        raise jobs.UserError(f"release {release.pk} is not frozen")
+        raise jobs.UserError(_("release %(pk)s is not frozen") % {"pk": release.pk})
     with transaction.atomic():
         row = Evaluation.objects.create(checkpoint=checkpoint, against=against, release=release)
         args = {"evaluation": row.pk, **(options or {})}
@@ -229,14 +228,13 @@ def demote(*, by: Any = None) -> Promotion:
     _lock_promotions()
     current = _current()
     if current is None:
-        raise jobs.UserError("no checkpoint is promoted")
+        raise jobs.UserError(_("no checkpoint is promoted"))
     before = (
         Promotion.objects.select_related("checkpoint").filter(ended_at=current.at).order_by("-id").first()
     )
     if before is None:
-        raise jobs.UserError(
-            f"{current.checkpoint.name} was the first to be promoted; there is none to go back to"
-        )
+        message = _("%(name)s was the first to be promoted; there is none to go back to")
+        raise jobs.UserError(message % {"name": current.checkpoint.name})
     _switch(current.checkpoint, active=False)
     _switch(before.checkpoint, active=True)
     Promotion.objects.filter(pk=current.pk).update(ended_at=timezone.now())

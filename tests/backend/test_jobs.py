@@ -1,10 +1,11 @@
 """Job rows are the truth: claimed once, retried while there are attempts, and never lost."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from backend import jobs
 from backend.models import Job
@@ -112,3 +113,13 @@ def test_progress_of_a_lost_attempt_is_not_written() -> None:
     jobs.report(stale, 0.9, "late")
     job.refresh_from_db()
     assert job.progress == 0
+
+
+def test_a_job_speaks_the_language_of_the_person_who_waits(people: SimpleNamespace) -> None:
+    people.leo.preferences = {"language": "ko"}
+    people.leo.save(update_fields=["preferences"])
+    spoken = []
+    for person in (people.leo, people.ada, None):
+        job = jobs.send("release", key=f"release:{person}", args={}, by=person)
+        jobs.run(job.pk, lambda job: spoken.append(translation.get_language()))
+    assert spoken == ["ko", "en", "en"]
