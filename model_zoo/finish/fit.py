@@ -1,4 +1,8 @@
-"""Fits a posed mesh to the pointmap and the mask: ICP with scale on the visible surface, judged by outline and depth."""
+"""Fits a posed mesh to the pointmap and the mask: ICP with scale on the visible surface and the outline.
+
+What other things cover is not held against a pose: where the scene is nearer than the mesh, or the picture has
+ended, nobody can tell whether the mesh is there.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +11,37 @@ from dataclasses import dataclass
 
 import numpy as np
 import trimesh
+from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from model_zoo.io.poses import Pose
-from model_zoo.proposers.placing import (
-    LEAST_POINTS,
-    Window,
-    align_outline,
-    object_depth,
-    overlap,
-    window_of,
-)
+from model_zoo.proposers.placing import LEAST_POINTS, Window, align_outline, object_depth, overlap, window_of
 from model_zoo.render import RayTree, pixel_rays
 
-SECONDS = 2.0
-STEPS = 12
-KEPT_SHARE = 0.8  # of the closest pairs; the rest may be occluded or wrong
-LARGEST_TURN = 0.25  # radians in one step
+SECONDS = 1.7  # leaves room for the ray tree and the last step within two seconds
+STEPS = 40
+CARD_STEPS = 12
+KEPT_SHARE = 0.85  # of the closest pairs; the rest may be wrong
+LARGEST_TURN = 0.2  # radians in one step
 LEAST_RELIEF = 0.01  # depth against width; below it the points say nothing about the rotation
 DAMPING = 1e-3  # keeps what the surface does not tell, such as the turn of a ball
+OUTLINE_WEIGHT = 0.5  # of all outline pairs together, against all surface pairs
+NEARER = 0.05  # of the object's size: by how much something in front of it is nearer
+STILL = 2e-4  # radians, or share of the size: a step below it ends a descent
+GOOD = 0.9  # merit at which no further starts are tried
+TURNS = np.radians(20) * np.vstack([np.eye(3), -np.eye(3)])
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The refined pose, its mask IoU, and the mean depth error of the common pixels relative to the object's depth."""
+    """The refined pose, its mask IoU (what other things cover left out), and the mean depth error of the common
+    pixels relative to the object's depth."""
 
     pose: Pose
     iou: float
     depth_error: float
+    merit: float
 
 
 def fit(mesh: trimesh.Trimesh, pose: Pose, pointmap: np.ndarray, mask: np.ndarray, K: np.ndarray) -> Fit:
@@ -44,23 +50,15 @@ def fit(mesh: trimesh.Trimesh, pose: Pose, pointmap: np.ndarray, mask: np.ndarra
     The scale stays as anisotropic as it was. Raises BadInput on an empty mask or pointmap.
     """
     deadline = time.monotonic() + SECONDS
-    tree = RayTree(mesh)
-    window = window_of(mask, pointmap, K)
-    depth = object_depth(mask, pointmap)
-    seen = _observed(window)
-    best = _judge(tree, pose, window)
-    for turn in (True, False) if _has_relief(seen) else (False,):
-        current = best.pose
-        for _ in range(STEPS):
-            if time.monotonic() > deadline:
-                return best
-            moved = _icp_step(tree, current, window, seen, turn)
-            current = align_outline(tree, moved, window, depth)
-            judged = _judge(tree, current, window)
-            if _merit(judged) > _merit(best) + 1e-4:
-                best = judged
-            elif _merit(judged) < _merit(best) - 0.1:
-                break
+    target = _Target(mesh, pose, pointmap, mask, K)
+    best = target.judge(pose)
+    if not target.has_relief:
+        return _on_a_card(target, best, object_depth(mask, pointmap), deadline)
+    best = _descend(target, best, deadline)
+    for turn in TURNS:
+        if best.merit > GOOD or time.monotonic() > deadline:
+            break
+        best = max(best, _descend(target, target.judge(target.turned(best.pose, turn)), deadline), key=_merit)
     return best
 
 
@@ -70,21 +68,188 @@ def iou(mesh: trimesh.Trimesh, pose: Pose, K: np.ndarray, mask: np.ndarray) -> f
     return overlap(np.isfinite(window.look(RayTree(mesh), pose)), window.mask)
 
 
-def _merit(fit_: Fit) -> float:
-    return fit_.iou - 2.0 * min(fit_.depth_error, 0.25)
+def _merit(found: Fit) -> float:
+    return found.merit
 
 
-def _judge(tree: RayTree, pose: Pose, window: Window) -> Fit:
-    seen = window.look(tree, pose)
-    both = np.isfinite(seen) & np.isfinite(window.depth)
-    error = np.abs(seen[both] - window.depth[both]) / window.depth[both] if both.any() else np.ones(1)
-    return Fit(pose, overlap(np.isfinite(seen), window.mask), float(np.clip(error, 0, 0.5).mean()))
+class _Target:
+    """What a pose is judged by, on the window around the mask."""
+
+    def __init__(
+        self, mesh: trimesh.Trimesh, pose: Pose, pointmap: np.ndarray, mask: np.ndarray, K: np.ndarray
+    ) -> None:
+        self.tree, self.window = RayTree(mesh), window_of(mask, pointmap, K)
+        corners = self.tree.vertices[mesh.faces]
+        self.normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        self.middle = self.tree.bounds.mean(0)
+        self.size = float(np.linalg.norm(np.ptp(self.tree.bounds, axis=0) * pose.s))
+        self.rays = pixel_rays(self.window.K, self.window.size)
+        self.seen = _observed(self.window, self.rays)
+        self.has_relief = _has_relief(self.seen)
+        self.scene = _scene_depth(self.window, pointmap, K)
+        self._read_outline()
+
+    def _read_outline(self) -> None:
+        """Signed distance (h,w) to the mask's edge in pixels, its gradient, and where the edge is the object's own."""
+        mask, depth = self.window.mask, self.window.depth
+        covered = np.zeros(mask.shape, bool)
+        for axis, way in ((0, 1), (0, -1), (1, 1), (1, -1)):
+            near, far = (np.roll(self.scene, -way * k, axis) for k in (1, 2))
+            # A ground that rises towards the camera goes on beyond the edge; what covers the object jumps there.
+            jump = depth - near - np.nan_to_num(abs(near - far), nan=0.0, posinf=0.0)
+            covered |= mask & ~np.roll(mask, -way, axis) & (jump > NEARER * self.size)
+        inside, edge = distance_transform_edt(np.pad(mask, 1), return_indices=True)
+        outside, back = distance_transform_edt(~mask, return_indices=True)
+        self.distance = np.where(mask, 0.5 - inside[1:-1, 1:-1], outside - 0.5)
+        down, across = np.gradient(self.distance)
+        self.slope = np.stack([across, down], -1)
+        rim = _rim(mask) & ~covered
+        self.own_rim = np.argwhere(rim)
+        # A pixel's nearest edge pixel tells whether its distance is one to the object's own edge.
+        nearest_rim = distance_transform_edt(~_rim(mask), return_indices=True)[1]
+        self.to_own_edge = ~covered[nearest_rim[0], nearest_rim[1]]
+
+    def look(self, pose: Pose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Depth (h,w), face (h,w), and where the mesh is covered (h,w) as far as the scene tells."""
+        depth, face = self.tree.hits(pose, self.window.K, self.window.size)
+        return depth, face, ~self.window.mask & (self.scene < depth - NEARER * self.size)
+
+    def judge(self, pose: Pose) -> Fit:
+        """How well a pose agrees with mask and depth."""
+        depth, _, covered = self.look(pose)
+        both = np.isfinite(depth) & np.isfinite(self.window.depth)
+        off = np.abs(depth[both] - self.window.depth[both]) if both.any() else np.full(1, np.inf)
+        agreed = overlap(np.isfinite(depth) & ~covered, self.window.mask)
+        relative = off / self.window.depth[both] if both.any() else np.ones(1)
+        error = float(np.clip(relative, 0, 0.5).mean())
+        return Fit(pose, agreed, error, agreed - 2.0 * float(np.minimum(off / self.size, 0.2).mean()))
+
+    def turned(self, pose: Pose, turn: np.ndarray) -> Pose:
+        """The pose turned about the middle of the mesh by a rotation vector (3,) in the camera."""
+        R = Rotation.from_rotvec(turn).as_matrix()
+        middle = pose.apply(self.middle[None])[0]
+        return Pose(R @ pose.R, middle + R @ (pose.t - middle), pose.s)
 
 
-def _observed(window: Window) -> np.ndarray:
+def _descend(target: _Target, start: Fit, deadline: float) -> Fit:
+    """Steps from a pose until they become small; the best pose on the way."""
+    best, pose = start, start.pose
+    for number in range(STEPS):
+        if time.monotonic() > deadline:
+            break
+        rows = _rows(target, pose, tight=min(1.0, number / 12))
+        if rows is None:
+            break
+        pose, moved = _step(pose, *rows, target.size)
+        judged = target.judge(pose)
+        best = max(best, judged, key=_merit)
+        if moved < STILL and number > 12:
+            break
+    return best
+
+
+def _on_a_card(target: _Target, best: Fit, depth: float, deadline: float) -> Fit:
+    """The fit on points that say nothing about the rotation: outline and distance only."""
+    pose = best.pose
+    for _ in range(CARD_STEPS):
+        if time.monotonic() > deadline:
+            break
+        pose = align_outline(target.tree, pose, target.window, depth)
+        best = max(best, target.judge(pose), key=_merit)
+    return best
+
+
+def _rows(
+    target: _Target, pose: Pose, tight: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    """Points (N,3) of the mesh, directions (N,3), how far each wants to go along its own (N,), and weights (N,)."""
+    depth, face, covered = target.look(pose)
+    found = np.isfinite(depth)
+    if found.sum() < LEAST_POINTS or len(target.seen) < LEAST_POINTS:
+        return None
+    points = target.rays * depth[..., None]
+    surface = points[found]
+    normals = target.normals[face[found]] / pose.s @ pose.R.T
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
+    distance, index = cKDTree(surface).query(target.seen)
+    limit = max(float(np.quantile(distance, KEPT_SHARE)), 1e-6)
+    kept = distance <= limit
+    p, n = surface[index[kept]], normals[index[kept]]
+    gap = ((target.seen[kept] - p) * n).sum(1)
+    scale = (0.05 * (1 - tight) + 0.01 * tight) * target.size
+    weight = 1 / (1 + (gap / scale) ** 2)
+    rims = _outline_rows(target, points, found, covered, tight)
+    q, g, way, trust = rims
+    trust = trust * OUTLINE_WEIGHT * len(p) / max(len(q), 1)
+    return np.vstack([p, q]), np.vstack([n, g]), np.r_[gap, way], np.r_[weight, trust]
+
+
+def _outline_rows(
+    target: _Target, points: np.ndarray, found: np.ndarray, covered: np.ndarray, tight: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rows that pull the mesh's rim onto the mask's edge, and the mask's own edge towards the mesh's rim."""
+    rim = _rim(found)
+    use = np.argwhere(rim & ~covered & target.to_own_edge)
+    v, u = use.T
+    m = target.slope[v, u]
+    pull = -(target.distance[v, u] + 0.5)
+    # From the mask's edge to the nearest rim of the mesh.
+    nearest = distance_transform_edt(~rim, return_indices=True)[1]
+    ev, eu = target.own_rim.T
+    rv, ru = nearest[0][ev, eu], nearest[1][ev, eu]
+    way = np.stack([eu - ru, ev - rv], -1).astype(float)
+    length = np.linalg.norm(way, axis=1)
+    free = length > 0.5
+    v, u = np.r_[v, rv[free]], np.r_[u, ru[free]]
+    m = np.vstack([m, way[free] / length[free, None]])
+    pull = np.r_[pull, length[free]]
+    p = points[v, u]
+    pixel = p[:, 2] / target.window.K[0, 0]
+    g = np.column_stack([m, -(m * p[:, :2]).sum(1) / p[:, 2]])
+    scale = 8 * (1 - tight) + 2 * tight
+    return p, g, pull * pixel, 1 / (1 + (pull / scale) ** 2)
+
+
+def _step(
+    pose: Pose, points: np.ndarray, directions: np.ndarray, ways: np.ndarray, weights: np.ndarray, size: float
+) -> tuple[Pose, float]:
+    """The pose after one damped Gauss-Newton step, and how large the step was.
+
+    Minimises d . (w x p + c p + t) - way about the centroid over turn w, growth c and way t: point-to-plane
+    (Chen and Medioni 1992) with a scale, so that surfaces may slide along each other.
+    """
+    middle = points.mean(0)
+    p = (points - middle) / (0.4 * size)
+    A = np.column_stack([np.cross(p, directions), directions, (p * directions).sum(1)])
+    W = weights[:, None] * A
+    step = np.linalg.solve(A.T @ W + DAMPING * weights.sum() * np.eye(7), W.T @ (ways / (0.4 * size)))
+    length = float(np.linalg.norm(step[:3]))
+    turn = step[:3] * min(1.0, LARGEST_TURN / max(length, 1e-9))
+    R, scale = Rotation.from_rotvec(turn).as_matrix(), float(np.clip(1.0 + step[6], 0.85, 1.18))
+    t = middle + 0.4 * size * step[3:6]
+    return Pose(R @ pose.R, t + scale * R @ (pose.t - middle), pose.s * scale), float(np.abs(step).max())
+
+
+def _rim(mask: np.ndarray) -> np.ndarray:
+    """The pixels of a mask (h,w) that have a neighbour outside it."""
+    wide = np.pad(mask, 1)
+    return mask & ~(wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:])
+
+
+def _scene_depth(window: Window, pointmap: np.ndarray, K: np.ndarray) -> np.ndarray:
+    """Depth (h,w) of whatever the window shows: NaN where not measured, -inf beyond the picture."""
+    shrink = window.K @ np.linalg.inv(K)
+    u = np.floor((np.arange(window.size[0]) - shrink[0, 2]) / shrink[0, 0] + 0.5).astype(int)
+    v = np.floor((np.arange(window.size[1]) - shrink[1, 2]) / shrink[1, 1] + 0.5).astype(int)
+    inside = ((v >= 0) & (v < len(pointmap)))[:, None] & ((u >= 0) & (u < pointmap.shape[1]))[None]
+    v, u = np.clip(v, 0, len(pointmap) - 1)[:, None], np.clip(u, 0, pointmap.shape[1] - 1)[None]
+    return np.where(inside, pointmap[v, u, 2], -np.inf)
+
+
+def _observed(window: Window, rays: np.ndarray) -> np.ndarray:
     """Measured camera points (N,3) of the object, without the outermost percents in depth."""
     valid = np.isfinite(window.depth)
-    points = pixel_rays(window.K, window.size)[valid] * window.depth[valid][:, None]
+    points = rays[valid] * window.depth[valid][:, None]
     if len(points) < LEAST_POINTS:
         return points
     low, high = np.percentile(points[:, 2], [2, 98])
@@ -98,66 +263,3 @@ def _has_relief(seen: np.ndarray) -> bool:
         return False
     width, height, depth = np.percentile(seen, 95, axis=0) - np.percentile(seen, 5, axis=0)
     return bool(depth > LEAST_RELIEF * max(width, height))
-
-
-def _icp_step(tree: RayTree, pose: Pose, window: Window, seen: np.ndarray, turn: bool) -> Pose:
-    """Moves the pose by the similarity that best maps the visible surface onto the measured points."""
-    points = pixel_rays(window.K, window.size) * window.look(tree, pose)[..., None]
-    normals = _normals(points)
-    usable = np.isfinite(points).all(-1) & np.isfinite(normals).all(-1)
-    if usable.sum() < LEAST_POINTS or len(seen) < LEAST_POINTS:
-        return pose
-    distance, index = cKDTree(points[usable]).query(seen)
-    kept = distance <= np.quantile(distance, KEPT_SHARE)
-    surface, target = points[usable][index[kept]], seen[kept]
-    if turn:
-        scale, R, t = slide(surface, normals[usable][index[kept]], target)
-    else:
-        scale, R, t = similarity(surface, target, turn=False)
-    scale = float(np.clip(scale, 0.8, 1.25))
-    return Pose(R=R @ pose.R, t=scale * R @ pose.t + t, s=pose.s * scale)
-
-
-def _normals(points: np.ndarray) -> np.ndarray:
-    """Unit normals (h,w,3) of a pointmap (h,w,3) from its neighbours; NaN at the rim."""
-    across, down = np.full(points.shape, np.nan), np.full(points.shape, np.nan)
-    across[:, 1:-1], down[1:-1] = points[:, 2:] - points[:, :-2], points[2:] - points[:-2]
-    normals = np.cross(across, down)
-    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
-
-
-def slide(
-    source: np.ndarray, normals: np.ndarray, target: np.ndarray
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Scale, R (3,3), t (3,) of one damped point-to-plane step from pairs (N,3) with the source's unit normals.
-
-    Minimises n . (p + w x p + c p + t - q) about the centroid (Chen and Medioni 1992, with a scale), so that
-    surfaces may slide along each other. The turn is at most LARGEST_TURN.
-    """
-    middle = source.mean(0)
-    size = max(float(np.sqrt(((source - middle) ** 2).sum(1).mean())), 1e-9)
-    p, q = (source - middle) / size, (target - middle) / size
-    A = np.column_stack([np.cross(p, normals), normals, (p * normals).sum(1)])
-    step = np.linalg.solve(A.T @ A + DAMPING * len(p) * np.eye(7), A.T @ ((q - p) * normals).sum(1))
-    turn = step[:3] * min(1.0, LARGEST_TURN / max(float(np.linalg.norm(step[:3])), 1e-9))
-    R, scale = Rotation.from_rotvec(turn).as_matrix(), 1.0 + float(np.clip(step[6], -0.2, 0.2))
-    return scale, R, middle + size * step[3:6] - scale * R @ middle
-
-
-def similarity(
-    source: np.ndarray, target: np.ndarray, *, turn: bool = True
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Scale, R (3,3), t (3,) that minimise |scale R source + t - target| over pairs (N,3).
-
-    Umeyama 1991, equations 40 to 43; `turn` False keeps R the identity.
-    """
-    mean_source, mean_target = source.mean(0), target.mean(0)
-    a, b = source - mean_source, target - mean_target
-    U, singular, Vt = np.linalg.svd(b.T @ a / len(a))
-    sign = np.array([1, 1, np.sign(np.linalg.det(U) * np.linalg.det(Vt)) or 1.0])
-    R = (U * sign) @ Vt if turn else np.eye(3)
-    variance = (a**2).sum() / len(a)
-    covariance = (singular * sign).sum() if turn else (a * b).sum() / len(a)
-    scale = float(covariance / variance) if variance > 0 else 1.0
-    scale = scale if scale > 1e-9 else 1.0
-    return scale, R, mean_target - scale * R @ mean_source
