@@ -28,7 +28,11 @@ LEAST_RELIEF = 0.01  # depth against width; below it the points say nothing abou
 DAMPING = 1e-3  # keeps what the surface does not tell, such as the turn of a ball
 OUTLINE_WEIGHT = 0.5  # of all outline pairs together, against all surface pairs
 NEARER = 0.05  # of the object's size: by how much something in front of it is nearer
+HOLE = 8  # pixels of the window that a gap in the depth is filled over
 STILL = 2e-4  # radians, or share of the size: a step below it ends a descent
+BETTER = 0.01  # merit by which another start must win, so that what looks alike stays where it was
+ALIKE = 0.004  # merit that a turn must bring, or it is taken back
+UNWINDING = 28  # the step at which the descent after that begins
 GOOD = 0.9  # merit at which no further starts are tried
 TURNS = np.radians(20) * np.vstack([np.eye(3), -np.eye(3)])
 
@@ -54,12 +58,14 @@ def fit(mesh: trimesh.Trimesh, pose: Pose, pointmap: np.ndarray, mask: np.ndarra
     best = target.judge(pose)
     if not target.has_relief:
         return _on_a_card(target, best, object_depth(mask, pointmap), deadline)
-    best = _descend(target, best, deadline)
+    best = first = _unwound(target, pose, _descend(target, best, deadline), deadline)
     for turn in TURNS:
         if best.merit > GOOD or time.monotonic() > deadline:
             break
-        best = max(best, _descend(target, target.judge(target.turned(best.pose, turn)), deadline), key=_merit)
-    return best
+        other = _descend(target, target.judge(target.turned(first.pose, turn)), deadline)
+        if other.merit > max(best.merit, first.merit + BETTER):
+            best = other
+    return best if best is first else _unwound(target, pose, best, deadline)
 
 
 def iou(mesh: trimesh.Trimesh, pose: Pose, K: np.ndarray, mask: np.ndarray) -> float:
@@ -131,16 +137,32 @@ class _Target:
         return Pose(R @ pose.R, middle + R @ (pose.t - middle), pose.s)
 
 
-def _descend(target: _Target, start: Fit, deadline: float) -> Fit:
-    """Steps from a pose until they become small; the best pose on the way."""
+def _unwound(target: _Target, start: Pose, found: Fit, deadline: float) -> Fit:
+    """The fit without the turn since `start` that nothing speaks for, such as that of a can about its axis."""
+    rows = _rows(target, found.pose, tight=1.0)
+    if rows is None:
+        return found
+    axis = np.linalg.eigh(_equations(*rows, target.size).A)[1][:3, 0]
+    axis = axis / max(float(np.linalg.norm(axis)), 1e-9)
+    turn = Rotation.from_matrix(found.pose.R @ start.R.T).as_quat()
+    twist = (2 * np.arctan2(turn[:3] @ axis, turn[3]) + np.pi) % (2 * np.pi) - np.pi
+    back = target.judge(target.turned(found.pose, -twist * axis))
+    back = _descend(target, back, deadline, first=UNWINDING, locked=axis)
+    return back if back.merit > found.merit - ALIKE else found
+
+
+def _descend(
+    target: _Target, start: Fit, deadline: float, *, first: int = 0, locked: np.ndarray | None = None
+) -> Fit:
+    """Steps from a pose until they become small; the best pose on the way. No turn about the axis `locked`."""
     best, pose = start, start.pose
-    for number in range(STEPS):
+    for number in range(first, STEPS):
         if time.monotonic() > deadline:
             break
         rows = _rows(target, pose, tight=min(1.0, number / 12))
         if rows is None:
             break
-        pose, moved = _step(pose, *rows, target.size)
+        pose, moved = _step(pose, _equations(*rows, target.size), locked)
         judged = target.judge(pose)
         best = max(best, judged, key=_merit)
         if moved < STILL and number > 12:
@@ -210,24 +232,39 @@ def _outline_rows(
     return p, g, pull * pixel, 1 / (1 + (pull / scale) ** 2)
 
 
-def _step(
-    pose: Pose, points: np.ndarray, directions: np.ndarray, ways: np.ndarray, weights: np.ndarray, size: float
-) -> tuple[Pose, float]:
-    """The pose after one damped Gauss-Newton step, and how large the step was.
+@dataclass(frozen=True)
+class _Equations:
+    """Normal equations of one step about `middle` (3,), lengths in `unit`s."""
 
-    Minimises d . (w x p + c p + t) - way about the centroid over turn w, growth c and way t: point-to-plane
+    A: np.ndarray
+    b: np.ndarray
+    middle: np.ndarray
+    unit: float
+
+
+def _equations(
+    points: np.ndarray, directions: np.ndarray, ways: np.ndarray, weights: np.ndarray, size: float
+) -> _Equations:
+    """Of d . (w x p + c p + t) = way about the centroid over turn w, way t, growth c: point-to-plane
     (Chen and Medioni 1992) with a scale, so that surfaces may slide along each other.
     """
-    middle = points.mean(0)
-    p = (points - middle) / (0.4 * size)
-    A = np.column_stack([np.cross(p, directions), directions, (p * directions).sum(1)])
-    W = weights[:, None] * A
-    step = np.linalg.solve(A.T @ W + DAMPING * weights.sum() * np.eye(7), W.T @ (ways / (0.4 * size)))
-    length = float(np.linalg.norm(step[:3]))
-    turn = step[:3] * min(1.0, LARGEST_TURN / max(length, 1e-9))
+    middle, unit = points.mean(0), 0.4 * size
+    p = (points - middle) / unit
+    J = np.column_stack([np.cross(p, directions), directions, (p * directions).sum(1)])
+    W = weights[:, None] * J / max(float(weights.sum()), 1e-9)
+    return _Equations(J.T @ W, W.T @ (ways / unit), middle, unit)
+
+
+def _step(pose: Pose, given: _Equations, locked: np.ndarray | None) -> tuple[Pose, float]:
+    """The pose after one damped Gauss-Newton step, and how large the step was."""
+    A = given.A + DAMPING * np.eye(7)
+    if locked is not None:
+        A[:3, :3] += 100 * np.outer(locked, locked)
+    step = np.linalg.solve(A, given.b)
+    turn = step[:3] * min(1.0, LARGEST_TURN / max(float(np.linalg.norm(step[:3])), 1e-9))
     R, scale = Rotation.from_rotvec(turn).as_matrix(), float(np.clip(1.0 + step[6], 0.85, 1.18))
-    t = middle + 0.4 * size * step[3:6]
-    return Pose(R @ pose.R, t + scale * R @ (pose.t - middle), pose.s * scale), float(np.abs(step).max())
+    t = given.middle + given.unit * step[3:6]
+    return Pose(R @ pose.R, t + scale * R @ (pose.t - given.middle), pose.s * scale), float(np.abs(step).max())
 
 
 def _rim(mask: np.ndarray) -> np.ndarray:
@@ -243,7 +280,13 @@ def _scene_depth(window: Window, pointmap: np.ndarray, K: np.ndarray) -> np.ndar
     v = np.floor((np.arange(window.size[1]) - shrink[1, 2]) / shrink[1, 1] + 0.5).astype(int)
     inside = ((v >= 0) & (v < len(pointmap)))[:, None] & ((u >= 0) & (u < pointmap.shape[1]))[None]
     v, u = np.clip(v, 0, len(pointmap) - 1)[:, None], np.clip(u, 0, pointmap.shape[1] - 1)[None]
-    return np.where(inside, pointmap[v, u, 2], -np.inf)
+    depth = np.where(np.isfinite(pointmap[v, u, 2]), pointmap[v, u, 2], np.nan)
+    known = np.isfinite(depth) & ~window.mask
+    if known.any():
+        # Beside an edge in depth a sensor sees nothing: there the nearest neighbour speaks.
+        apart, (row, column) = distance_transform_edt(~known, return_indices=True)
+        depth = np.where(np.isnan(depth) & (apart < HOLE), depth[row, column], depth)
+    return np.where(inside, depth, -np.inf)
 
 
 def _observed(window: Window, rays: np.ndarray) -> np.ndarray:
