@@ -7,6 +7,7 @@ ended, nobody can tell whether the mesh is there.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,20 +20,22 @@ from model_zoo.io.poses import Pose
 from model_zoo.proposers.placing import LEAST_POINTS, Window, align_outline, object_depth, overlap, window_of
 from model_zoo.render import RayTree, pixel_rays
 
-SECONDS = 1.7  # leaves room for the ray tree and the last step within two seconds
+SECONDS, LAST_SECONDS = 1.3, 0.3  # for the search, and for taking a turn back after it: room is left on a busy core
 STEPS = 40
 CARD_STEPS = 12
 KEPT_SHARE = 0.85  # of the closest pairs; the rest may be wrong
 LARGEST_TURN = 0.2  # radians in one step
 LEAST_RELIEF = 0.01  # depth against width; below it the points say nothing about the rotation
 DAMPING = 1e-3  # keeps what the surface does not tell, such as the turn of a ball
-OUTLINE_WEIGHT = 0.5  # of all outline pairs together, against all surface pairs
+OUTLINE_WEIGHTS = 0.5, 0.08  # of all outline pairs against all surface pairs, at first and when the rest is fine
 NEARER = 0.05  # of the object's size: by how much something in front of it is nearer
 HOLE = 8  # pixels of the window that a gap in the depth is filled over
 STILL = 2e-4  # radians, or share of the size: a step below it ends a descent
 BETTER = 0.01  # merit by which another start must win, so that what looks alike stays where it was
 ALIKE = 0.004  # merit that a turn must bring, or it is taken back
+LEAST_TWIST = np.radians(2)
 UNWINDING = 28  # the step at which the descent after that begins
+LOST = 0.2  # IoU below which a pose is moved to the object first
 GOOD = 0.9  # merit at which no further starts are tried
 TURNS = np.radians(20) * np.vstack([np.eye(3), -np.eye(3)])
 
@@ -48,24 +51,56 @@ class Fit:
     merit: float
 
 
-def fit(mesh: trimesh.Trimesh, pose: Pose, pointmap: np.ndarray, mask: np.ndarray, K: np.ndarray) -> Fit:
+def fit(
+    mesh: trimesh.Trimesh,
+    pose: Pose,
+    pointmap: np.ndarray,
+    mask: np.ndarray,
+    K: np.ndarray,
+    *,
+    others: Sequence[Pose] = (),
+) -> Fit:
     """Refines the pose of a mesh on a pointmap (H,W,3) inside a mask (H,W); never returns a worse one, <= 2 s.
 
-    The scale stays as anisotropic as it was. Raises BadInput on an empty mask or pointmap.
+    `others` are further poses to start from; one of them must end clearly better to win. The scale stays as
+    anisotropic as it was. Raises BadInput on an empty mask or pointmap.
     """
     deadline = time.monotonic() + SECONDS
-    target = _Target(mesh, pose, pointmap, mask, K)
+    target, depth = _Target(mesh, pose, pointmap, mask, K), object_depth(mask, pointmap)
     best = target.judge(pose)
+    starts = [pose, *others]
+    if max(target.judge(start).iou for start in starts) < LOST:
+        starts.append(_brought_back(target, pose, depth))
     if not target.has_relief:
-        return _on_a_card(target, best, object_depth(mask, pointmap), deadline)
-    best = first = _unwound(target, pose, _descend(target, best, deadline), deadline)
+        ends = [_on_a_card(target, target.judge(start), depth, deadline) for start in starts]
+        return max(best, *ends, key=_merit)
+    for number, start in enumerate(starts):
+        found = _unwound(target, start, _descend(target, target.judge(start), deadline), deadline)
+        if found.merit > best.merit + (BETTER if number else 0):
+            best = found
+    return _from_turned(target, best, pose, deadline)
+
+
+def _from_turned(target: _Target, first: Fit, start: Pose, deadline: float) -> Fit:
+    """A clearly better fit from a pose turned to one side, when the first is poor and there is time."""
+    best = first
     for turn in TURNS:
         if best.merit > GOOD or time.monotonic() > deadline:
             break
         other = _descend(target, target.judge(target.turned(first.pose, turn)), deadline)
         if other.merit > max(best.merit, first.merit + BETTER):
             best = other
-    return best if best is first else _unwound(target, pose, best, deadline)
+    return best if best is first else _unwound(target, start, best, deadline)
+
+
+def _brought_back(target: _Target, pose: Pose, depth: float) -> Pose:
+    """The pose moved to where the object is, when it is so far off that nothing of the mesh meets the mask."""
+    v, u = np.argwhere(target.window.mask).mean(0)
+    goal = np.linalg.solve(target.window.K, [u, v, 1.0]) * depth
+    pose = Pose(pose.R, pose.t + goal - pose.apply(target.middle[None])[0], pose.s)
+    for _ in range(4):
+        pose = align_outline(target.tree, pose, target.window, depth)
+    return pose
 
 
 def iou(mesh: trimesh.Trimesh, pose: Pose, K: np.ndarray, mask: np.ndarray) -> float:
@@ -88,9 +123,9 @@ class _Target:
         corners = self.tree.vertices[mesh.faces]
         self.normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         self.middle = self.tree.bounds.mean(0)
-        self.size = float(np.linalg.norm(np.ptp(self.tree.bounds, axis=0) * pose.s))
         self.rays = pixel_rays(self.window.K, self.window.size)
         self.seen = _observed(self.window, self.rays)
+        self.size = _size(self.seen) or float(np.linalg.norm(np.ptp(self.tree.bounds, axis=0) * pose.s))
         self.has_relief = _has_relief(self.seen)
         self.scene = _scene_depth(self.window, pointmap, K)
         self._read_outline()
@@ -146,8 +181,10 @@ def _unwound(target: _Target, start: Pose, found: Fit, deadline: float) -> Fit:
     axis = axis / max(float(np.linalg.norm(axis)), 1e-9)
     turn = Rotation.from_matrix(found.pose.R @ start.R.T).as_quat()
     twist = (2 * np.arctan2(turn[:3] @ axis, turn[3]) + np.pi) % (2 * np.pi) - np.pi
+    if abs(twist) < LEAST_TWIST:
+        return found
     back = target.judge(target.turned(found.pose, -twist * axis))
-    back = _descend(target, back, deadline, first=UNWINDING, locked=axis)
+    back = _descend(target, back, deadline + LAST_SECONDS, first=UNWINDING, locked=axis)
     return back if back.merit > found.merit - ALIKE else found
 
 
@@ -200,9 +237,9 @@ def _rows(
     gap = ((target.seen[kept] - p) * n).sum(1)
     scale = (0.05 * (1 - tight) + 0.01 * tight) * target.size
     weight = 1 / (1 + (gap / scale) ** 2)
-    rims = _outline_rows(target, points, found, covered, tight)
-    q, g, way, trust = rims
-    trust = trust * OUTLINE_WEIGHT * len(p) / max(len(q), 1)
+    q, g, way, trust = _outline_rows(target, points, found, covered, tight)
+    early, late = OUTLINE_WEIGHTS
+    trust = trust * (early + (late - early) * tight) * len(p) / max(len(q), 1)
     return np.vstack([p, q]), np.vstack([n, g]), np.r_[gap, way], np.r_[weight, trust]
 
 
@@ -298,6 +335,13 @@ def _observed(window: Window, rays: np.ndarray) -> np.ndarray:
     low, high = np.percentile(points[:, 2], [2, 98])
     span = max(high - low, 1e-6)
     return points[(points[:, 2] > low - 0.2 * span) & (points[:, 2] < high + 0.2 * span)]
+
+
+def _size(seen: np.ndarray) -> float:
+    """Diagonal of the box of the measured points (N,3): the length that errors are measured against."""
+    if len(seen) < LEAST_POINTS:
+        return 0.0
+    return float(np.linalg.norm(np.percentile(seen, 98, axis=0) - np.percentile(seen, 2, axis=0)))
 
 
 def _has_relief(seen: np.ndarray) -> bool:
