@@ -22,6 +22,7 @@ from model_zoo.render import RayTree, pixel_rays
 
 SECONDS, LAST_SECONDS = 1.3, 0.3  # for the search, and for taking a turn back after it: room is left on a busy core
 STEPS = 40
+MOST_POINTS = 2000
 CARD_STEPS = 12
 KEPT_SHARE = 0.85  # of the closest pairs; the rest may be wrong
 LARGEST_TURN = 0.2  # radians in one step
@@ -125,9 +126,11 @@ class _Target:
         self.middle = self.tree.bounds.mean(0)
         self.rays = pixel_rays(self.window.K, self.window.size)
         self.seen = _observed(self.window, self.rays)
+        self.seen = self.seen[:: 1 + len(self.seen) // MOST_POINTS]
         self.size = _size(self.seen) or float(np.linalg.norm(np.ptp(self.tree.bounds, axis=0) * pose.s))
         self.has_relief = _has_relief(self.seen)
         self.scene = _scene_depth(self.window, pointmap, K)
+        self._last: tuple[Pose, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
         self._read_outline()
 
     def _read_outline(self) -> None:
@@ -152,8 +155,11 @@ class _Target:
 
     def look(self, pose: Pose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Depth (h,w), face (h,w), and where the mesh is covered (h,w) as far as the scene tells."""
-        depth, face = self.tree.hits(pose, self.window.K, self.window.size)
-        return depth, face, ~self.window.mask & (self.scene < depth - NEARER * self.size)
+        if self._last is None or self._last[0] is not pose:
+            depth, face = self.tree.hits(pose, self.window.K, self.window.size)
+            covered = ~self.window.mask & (self.scene < depth - NEARER * self.size)
+            self._last = (pose, (depth, face, covered))
+        return self._last[1]
 
     def judge(self, pose: Pose) -> Fit:
         """How well a pose agrees with mask and depth."""
