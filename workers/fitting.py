@@ -74,9 +74,7 @@ def _seen(target: TargetObject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=KEPT)
-def _loaded(
-    pk: int, mask: str | None, pointmap: int | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _loaded(pk: int, mask: str | None, pointmap: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     given, _ = load_object(TargetObject.objects.select_related("image__display", "mask").get(pk=pk))
     return given.pointmap, given.mask, camera_of(given.pointmap)
 

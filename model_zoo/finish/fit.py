@@ -20,18 +20,18 @@ from model_zoo.io.poses import Pose
 from model_zoo.proposers.placing import LEAST_POINTS, Window, align_outline, object_depth, overlap, window_of
 from model_zoo.render import RayTree, pixel_rays
 
-SECONDS, LAST_SECONDS = 1.3, 0.3  # for the search, and for taking a turn back after it: room is left on a busy core
-STEPS = 40
+SECONDS, LAST_SECONDS = 1.2, 0.3  # for the search and for taking a turn back; the rest is for a busy core
+STEPS, LOOSE_STEPS = 40, 12  # over the first, outliers and the outline come to count less
 MOST_POINTS = 2000
 CARD_STEPS = 12
 KEPT_SHARE = 0.85  # of the closest pairs; the rest may be wrong
 LARGEST_TURN = 0.2  # radians in one step
 LEAST_RELIEF = 0.01  # depth against width; below it the points say nothing about the rotation
 DAMPING = 1e-3  # keeps what the surface does not tell, such as the turn of a ball
-OUTLINE_WEIGHTS = 0.5, 0.08  # of all outline pairs against all surface pairs, at first and when the rest is fine
+OUTLINE_WEIGHTS = 0.5, 0.08  # first and last weight of all outline pairs against all surface pairs
 NEARER = 0.05  # of the object's size: by how much something in front of it is nearer
 HOLE = 8  # pixels of the window that a gap in the depth is filled over
-STILL = 2e-4  # radians, or share of the size: a step below it ends a descent
+SAME, PATIENCE = 2e-4, 8  # merit that counts as progress, and the steps without it that end a descent
 BETTER = 0.01  # merit by which another start must win, so that what looks alike stays where it was
 ALIKE = 0.004  # merit that a turn must bring, or it is taken back
 LEAST_TWIST = np.radians(2)
@@ -66,17 +66,19 @@ def fit(
     `others` are further poses to start from; one of them must end clearly better to win. The scale stays as
     anisotropic as it was. Raises BadInput on an empty mask or pointmap.
     """
-    deadline = time.monotonic() + SECONDS
     target, depth = _Target(mesh, pose, pointmap, mask, K), object_depth(mask, pointmap)
+    began = time.monotonic()
     best = target.judge(pose)
     starts = [pose, *others]
     if max(target.judge(start).iou for start in starts) < LOST:
         starts.append(_brought_back(target, pose, depth))
+    deadline = began + SECONDS
     if not target.has_relief:
         ends = [_on_a_card(target, target.judge(start), depth, deadline) for start in starts]
         return max(best, *ends, key=_merit)
     for number, start in enumerate(starts):
-        found = _unwound(target, start, _descend(target, target.judge(start), deadline), deadline)
+        share = began + SECONDS * (number + 1) / len(starts)
+        found = _unwound(target, start, _descend(target, target.judge(start), share), share)
         if found.merit > best.merit + (BETTER if number else 0):
             best = found
     return _from_turned(target, best, pose, deadline)
@@ -121,8 +123,7 @@ class _Target:
         self, mesh: trimesh.Trimesh, pose: Pose, pointmap: np.ndarray, mask: np.ndarray, K: np.ndarray
     ) -> None:
         self.tree, self.window = RayTree(mesh), window_of(mask, pointmap, K)
-        corners = self.tree.vertices[mesh.faces]
-        self.normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        self.faces = np.asarray(mesh.faces)
         self.middle = self.tree.bounds.mean(0)
         self.rays = pixel_rays(self.window.K, self.window.size)
         self.seen = _observed(self.window, self.rays)
@@ -140,7 +141,7 @@ class _Target:
         for axis, way in ((0, 1), (0, -1), (1, 1), (1, -1)):
             near, far = (np.roll(self.scene, -way * k, axis) for k in (1, 2))
             # A ground that rises towards the camera goes on beyond the edge; what covers the object jumps there.
-            jump = depth - near - np.nan_to_num(abs(near - far), nan=0.0, posinf=0.0)
+            jump = depth - near - np.nan_to_num(abs(near - far))
             covered |= mask & ~np.roll(mask, -way, axis) & (jump > NEARER * self.size)
         inside, edge = distance_transform_edt(np.pad(mask, 1), return_indices=True)
         outside, back = distance_transform_edt(~mask, return_indices=True)
@@ -171,6 +172,12 @@ class _Target:
         error = float(np.clip(relative, 0, 0.5).mean())
         return Fit(pose, agreed, error, agreed - 2.0 * float(np.minimum(off / self.size, 0.2).mean()))
 
+    def normals(self, pose: Pose, face: np.ndarray) -> np.ndarray:
+        """Unit normals (N,3) in the camera of faces (N,) of the posed mesh."""
+        a, b, c = np.moveaxis(self.tree.vertices[self.faces[face]], 1, 0)
+        normals = np.cross(b - a, c - a) / pose.s @ pose.R.T
+        return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
+
     def turned(self, pose: Pose, turn: np.ndarray) -> Pose:
         """The pose turned about the middle of the mesh by a rotation vector (3,) in the camera."""
         R = Rotation.from_rotvec(turn).as_matrix()
@@ -197,19 +204,20 @@ def _unwound(target: _Target, start: Pose, found: Fit, deadline: float) -> Fit:
 def _descend(
     target: _Target, start: Fit, deadline: float, *, first: int = 0, locked: np.ndarray | None = None
 ) -> Fit:
-    """Steps from a pose until they become small; the best pose on the way. No turn about the axis `locked`."""
-    best, pose = start, start.pose
+    """Steps from a pose until they bring nothing; the best pose on the way. No turn about the axis `locked`."""
+    best, pose, best_at = start, start.pose, first
     for number in range(first, STEPS):
-        if time.monotonic() > deadline:
+        settled = number - max(best_at, LOOSE_STEPS) > PATIENCE
+        if settled or time.monotonic() > deadline:
             break
-        rows = _rows(target, pose, tight=min(1.0, number / 12))
+        rows = _rows(target, pose, tight=min(1.0, number / LOOSE_STEPS))
         if rows is None:
             break
-        pose, moved = _step(pose, _equations(*rows, target.size), locked)
+        pose = _step(pose, _equations(*rows, target.size), locked)
         judged = target.judge(pose)
+        if judged.merit > best.merit + SAME:
+            best_at = number
         best = max(best, judged, key=_merit)
-        if moved < STILL and number > 12:
-            break
     return best
 
 
@@ -234,8 +242,7 @@ def _rows(
         return None
     points = target.rays * depth[..., None]
     surface = points[found]
-    normals = target.normals[face[found]] / pose.s @ pose.R.T
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
+    normals = target.normals(pose, face[found])
     distance, index = cKDTree(surface).query(target.seen)
     limit = max(float(np.quantile(distance, KEPT_SHARE)), 1e-6)
     kept = distance <= limit
@@ -298,8 +305,8 @@ def _equations(
     return _Equations(J.T @ W, W.T @ (ways / unit), middle, unit)
 
 
-def _step(pose: Pose, given: _Equations, locked: np.ndarray | None) -> tuple[Pose, float]:
-    """The pose after one damped Gauss-Newton step, and how large the step was."""
+def _step(pose: Pose, given: _Equations, locked: np.ndarray | None) -> Pose:
+    """The pose after one damped Gauss-Newton step."""
     A = given.A + DAMPING * np.eye(7)
     if locked is not None:
         A[:3, :3] += 100 * np.outer(locked, locked)
@@ -307,7 +314,7 @@ def _step(pose: Pose, given: _Equations, locked: np.ndarray | None) -> tuple[Pos
     turn = step[:3] * min(1.0, LARGEST_TURN / max(float(np.linalg.norm(step[:3])), 1e-9))
     R, scale = Rotation.from_rotvec(turn).as_matrix(), float(np.clip(1.0 + step[6], 0.85, 1.18))
     t = given.middle + given.unit * step[3:6]
-    return Pose(R @ pose.R, t + scale * R @ (pose.t - given.middle), pose.s * scale), float(np.abs(step).max())
+    return Pose(R @ pose.R, t + scale * R @ (pose.t - given.middle), pose.s * scale)
 
 
 def _rim(mask: np.ndarray) -> np.ndarray:
@@ -317,7 +324,7 @@ def _rim(mask: np.ndarray) -> np.ndarray:
 
 
 def _scene_depth(window: Window, pointmap: np.ndarray, K: np.ndarray) -> np.ndarray:
-    """Depth (h,w) of whatever the window shows: NaN where not measured, -inf beyond the picture."""
+    """Depth (h,w) of whatever the window shows: NaN where not measured, 0 beyond the picture."""
     shrink = window.K @ np.linalg.inv(K)
     u = np.floor((np.arange(window.size[0]) - shrink[0, 2]) / shrink[0, 0] + 0.5).astype(int)
     v = np.floor((np.arange(window.size[1]) - shrink[1, 2]) / shrink[1, 1] + 0.5).astype(int)
@@ -329,7 +336,7 @@ def _scene_depth(window: Window, pointmap: np.ndarray, K: np.ndarray) -> np.ndar
         # Beside an edge in depth a sensor sees nothing: there the nearest neighbour speaks.
         apart, (row, column) = distance_transform_edt(~known, return_indices=True)
         depth = np.where(np.isnan(depth) & (apart < HOLE), depth[row, column], depth)
-    return np.where(inside, depth, -np.inf)
+    return np.where(inside, depth, 0.0)
 
 
 def _observed(window: Window, rays: np.ndarray) -> np.ndarray:

@@ -142,7 +142,9 @@ def _alike_after_a_turn(known: Known, views: list[tuple[Pose, np.ndarray, np.nda
     for axis in [*principal, *np.eye(3)]:
         for turn in (*TELLING_TURNS, *(-np.array(TELLING_TURNS))):
             if all(
-                _alike(was, tree.depth(_turned(pose, axis, turn, centre), K, counted.shape[::-1]), counted, known)
+                _alike(
+                    was, tree.depth(_turned(pose, axis, turn, centre), K, counted.shape[::-1]), counted, known
+                )
                 for was, (pose, K, counted) in zip(before, views, strict=True)
             ):
                 return True
