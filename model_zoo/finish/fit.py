@@ -20,7 +20,7 @@ from model_zoo.io.poses import Pose
 from model_zoo.proposers.placing import LEAST_POINTS, Window, align_outline, object_depth, overlap, window_of
 from model_zoo.render import RayTree, pixel_rays
 
-SECONDS, LAST_SECONDS = 1.2, 0.3  # for the search and for taking a turn back; the rest is for a busy core
+SECONDS, LAST_SECONDS = 1.0, 0.3  # for the search and for taking a turn back; the rest is for a busy core
 STEPS, LOOSE_STEPS = 40, 12  # over the first, outliers and the outline come to count less
 MOST_POINTS = 2000
 CARD_STEPS = 12
@@ -43,8 +43,9 @@ TURNS = np.radians(20) * np.vstack([np.eye(3), -np.eye(3)])
 
 @dataclass(frozen=True)
 class Fit:
-    """The refined pose, its mask IoU (what other things cover left out), and the mean depth error of the common
-    pixels relative to the object's depth."""
+    """The refined pose, its mask IoU (what other things cover left out), the mean depth error of the common pixels
+    relative to the object's depth, and the merit that fits are compared by: the IoU less twice the mean depth error
+    relative to the object's size."""
 
     pose: Pose
     iou: float
@@ -63,6 +64,7 @@ def fit(
 ) -> Fit:
     """Refines the pose of a mesh on a pointmap (H,W,3) inside a mask (H,W); never returns a worse one, <= 2 s.
 
+    About 0.2 s for 50,000 triangles on an idle core; whatever the load, the search ends 1.3 s after the ray tree stands.
     `others` are further poses to start from; one of them must end clearly better to win. The scale stays as
     anisotropic as it was. Raises BadInput on an empty mask or pointmap.
     """
@@ -72,16 +74,19 @@ def fit(
     starts = [pose, *others]
     if max(target.judge(start).iou for start in starts) < LOST:
         starts.append(_brought_back(target, pose, depth))
-    deadline = began + SECONDS
-    if not target.has_relief:
-        ends = [_on_a_card(target, target.judge(start), depth, deadline) for start in starts]
-        return max(best, *ends, key=_merit)
     for number, start in enumerate(starts):
-        share = began + SECONDS * (number + 1) / len(starts)
-        found = _unwound(target, start, _descend(target, target.judge(start), share), share)
+        found = _refined(target, start, depth, began + SECONDS * (number + 1) / len(starts))
         if found.merit > best.merit + (BETTER if number else 0):
             best = found
-    return _from_turned(target, best, pose, deadline)
+    return _from_turned(target, best, pose, began + SECONDS) if target.has_relief else best
+
+
+def _refined(target: _Target, start: Pose, depth: float, deadline: float) -> Fit:
+    """The fit from one pose."""
+    judged = target.judge(start)
+    if not target.has_relief:
+        return _on_a_card(target, judged, depth, deadline)
+    return _unwound(target, start, _descend(target, judged, deadline), deadline)
 
 
 def _from_turned(target: _Target, first: Fit, start: Pose, deadline: float) -> Fit:
@@ -143,16 +148,15 @@ class _Target:
             # A ground that rises towards the camera goes on beyond the edge; what covers the object jumps there.
             jump = depth - near - np.nan_to_num(abs(near - far))
             covered |= mask & ~np.roll(mask, -way, axis) & (jump > NEARER * self.size)
-        inside, edge = distance_transform_edt(np.pad(mask, 1), return_indices=True)
-        outside, back = distance_transform_edt(~mask, return_indices=True)
-        self.distance = np.where(mask, 0.5 - inside[1:-1, 1:-1], outside - 0.5)
+        self.distance = np.where(
+            mask, 0.5 - distance_transform_edt(mask), distance_transform_edt(~mask) - 0.5
+        )
         down, across = np.gradient(self.distance)
         self.slope = np.stack([across, down], -1)
-        rim = _rim(mask) & ~covered
-        self.own_rim = np.argwhere(rim)
+        self.own_rim = np.argwhere(_rim(mask) & ~covered)
         # A pixel's nearest edge pixel tells whether its distance is one to the object's own edge.
-        nearest_rim = distance_transform_edt(~_rim(mask), return_indices=True)[1]
-        self.to_own_edge = ~covered[nearest_rim[0], nearest_rim[1]]
+        row, column = distance_transform_edt(~_rim(mask), return_indices=True)[1]
+        self.to_own_edge = ~covered[row, column]
 
     def look(self, pose: Pose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Depth (h,w), face (h,w), and where the mesh is covered (h,w) as far as the scene tells."""
