@@ -191,7 +191,9 @@ def _join(upload: Upload, name: str) -> None:
         Upload.objects.select_for_update().get(pk=upload.pk)
         missing = [part["number"] for part in parts(upload) if not part["stored"]]
         if missing:
-            raise Refused(f"Parts {', '.join(map(str, missing[:20]))} have not arrived whole. Send them again.")
+            raise Refused(
+                f"Parts {', '.join(map(str, missing[:20]))} have not arrived whole. Send them again."
+            )
         if storage.store().size(name) is None:
             storage.store().join_parts(name, upload.ticket)
 

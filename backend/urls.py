@@ -57,10 +57,14 @@ api = [
     # art3do
     path("batches/<int:pk>/curate/", art3do.curate),
     path("art/tasks/", art3do.tasks),
+    path("assignments/<int:pk>/case/", art3do.case),
     path("assignments/<int:pk>/submission/", art3do.submit),
     path("submissions/", art3do.submissions),
     path("submissions/<int:pk>/", art3do.submission),
     path("submissions/<int:pk>/model.glb", art3do.model),
+    path("submissions/<int:pk>/pictures/<int:number>.png", art3do.picture),
+    path("submissions/<int:pk>/repair/", art3do.repair),
+    path("submissions/<int:pk>/pins/", art3do.pins),
     path("submissions/<int:pk>/verdict/", art3do.verdict),
     path("objects/<int:pk>/starter.zip", art3do.starter),
     # datasets
