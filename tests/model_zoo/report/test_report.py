@@ -141,11 +141,17 @@ def test_a_hollow_cup_faces_outwards_inside_too() -> None:
 
 def test_a_body_pushed_into_another_crosses_it_and_a_clean_one_does_not() -> None:
     other = ball(3)
-    other.apply_translation([0.5, 0, 0])
+    other.apply_translation([0.5, 0.01, 0.02])
     found = findings(joined(ball(3), other))["self_intersections"]
     assert found.params["found"] > 50 and found.params["between_parts"] == found.params["found"]
     assert found.level == "info" and orange(found.picture) > 50
     assert findings(cup())["self_intersections"].params["found"] == 0
+
+
+def test_halves_that_cross_edge_on_edge_are_found() -> None:
+    assert findings(joined(ball(3), ball(3).apply_translation([0.5, 0, 0])))["self_intersections"].params[
+        "found"
+    ]
 
 
 def test_a_surface_that_goes_through_itself_is_a_warning() -> None:
