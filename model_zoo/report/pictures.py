@@ -15,18 +15,24 @@ from model_zoo.report.subject import Subject
 
 SIDE = 320
 GLANCE = 80  # side of the views that the best one is chosen from
-RADIUS = 0.9  # half the width of the picture, for a mesh whose longest side is 1
+MARGIN = 1.08  # the mesh fills the picture but for this
 ANGLES = [(yaw, elevation) for elevation in (20, -20) for yaw in range(-30, 330, 45)] + [(0, 89), (0, -89)]
 BACKGROUND, ORANGE, BLUE = (246, 246, 248), np.array([230, 140, 0]), (0, 90, 181)
-SPECK = 60  # highlighted pixels below which a ring draws the eye
+SPECK = 60  # highlighted pixels below which dots draw the eye
+FEW = 50  # edges up to which dots do
 MOST_MARKS = 400
 
 
 @dataclass(frozen=True)
 class View:
-    """One look at the subject: `face` (S,S) the face seen or -1, `depth` (S,S) along the view, inf beside it."""
+    """One look at the subject: `face` (S,S) the face seen or -1, `depth` (S,S) along the view, inf beside it.
+
+    The picture's middle is at `middle` (2,) in the view, its half width `radius`.
+    """
 
     rotation: np.ndarray
+    middle: np.ndarray
+    radius: float
     face: np.ndarray
     depth: np.ndarray
 
@@ -45,7 +51,7 @@ class Painter:
         lit = chosen[seen.face] & (seen.face >= 0)
         picture = Image.fromarray(self._shaded(seen, lit))
         if lit.sum() < SPECK:
-            self._ring(picture, best.rotation, self.subject.centres[chosen])
+            self._dots(picture, seen, self.subject.centres[chosen])
         return encode_png(np.asarray(picture))
 
     def edges(self, ends: np.ndarray) -> bytes:
@@ -56,12 +62,12 @@ class Painter:
         picture = Image.fromarray(self._shaded(seen, np.zeros(seen.face.shape, bool)))
         draw = ImageDraw.Draw(picture)
         kept = np.unique(np.linspace(0, len(ends) - 1, min(len(ends), 20 * MOST_MARKS)).astype(int))
-        flat = _project(self.subject.points[ends[kept]].reshape(-1, 3), best.rotation, SIDE).reshape(-1, 2, 3)
+        flat = _project(self.subject.points[ends[kept]].reshape(-1, 3), seen).reshape(-1, 2, 3)
         in_front = _visible(middles[kept], seen)
         for (one, other), near in sorted(zip(flat, in_front, strict=True), key=lambda each: bool(each[1])):
             draw.line([*one[:2], *other[:2]], fill=tuple(ORANGE), width=3 if near else 1)
-        if np.ptp(flat[:, :, :2].reshape(-1, 2), axis=0).max() < 12:
-            self._ring(picture, best.rotation, middles)
+        if len(ends) <= FEW:
+            self._dots(picture, seen, middles)
         return encode_png(np.asarray(picture))
 
     def marks(self, points: np.ndarray) -> bytes:
@@ -69,10 +75,7 @@ class Painter:
         best = self._facing(points)
         seen = look(self.subject, best.rotation, SIDE)
         picture = Image.fromarray(self._shaded(seen, np.zeros(seen.face.shape, bool)))
-        draw = ImageDraw.Draw(picture)
-        kept = np.unique(np.linspace(0, len(points) - 1, min(len(points), MOST_MARKS)).astype(int))
-        for x, y, _ in _project(points[kept], best.rotation, SIDE):
-            draw.ellipse([x - 3, y - 3, x + 3, y + 3], fill=tuple(ORANGE), outline=BLUE)
+        self._dots(picture, seen, points)
         return encode_png(np.asarray(picture))
 
     def _looks(self) -> list[View]:
@@ -93,21 +96,26 @@ class Painter:
         colours = np.where(lit[..., None], ORANGE, 190) * strength
         return np.where((seen.face >= 0)[..., None], colours, BACKGROUND).astype(np.uint8)
 
-    def _ring(self, picture: Image.Image, rotation: np.ndarray, points: np.ndarray) -> None:
-        flat = _project(points[:: max(1, len(points) // 2000)], rotation, picture.width)[:, :2]
-        middle = np.median(flat, axis=0)
-        near = flat[np.linalg.norm(flat - middle, axis=1) < picture.width / 5]
-        reach = 10 + (np.linalg.norm(near - middle, axis=1).max() if len(near) else 0)
-        box = [*(middle - reach), *(middle + reach)]
+    def _dots(self, picture: Image.Image, seen: View, points: np.ndarray) -> None:
+        """Dots at the points (N,3), and a ring around them when they are all in one place."""
+        kept = np.unique(np.linspace(0, len(points) - 1, min(len(points), MOST_MARKS)).astype(int))
+        flat = _project(points[kept], seen)[:, :2]
         draw = ImageDraw.Draw(picture)
-        draw.ellipse(box, outline=BLUE, width=2)
-        draw.ellipse([middle[0] - 3, middle[1] - 3, middle[0] + 3, middle[1] + 3], fill=tuple(ORANGE))
+        for x, y in flat:
+            draw.ellipse([x - 3, y - 3, x + 3, y + 3], fill=tuple(ORANGE), outline=BLUE)
+        middle = flat.mean(0)
+        reach = 10 + np.linalg.norm(flat - middle, axis=1).max()
+        if reach < SIDE / 10:
+            draw.ellipse([*(middle - reach), *(middle + reach)], outline=BLUE, width=2)
 
 
 def look(subject: Subject, rotation: np.ndarray, side: int) -> View:
-    """Casts one ray per pixel of a side x side picture along the view's z axis."""
-    across = ((np.arange(side) + 0.5) / side * 2 - 1) * RADIUS
-    x, y = np.meshgrid(across, across)
+    """Casts one ray per pixel of a side x side picture along the view's z axis; the mesh fills the picture."""
+    flat = subject.points @ rotation[:2].T
+    low, high = flat.min(0), flat.max(0)
+    middle, radius = (low + high) / 2, MARGIN * float((high - low).max()) / 2 + 1e-9
+    across = ((np.arange(side) + 0.5) / side * 2 - 1) * radius
+    x, y = np.meshgrid(across + middle[0], across + middle[1])
     starts = np.stack([x.ravel(), y.ravel(), np.full(x.size, -2.0)], 1) @ rotation
     directions = np.broadcast_to(rotation[2], starts.shape)
     out = subject.scene.run(
@@ -115,7 +123,8 @@ def look(subject: Subject, rotation: np.ndarray, side: int) -> View:
     )
     found = out["geomID"] >= 0
     face = np.where(found, out["primID"].astype(np.int64), -1).reshape(side, side)
-    return View(rotation, face, np.where(found, out["tfar"] - 2.0, np.inf).reshape(side, side))
+    depth = np.where(found, out["tfar"] - 2.0, np.inf).reshape(side, side)
+    return View(rotation, middle, radius, face, depth)
 
 
 def outlines(rgb: np.ndarray, mask: np.ndarray, outline: np.ndarray) -> bytes:
@@ -128,16 +137,16 @@ def outlines(rgb: np.ndarray, mask: np.ndarray, outline: np.ndarray) -> bytes:
     return encode_png(picture.astype(np.uint8))
 
 
-def _project(points: np.ndarray, rotation: np.ndarray, side: int) -> np.ndarray:
+def _project(points: np.ndarray, seen: View) -> np.ndarray:
     """Pixel x, y and depth (N,3) of points at unit size."""
-    seen = points @ rotation.T
-    seen[:, :2] = (seen[:, :2] / RADIUS + 1) / 2 * side - 0.5
-    return seen
+    flat = points @ seen.rotation.T
+    flat[:, :2] = ((flat[:, :2] - seen.middle) / seen.radius + 1) / 2 * len(seen.depth) - 0.5
+    return flat
 
 
 def _visible(points: np.ndarray, seen: View) -> np.ndarray:
     """Whether each point (N,) is not behind the surface of the view, as near as its pixels tell."""
     side = len(seen.depth)
-    flat = _project(points, seen.rotation, side)
+    flat = _project(points, seen)
     column, row = np.clip(np.round(flat[:, :2]).astype(int), 0, side - 1).T
-    return flat[:, 2] <= seen.depth[row, column] + 2.0 * RADIUS / side
+    return flat[:, 2] <= seen.depth[row, column] + 2.0 * seen.radius / side
