@@ -17,7 +17,7 @@ from model_zoo.render import RayTree
 
 PROJECT = Path(__file__).resolve().parents[2]
 GLTFPACK = PROJECT / "node_modules" / ".bin" / "gltfpack"
-ARTEFACTS = Path(os.environ.get("MAQUETTE_ARTEFACTS") or PROJECT / "var" / "screenshots")
+ARTEFACTS = Path(os.environ.get("MAQUETTE_SCREENSHOTS") or PROJECT / "var" / "screenshots")
 BACKGROUND = (0x2A, 0x2D, 0x31)
 MODULES = ("duel", "looks", "meshes", "overlay", "space", "proxy")
 BUILD = """async ({modules, width, height}) => {
@@ -72,7 +72,7 @@ def set_up(page: Page, meshes: dict[str, bytes], width: int = 800, height: int =
         route.fulfill(body=meshes[name], content_type="model/gltf-binary")
 
     page.route("**/test-meshes/*", serve)
-    page.goto("/progress/")
+    page.goto("/review/")
     page.wait_for_load_state("networkidle")
     modules = [static(f"annotator_ui/scene/{name}.js") for name in MODULES]
     page.evaluate(BUILD, {"modules": modules, "width": width, "height": height})

@@ -82,7 +82,7 @@ class Scene:
 
 @pytest.fixture
 def scene(people: SimpleNamespace, sign_in: Callable[[str], Page], test_data: Path) -> Scene:
-    return Scene(sign_in("ada"), test_data / "dev" / "meshes")
+    return Scene(sign_in("rev"), test_data / "dev" / "meshes")
 
 
 @pytest.mark.parametrize("photo", [True, False])
@@ -323,6 +323,7 @@ def drag(page: Page, moves: int, step: tuple[float, float]) -> None:
     )
     x, y = box["x"] + at[0], box["y"] + at[1]
     page.mouse.move(x, y)
+    page.wait_for_function("stage.space.gizmo.axis")  # the handle under the pointer
     page.mouse.down()
     for number in range(1, moves + 1):
         page.mouse.move(x + number * step[0], y + number * step[1])
