@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from backend.accounts import api as accounts
 from backend.annotation import api as annotation
+from backend.annotation import reviewing
 from backend.art3do import api as art3do
 from backend.catalog import api as catalog
 from backend.datasets import api as datasets
@@ -54,8 +55,8 @@ api = [
     path("assignments/<int:pk>/skip/", annotation.skip),
     path("assignments/<int:pk>/escalate/", annotation.escalate),
     path("assignments/<int:pk>/draft/", annotation.draft),
-    path("reviews/", annotation.review_list),
-    path("reviews/<int:pk>/", annotation.review),
+    path("reviews/", reviewing.review_list),
+    path("reviews/<int:pk>/", reviewing.review),
     path("progress/", annotation.progress_view),
     # art3do
     path("batches/<int:pk>/curate/", art3do.curate),

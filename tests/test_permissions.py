@@ -38,7 +38,10 @@ ALLOWED: dict[str, dict[str, frozenset[str]]] = {
     "assignments/1/escalate/": {"POST": DESK},
     "assignments/1/draft/": {"PUT": DESK | {"artist"}},
     "reviews/": {"GET": frozenset({"reviewer", "admin"})},
-    "reviews/1/": {"POST": frozenset({"reviewer", "admin"})},
+    "reviews/1/": {
+        "GET": frozenset({"reviewer", "admin"}),
+        "POST": frozenset({"reviewer", "admin"}),
+    },
     "progress/": {"GET": ALL},
     "batches/": {"GET": READERS, "POST": ADMIN},
     "batches/1/": {"GET": READERS, "PATCH": ADMIN},
