@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { pageOf } from "../queue.js";
 import { $, busy, complain, fill, h, me } from "./ui.js";
-import { outbox } from "./desk.js";
+import { outbox } from "./session.js";
 
 const DOES_TASKS = ["annotator", "artist"];
 
