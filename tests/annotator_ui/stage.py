@@ -67,7 +67,8 @@ def set_up(page: Page, meshes: dict[str, bytes], width: int = 800, height: int =
     """Turn the page of a signed-in person into the stage: `window.stage` holds what the scene modules export."""
 
     def serve(route: Route) -> None:
-        name = route.request.url.rsplit("/", 1)[-1].removesuffix(".glb")
+        # Many addresses may lead to one mesh: NAME-anything.
+        name = route.request.url.rsplit("/", 1)[-1].removesuffix(".glb").split("-")[0]
         route.fulfill(body=meshes[name], content_type="model/gltf-binary")
 
     page.route("**/test-meshes/*", serve)

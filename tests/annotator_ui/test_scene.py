@@ -198,3 +198,238 @@ def test_the_live_measure_is_near_and_the_released_one_exact(scene: Scene, name:
     assert np.abs(np.subtract(full, rays)).max() < 0.001
     assert np.abs(np.subtract(live, full)).max() < 0.01
     assert full[0][0] > 0.999 and min(each[0] for each in full) < 0.8
+
+
+def test_the_overlay_shows_the_mesh_where_the_camera_sees_it(scene: Scene) -> None:
+    name = NAMES[0]
+    pose = moved(np.random.default_rng(2), scene.pose(name))
+    photo = scene.photo(name, scene.pose(name))
+    overlay(scene, name, pose, photo)
+    # The photo fits the canvas of 800 x 400 by its height.
+    scale = 400 / SIZE[1]
+    left = round((800 - SIZE[0] * scale) / 2)
+    view = {
+        "camera": grown(scale),
+        "width": round(SIZE[0] * scale),
+        "height": 400,
+        "pose": stage.pose_json(pose),
+    }
+    rays = stage.seen_by(view, scene.trees[name])
+    place = slice(left, left + rays.shape[1])
+    shaded = scene.capture("overlay")[..., 3] > 0
+    assert stage.overlap(shaded[:, place], rays) >= LIKENESS
+    assert not shaded[:, :left].any()
+    scene.page.evaluate("stage.overlay.setMode('outline')")
+    line = scene.capture("overlay")[:, place, 3] > 0
+    rim = np.zeros_like(rays)
+    for dy, dx in ((0, 5), (5, 0), (0, -5), (-5, 0)):
+        rim |= np.roll(rays, (dy, dx), (0, 1)) != rays
+    assert line.sum() > 500 and (line & ~rim).sum() < 0.02 * line.sum()
+    scene.page.evaluate("stage.overlay.setMode('difference')")
+    rgba = scene.capture("overlay")[:, place]
+    mask = stage.seen_by(view | {"pose": stage.pose_json(scene.pose(name))}, scene.trees[name])
+    colours = {(230, 159, 0): rays & ~mask, (0, 114, 178): mask & ~rays, (217, 217, 217): mask & rays}
+    for colour, where in colours.items():
+        found = (np.abs(rgba[..., :3].astype(int) - colour) < 3).all(-1) & (rgba[..., 3] > 0)
+        assert stage.overlap(found, where) > 0.9, colour
+    scene.page.locator("#gl2").screenshot(path=stage.artefact("scene-overlay-difference.png"))
+
+
+def grown(scale: float) -> dict[str, float]:
+    """The photo's camera with the photo drawn `scale` times as large; pixel centres are at integers."""
+    middle = {key: (CAMERA[key] + 0.5) * scale - 0.5 for key in ("cx", "cy")}
+    return {"fx": CAMERA["fx"] * scale, "fy": CAMERA["fy"] * scale, **middle}
+
+
+SPACE = """async ({name, pose, points, photo}) => {
+  const log = (stage.log = []);
+  stage.space = new stage.Space(document.getElementById("gl"), {
+    antialias: false,
+    onDrag: (pose) => {
+      stage.overlay?.place(pose, {live: true});
+      log.push({at: performance.now(), pose, found: stage.overlay?.measure({proxy: true})});
+    },
+    onDrop: (before, after) => (stage.dropped = {before, after}),
+  });
+  stage.space.setPoints(Float32Array.from(points));
+  stage.space.setTarget(photo, {...photo.mask, data: Uint8Array.from(photo.mask.data)});
+  await stage.space.show(await new stage.MeshShelf(stage.bytes).get(name), pose);
+}"""
+
+
+def space(scene: Scene, name: str, pose: Pose) -> None:
+    """Show a mesh among the points of its photo."""
+    points = scene_points(scene, name, pose).ravel().tolist()
+    given = {"name": name, "pose": stage.pose_json(pose), "points": points, "photo": scene.photo(name, pose)}
+    scene.page.evaluate(SPACE, given)
+
+
+def alone(scene: Scene) -> None:
+    """Only the mesh."""
+    scene.page.evaluate("for (const what of ['points', 'target', 'gizmo']) stage.space.toggle(what, false)")
+
+
+def test_the_space_shows_the_mesh_from_every_preset(scene: Scene) -> None:
+    name = NAMES[1]
+    space(scene, name, scene.pose(name))
+    scene.capture("space")
+    scene.page.locator("#gl").screenshot(path=stage.artefact("scene-space.png"))
+    full = scene.capture("space")
+    alone(scene)
+    bare = scene.capture("space")
+    assert (full != bare).any(-1).mean() > 0.05
+    seen = []
+    for preset in ("photo", "front", "back", "left", "right", "top", "bottom"):
+        scene.page.evaluate("preset => stage.space.view(preset)", preset)
+        shown = stage.drawn(scene.capture("space"))
+        seen.append(
+            stage.overlap(
+                shown, stage.seen_by(scene.page.evaluate("stage.space.viewNow()"), scene.trees[name])
+            )
+        )
+    assert min(seen) >= LIKENESS, seen
+
+
+def test_a_picked_pivot_is_on_the_mesh_and_turns_hold_it(scene: Scene) -> None:
+    name = NAMES[0]
+    pose = scene.pose(name)
+    space(scene, name, pose)
+    pivot = np.array(scene.page.evaluate("stage.space.pick(400, 200)"))
+    # From the photo's direction the ray through the middle meets the mesh's middle; the surface is in front of it.
+    bounds = scene.trees[name].bounds
+    assert (bounds[0] - 1e-3 <= pivot).all() and (pivot <= bounds[1] + 1e-3).all()
+    scene.page.evaluate("pivot => stage.space.setPivot(pivot)", pivot.tolist())
+    still = scene.page.evaluate("stage.space.pose()")
+    assert np.allclose(still["t"], pose.t, atol=1e-5) and np.allclose(still["R"], pose.R.ravel(), atol=1e-5)
+    scene.page.evaluate("stage.space.holder.rotateY(0.7); stage.space.holder.scale.multiplyScalar(1.3)")
+    after = scene.page.evaluate("stage.space.pose()")
+    turned = Pose(np.array(after["R"]).reshape(3, 3), np.array(after["t"]), np.array(after["s"]))
+    assert np.allclose(turned.apply(pivot[None]), pose.apply(pivot[None]), atol=1e-4)
+    scene.page.evaluate("stage.space.toggle('mesh', false)")
+    # Without the mesh in the way the same ray finds the object's own points, which lie where the mesh was.
+    point = np.array(scene.page.evaluate("stage.space.pick(400, 200)"))
+    assert np.allclose(turned.apply(point[None]), pose.apply(pivot[None]), atol=0.05)
+
+
+def drag(page: Page, moves: int, step: tuple[float, float]) -> None:
+    """Drag the gizmo by its middle handle with the mouse."""
+    box = page.locator("#gl").bounding_box()
+    assert box
+    at = page.evaluate(
+        """() => {
+          const p = stage.space.holder.position.clone().project(stage.space.camera);
+          return [(p.x + 1) / 2 * stage.space.canvas.clientWidth, (1 - p.y) / 2 * stage.space.canvas.clientHeight];
+        }"""
+    )
+    x, y = box["x"] + at[0], box["y"] + at[1]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for number in range(1, moves + 1):
+        page.mouse.move(x + number * step[0], y + number * step[1])
+    page.mouse.up()
+
+
+def test_a_drag_reports_poses_and_measures_as_it_goes(scene: Scene) -> None:
+    name = NAMES[0]
+    pose = scene.pose(name)
+    overlay(scene, name, pose, scene.photo(name, pose))
+    space(scene, name, pose)
+    drag(scene.page, 30, (3, 1))
+    log, dropped = scene.page.evaluate("[stage.log, stage.dropped]")
+    rate = (len(log) - 1) * 1000 / (log[-1]["at"] - log[0]["at"])
+    # The promise is 12 a second on two free cores, which the bench holds to; other tests run beside this one.
+    assert len(log) >= 20 and rate > 5, rate
+    assert np.allclose(dropped["before"]["t"], pose.t, atol=1e-5)
+    assert dropped["after"] == log[-1]["pose"] and log[0]["found"]["iou"] > log[-1]["found"]["iou"]
+    for mode, what in (("rotate", "R"), ("scale", "s")):
+        scene.page.evaluate(
+            "([mode, pose]) => { stage.space.setMode(mode); stage.space.place(pose); }",
+            [mode, stage.pose_json(pose)],
+        )
+        scene.page.wait_for_timeout(200)
+        drag(scene.page, 5, (8, -8))
+        found = scene.page.evaluate("stage.dropped.after")
+        assert not np.allclose(found[what], stage.pose_json(pose)[what], atol=1e-3)
+        if mode == "scale":
+            assert np.ptp(found["s"]) < 1e-6
+
+
+def test_coverage_counts_turns_and_starts_anew_with_each_pair(scene: Scene) -> None:
+    scene.duel()
+    scene.capture("duel")
+    first = scene.page.evaluate("stage.duel.coverage()")
+    assert first == [1 / 32, 1 / 32]
+    for _ in range(12):
+        scene.page.evaluate("stage.duel.orbitBy(30, 0)")
+        scene.capture("duel")
+    around = scene.page.evaluate("stage.duel.coverage()")
+    assert min(around) >= 7 / 32 and max(around) < 0.6
+    scene.page.evaluate("stage.duel.show(null, null)")
+    assert scene.page.evaluate("stage.duel.coverage()") == [0, 0]
+
+
+def test_the_turntable_turns_until_touched(scene: Scene) -> None:
+    scene.duel(still=False)
+    scene.page.wait_for_timeout(1000)
+    assert scene.page.evaluate("stage.duel.turning && stage.duel.angle > 0.1 && stage.duel.frames > 2")
+    box = scene.page.locator("#gl").bounding_box()
+    assert box
+    scene.page.mouse.move(box["x"] + 200, box["y"] + 200)
+    scene.page.mouse.down()
+    scene.page.mouse.move(box["x"] + 260, box["y"] + 220)
+    scene.page.mouse.up()
+    angle = scene.page.evaluate("[stage.duel.turning, stage.duel.angle]")
+    scene.page.wait_for_timeout(300)
+    assert scene.page.evaluate("[stage.duel.turning, stage.duel.angle]") == angle and angle[0] is False
+    frames = scene.page.evaluate("stage.duel.frames")
+    scene.page.wait_for_timeout(300)
+    assert scene.page.evaluate("stage.duel.frames") == frames
+    scene.page.evaluate("stage.duel.reset()")
+    assert np.allclose(scene.page.evaluate("stage.duel.viewOf(0).pose.t"), scene.pose(NAMES[0]).t, atol=1e-5)
+    assert scene.page.evaluate("getComputedStyle(stage.duel.canvas).touchAction") == "none"
+
+
+WORK = """async ({names, from, to}) => {
+  const settled = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 60)));
+  for (let object = from; object < to; object += 1) {
+    const urls = names.map((name) => `${name}-${object}`);
+    const textured = object % 2 === 1;
+    const [left, right] = await Promise.all(urls.map((url) => stage.shelf.get(url, {textured})));
+    stage.duel.setShading(textured ? "textured" : object % 4 ? "matcap" : "edges");
+    const pose = {R: [1, 0, 0, 0, -1, 0, 0, 0, -1], t: [0, 0, 5 * left.boundingSphere.radius], s: [1, 1, 1]};
+    stage.duel.show({geometry: left, pose}, {geometry: right, pose});
+    await settled();
+    stage.shelf.keep(urls);
+    await settled();
+  }
+  return {...stage.duel.renderer.info.memory};
+}"""
+
+
+def heap(page: Page) -> float:
+    """MB of JavaScript objects and array buffers that are alive on the page."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    used = session.send("Runtime.getHeapUsage")
+    session.detach()
+    return float(used["usedSize"] + used.get("backingStorageSize", 0)) / 1e6
+
+
+def test_memory_stays_flat_over_thirty_objects(scene: Scene) -> None:
+    page = scene.page
+    page.evaluate(
+        """() => {
+          const options = {antialias: false, still: true};
+          stage.duel = new stage.Duel(document.getElementById("gl"), stage.halves, options);
+          stage.shelf = new stage.MeshShelf(stage.bytes, {warm: (geometry) => stage.duel.warm(geometry)});
+        }"""
+    )
+    early = page.evaluate(WORK, {"names": NAMES, "from": 0, "to": 8})
+    before = heap(page)
+    late = page.evaluate(WORK, {"names": NAMES, "from": 8, "to": 32})
+    assert late == early
+    assert heap(page) < before + 4
+    page.evaluate("stage.duel.show(null, null); stage.shelf.keep([])")
+    page.wait_for_timeout(100)
+    left = page.evaluate("({...stage.duel.renderer.info.memory})")
+    assert left["geometries"] == 0

@@ -8,6 +8,7 @@ import { box } from "../masks.js";
 import { cropped, flip, intrinsicsToProjection, objectToPose, poseToObject } from "./frames.js";
 import { Looks, Shown } from "./looks.js";
 import { Outline } from "./outline.js";
+import { quality } from "./software.js";
 
 const BACKGROUND = 0x2a2d31;
 const MARGIN = 1.3; // of the window around the mask
@@ -95,8 +96,9 @@ export class Duel {
   constructor(canvas, places, { antialias = true, still = false, shading = "matcap" } = {}) {
     this.places = places;
     this.canvas = canvas;
-    this.renderer = new WebGLRenderer({ canvas, antialias, powerPreference: "high-performance" });
-    this.ratio = Math.min(window.devicePixelRatio, 2);
+    const { antialias: smooth, ratio } = quality(antialias);
+    this.ratio = ratio;
+    this.renderer = new WebGLRenderer({ canvas, antialias: smooth, powerPreference: "high-performance" });
     this.renderer.setPixelRatio(this.ratio);
     this.renderer.setClearColor(BACKGROUND);
     this.camera = new Camera();

@@ -47,16 +47,26 @@ function made(geometry, edges) {
   // An attribute of its own over the same numbers: disposing of one geometry frees the buffers of its attributes.
   lines.setAttribute("position", new BufferAttribute(array, 3));
   lines.setIndex(new BufferAttribute(edges(array, geometry.index.array), 1));
-  return lines;
+  return goWith(geometry, lines);
 }
 
-/** Free a decoded geometry: its buffers, its edges, its pictures. */
+/** Have `other` disposed of with the geometry; gives `other`. */
+export function goWith(geometry, other) {
+  const free = () => {
+    geometry.removeEventListener("dispose", free);
+    other.dispose();
+  };
+  geometry.addEventListener("dispose", free);
+  return other;
+}
+
+/** Free a decoded geometry: its buffers, what was made from it, its pictures. */
 export function release(geometry) {
-  for (const lines of Object.values(geometry.userData.lines ?? {})) lines.dispose();
   for (const map of geometry.userData.maps ?? []) {
     map?.source.data?.close?.();
     map?.dispose();
   }
+  geometry.userData = {};
   geometry.dispose();
 }
 
@@ -85,18 +95,18 @@ export class Looks {
       const { maps, colours } = geometry.userData;
       const skins = maps.map((map, at) => new MeshMatcapMaterial({ matcap: this.light, map, color: colours[at], side: DoubleSide }));
       this.textured.set(geometry, skins);
-      const free = () => {
-        geometry.removeEventListener("dispose", free);
-        this.textured.delete(geometry);
-        skins.forEach((skin) => skin.dispose());
-      };
-      geometry.addEventListener("dispose", free);
+      goWith(geometry, { dispose: () => this.#peel(geometry) });
     }
     return this.textured.get(geometry);
   }
 
+  #peel(geometry) {
+    this.textured.get(geometry)?.forEach((skin) => skin.dispose());
+    this.textured.delete(geometry);
+  }
+
   dispose() {
-    for (const skins of this.textured.values()) skins.forEach((skin) => skin.dispose());
+    for (const geometry of [...this.textured.keys()]) this.#peel(geometry);
     for (const material of [this.clay, this.pushed, this.normals, ...Object.values(this.ink)]) {
       material.matcap?.dispose();
       material.dispose();

@@ -6,6 +6,7 @@ import { intrinsicsToProjection, poseToObject } from "./frames.js";
 import { clay } from "./looks.js";
 import { FULL_SIDE, Gauge, PROXY_SIDE } from "./measure.js";
 import { proxyOf } from "./proxy.js";
+import { inSoftware, quality } from "./software.js";
 
 export const MODES = ["shaded", "outline", "difference"];
 const MOST_COVERED = 2048;
@@ -19,16 +20,18 @@ uniform vec2 step;
 uniform bool outline;
 varying vec2 at;
 float covered(vec2 off) { return texture2D(mesh, at + off * step).a; }
+// Whether the mesh's rim is within a radius in pixels. No loop: drawn in software, one would cost as much as the mesh.
+bool rim(float own, float r) {
+  float d = r * 0.707;
+  float sum = covered(vec2(r, 0.0)) + covered(vec2(-r, 0.0)) + covered(vec2(0.0, r)) + covered(vec2(0.0, -r))
+    + covered(vec2(d, d)) + covered(vec2(-d, d)) + covered(vec2(d, -d)) + covered(vec2(-d, -d));
+  return abs(sum - own * 8.0) > 0.5;
+}
 void main() {
   float own = covered(vec2(0.0));
   if (outline) {
-    float near = 0.0, wide = 0.0;
-    for (int turn = 0; turn < 12; turn++) {
-      vec2 way = vec2(cos(float(turn) * 0.5236), sin(float(turn) * 0.5236));
-      near = max(near, abs(covered(way * 1.5) - own));
-      wide = max(wide, abs(covered(way * 3.0) - own));
-    }
-    gl_FragColor = near > 0.5 ? vec4(0.337, 0.706, 0.914, 1.0) : vec4(0.0, 0.0, 0.0, wide * 0.7);
+    if (!rim(own, 3.0)) discard;
+    gl_FragColor = rim(own, 1.5) ? vec4(0.337, 0.706, 0.914, 1.0) : vec4(0.0, 0.0, 0.0, 0.7);
     return;
   }
   float object = step.x > 0.0 && texture2D(mask, vec2(at.x, 1.0 - at.y)).r > 0.25 ? 1.0 : 0.0;
@@ -40,8 +43,9 @@ void main() {
 export class Overlay {
   constructor(canvas, { antialias = true } = {}) {
     this.canvas = canvas;
-    this.renderer = new WebGLRenderer({ canvas, antialias, alpha: true, premultipliedAlpha: false });
-    this.ratio = Math.min(window.devicePixelRatio, 2);
+    const { antialias: smooth, ratio } = quality(antialias);
+    this.ratio = ratio;
+    this.renderer = new WebGLRenderer({ canvas, antialias: smooth, alpha: true, premultipliedAlpha: false });
     this.renderer.setPixelRatio(this.ratio);
     this.renderer.setClearColor(0x000000, 0);
     this.scene = new Scene();
@@ -103,25 +107,18 @@ export class Overlay {
 
   /** Show a geometry at a pose; resolves when its proxy is there. */
   async show(geometry, pose) {
-    this.#dropProxy();
-    this.mesh.geometry = geometry;
+    this.proxy = null;
+    this.geometry = geometry;
     this.mesh.visible = true;
     this.place(pose);
     const proxy = await proxyOf(geometry);
-    if (this.mesh.geometry !== geometry) return proxy === geometry || proxy.dispose();
-    proxy.boundingBox ??= geometry.boundingBox;
-    proxy.boundingSphere ??= geometry.boundingSphere;
-    this.proxy = proxy;
-    return undefined;
+    if (this.geometry === geometry) this.proxy = proxy;
   }
 
-  #dropProxy() {
-    if (this.proxy && this.proxy !== this.mesh.geometry) this.proxy.dispose();
-    this.proxy = null;
-  }
-
-  place(pose) {
+  /** Move the mesh. live: during a drag; without graphics hardware its proxy is drawn then. */
+  place(pose, { live = false } = {}) {
     const { position, quaternion, scale } = poseToObject(pose);
+    this.mesh.geometry = (live && inSoftware() && this.proxy) || this.geometry;
     this.mesh.position.copy(position);
     this.mesh.quaternion.copy(quaternion);
     this.mesh.scale.copy(scale);
@@ -149,14 +146,14 @@ export class Overlay {
 
   /** Agreement with mask and points: {iou, depth}, null where there is nothing to compare. proxy: quick, within 0.01. */
   measure({ proxy = false } = {}) {
-    const geometry = (proxy && this.proxy) || this.mesh.geometry;
+    const geometry = (proxy && this.proxy) || this.geometry;
     return this.gauge.measure(geometry, this.mesh.matrixWorld, proxy ? PROXY_SIDE : FULL_SIDE);
   }
 
   /** Silhouette of the posed mesh: bytes 0 or 1 by rows from the top, of size maskSize. */
   silhouette() {
     const whole = { x: 0, y: 0, width: this.size[0], height: this.size[1] };
-    const { pixels, width, height } = this.gauge.raster(this.mesh.geometry, this.mesh.matrixWorld, whole, PROXY_SIDE);
+    const { pixels, width, height } = this.gauge.raster(this.geometry, this.mesh.matrixWorld, whole, PROXY_SIDE);
     const mask = new Uint8Array(width * height);
     for (let row = 0; row < height; row += 1)
       for (let column = 0; column < width; column += 1) mask[row * width + column] = pixels[((height - 1 - row) * width + column) * 4 + 3] >> 7;
@@ -217,7 +214,6 @@ export class Overlay {
 
   dispose() {
     cancelAnimationFrame(this.frame);
-    this.#dropProxy();
     this.gauge.dispose();
     this.coverage.dispose();
     this.plane.geometry.dispose();

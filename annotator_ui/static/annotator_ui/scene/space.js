@@ -6,11 +6,14 @@ import { TransformControls } from "three/addons/controls/TransformControls.js";
 import { STRIDE, inMask } from "../cloud.js";
 import { flip, objectToPose, poseToObject } from "./frames.js";
 import { clay } from "./looks.js";
+import { proxyOf } from "./proxy.js";
+import { inSoftware, quality } from "./software.js";
 
 const LEAST_SCALE = 1e-4;
 const FIELD = 45;
 const TARGET_COLOUR = 0x56b4e9;
 const PICK_PIXELS = 8;
+const DRAGGED_POINTS = 12_000;
 // Where the viewer stands, in the mesh's own frame (y up, +z its front).
 const PRESETS = {
   front: [0, 0, 1],
@@ -22,13 +25,15 @@ const PRESETS = {
 };
 export const VIEWS = ["photo", ...Object.keys(PRESETS)];
 
-/** x y z r g b per point (OpenCV camera, colours 0..1) as two arrays in three's frame. */
+/** x y z r g b per point (OpenCV camera, colours 0..1) as two arrays in three's frame, so ordered that the first of them
+ *  lie everywhere: drawing only those thins them evenly. */
 export function splitPoints(values) {
   const count = Math.floor(values.length / STRIDE);
+  const step = strideThrough(count);
   const positions = new Float32Array(count * 3);
   const colours = new Float32Array(count * 3);
   for (let at = 0; at < count; at += 1) {
-    const from = at * STRIDE;
+    const from = ((at * step) % count) * STRIDE;
     positions[at * 3] = values[from];
     positions[at * 3 + 1] = -values[from + 1];
     positions[at * 3 + 2] = -values[from + 2];
@@ -36,6 +41,14 @@ export function splitPoints(values) {
     for (let channel = 0; channel < 3; channel += 1) colours[at * 3 + channel] = values[from + 3 + channel] ** 2.2;
   }
   return { positions, colours };
+}
+
+/** A step near the golden section of `count` that visits every number below it once. */
+function strideThrough(count) {
+  const common = (a, b) => (b ? common(b, a % b) : a);
+  let step = Math.max(1, Math.round(count * 0.618));
+  while (common(step, count) > 1) step += 1;
+  return step;
 }
 
 function cloud(positions, colours, material) {
@@ -49,8 +62,9 @@ export class Space {
   /** onDrag(pose) while the gizmo moves the mesh, onDrop(before, after) when it lets go. */
   constructor(canvas, { onDrag, onDrop, antialias = true }) {
     this.canvas = canvas;
-    this.renderer = new WebGLRenderer({ canvas, antialias });
-    this.ratio = Math.min(window.devicePixelRatio, 2);
+    const { antialias: smooth, ratio } = quality(antialias);
+    this.ratio = ratio;
+    this.renderer = new WebGLRenderer({ canvas, antialias: smooth });
     this.renderer.setPixelRatio(this.ratio);
     this.renderer.setClearColor(0x2a2d31);
     this.scene = new Scene();
@@ -81,6 +95,7 @@ export class Space {
     this.gizmo.addEventListener("change", () => this.draw());
     this.gizmo.addEventListener("dragging-changed", ({ value }) => {
       this.orbit.enabled = !value;
+      this.#coarsen(value && inSoftware());
       if (value) before = this.pose();
       else onDrop(before, this.pose());
     });
@@ -91,6 +106,13 @@ export class Space {
     });
   }
 
+  /** During a drag without graphics hardware: the mesh's proxy and a part of the points. */
+  #coarsen(on) {
+    this.mesh.geometry = (on && this.proxy) || this.geometry;
+    this.points?.geometry.setDrawRange(0, on ? DRAGGED_POINTS : Infinity);
+    this.draw();
+  }
+
   /** The pose of the mesh as it stands. The holder's origin is the pivot, so that the gizmo sits there and holds it. */
   pose() {
     const pose = objectToPose(this.holder);
@@ -98,13 +120,17 @@ export class Space {
     return { ...pose, t: pose.t.map((value, row) => value + pose.R[row * 3] * x + pose.R[row * 3 + 1] * y + pose.R[row * 3 + 2] * z) };
   }
 
-  show(geometry, pose) {
-    this.mesh.geometry = geometry;
+  /** Show a geometry at a pose, seen as in the photo; resolves when its proxy is there. */
+  async show(geometry, pose) {
+    this.proxy = null;
+    this.geometry = this.mesh.geometry = geometry;
     this.mesh.position.copy(geometry.boundingBox.getCenter(new Vector3()).negate());
     this.holder.visible = true;
     if (this.visible.gizmo) this.gizmo.attach(this.holder);
     this.place(pose);
     this.view("photo");
+    const proxy = await proxyOf(geometry);
+    if (this.geometry === geometry) this.proxy = proxy;
   }
 
   place(pose) {
@@ -222,14 +248,14 @@ export class Space {
 
   /** Size of the mesh as it stands: the diagonal of its box. */
   diagonal() {
-    const size = this.mesh.geometry.boundingBox.getSize(new Vector3()).multiply(this.holder.scale);
+    const size = this.geometry.boundingBox.getSize(new Vector3()).multiply(this.holder.scale);
     return size.length();
   }
 
   /** Look at the mesh from where the photo was taken, or from one of its own sides (VIEWS). */
   view(preset = "photo") {
     this.holder.updateMatrixWorld();
-    const middle = this.mesh.geometry.boundingBox.getCenter(new Vector3()).applyMatrix4(this.mesh.matrixWorld);
+    const middle = this.geometry.boundingBox.getCenter(new Vector3()).applyMatrix4(this.mesh.matrixWorld);
     const reach = Math.max(this.diagonal() * 2.2, 1e-3);
     const from = preset === "photo" ? middle.clone().negate() : new Vector3(...PRESETS[preset]).applyQuaternion(this.holder.quaternion);
     this.orbit.target.copy(middle);
