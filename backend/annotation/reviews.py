@@ -43,6 +43,7 @@ def describe(row: Assignment) -> dict[str, Any]:
         "stage": row.stage,
         "round": row.task.round,
         "batch": row.batch.name,
+        "batch_id": row.batch_id,
         "user": row.user.username,
         "at": row.finished_at,
         "object": {"id": row.task.object_id, "category": row.task.object.category},

@@ -59,5 +59,6 @@ export const NAMED = [
   w("submitted"), w("skipped"), w("released"), w("postponed"), w("expired"), w("returned"),
   w("checking"), w("refused"), w("in review"), w("approved"), w("frozen"), w("building"),
   w("select"), w("compare"), w("align"), w("art"), w("samples"), w("pairs"), w("objects"), w("candidates"), w("people"),
+  w("problem"), w("outside taxonomy"),
   w("annotator"), w("artist"), w("reviewer"), w("researcher"), w("admin"),
 ];

@@ -1,21 +1,18 @@
 // What select, compare and align share: getting the assignment, keeping its lease, the outbox, leaving it.
 
-import { ActiveClock } from "../active.js";
 import * as api from "../api.js";
 import { DESK } from "../keys.js";
 import { Lease } from "../lease.js";
 import { ESCALATE_REASONS, SKIP_REASONS, modelsOf, pageOf } from "../queue.js";
 import { Tabs } from "../tabs.js";
 import { t } from "../words.js";
+import { clock } from "./clock.js";
 import { hideInstructions, offerInstructions, toggleInstructions } from "./instructions.js";
 import { reportProblem } from "./problem.js";
 import { outbox } from "./session.js";
 import { $, ask, bindBeside, complain, fields, fill, h, keyButton, toast, values } from "./ui.js";
 
-export const clock = new ActiveClock();
-for (const kind of ["pointerdown", "pointermove", "keydown", "wheel"])
-  document.addEventListener(kind, () => clock.touch(), { passive: true });
-document.addEventListener("visibilitychange", () => clock.show(!document.hidden));
+export { clock };
 
 export class Desk {
   /**

@@ -5,6 +5,7 @@ import { fixed, number, when, words } from "../format.js";
 import { REVIEW } from "../keys.js";
 import { MeshShelf } from "../scene/meshes.js";
 import { t, w } from "../words.js";
+import { problemButton } from "./problem.js";
 import { ReviewAlign } from "./review_align.js";
 import { artists } from "./review_art.js";
 import { ReviewRate } from "./review_rate.js";
@@ -20,6 +21,7 @@ let tab = address.get("tab") in TABS ? address.get("tab") : "align";
 let rows = [];
 let at = -1;
 let view = null;
+let subject = null; // {object, batch, stage} of what is on screen
 
 async function drawHead() {
   const batches = await api.all("batches/");
@@ -45,7 +47,7 @@ async function show(name, chosen) {
   close();
   drawTabs();
   rows = [];
-  if (tab === "submissions") return artists($("#list"), $("#work"));
+  if (tab === "submissions") return artists($("#list"), $("#work"), (about) => (subject = about));
   rows = await api.all(api.withQuery("reviews/", { stage: tab, batch }), 200);
   drawList();
   if (rows.length) await openRow(0);
@@ -89,7 +91,7 @@ function detail(row) {
 
 function close() {
   view?.dispose();
-  view = null;
+  view = subject = null;
   at = -1;
   document.body.classList.remove("fixing");
   $("#work").hidden = true;
@@ -102,6 +104,7 @@ async function openRow(place) {
   at = place;
   mark();
   const row = rows[place];
+  subject = { object: row.object.id, batch: row.batch_id, stage: row.stage };
   const found = await detail(row);
   if (rows[at] !== row) return;
   const work = $("#work");
@@ -183,6 +186,7 @@ function act(action, hit = {}) {
   return undefined;
 }
 
+problemButton(() => subject);
 bindKeys(() => (view?.fixes ? view.table : REVIEW), act);
 document.addEventListener("keyup", () => view?.release?.());
 drawHead().catch(complain);

@@ -1,13 +1,13 @@
 // An alignment under review: the candidate's own pose against the annotator's, its versions, and the tools to fix it.
 
 import * as api from "../api.js";
-import { ActiveClock } from "../active.js";
 import { fixed, number, percent, seconds, when } from "../format.js";
 import { ALIGN, REVIEW } from "../keys.js";
 import { apart } from "../poses.js";
 import { t } from "../words.js";
 import { AlignStage } from "./align_stage.js";
 import { BeforeAfter, MODES } from "./before_after.js";
+import { clock } from "./clock.js";
 import { loadTruth } from "./truth.js";
 import { busy, complain, fill, h, keyButton, table } from "./ui.js";
 
@@ -89,7 +89,7 @@ export class ReviewAlign {
   /** The tools of the align page on the annotator's pose; «first pose» leads back to the candidate's own. */
   async #fix() {
     const root = h("div", { class: "align", id: "stage" });
-    this.clock = new ActiveClock();
+    clock.take();
     this.compared.dispose();
     this.compared = null;
     this.fixes = true;
@@ -100,7 +100,6 @@ export class ReviewAlign {
     this.stage = new AlignStage(root, {
       shelf: this.shelf,
       table: ALIGN,
-      changed: () => this.clock.touch(),
       submit: () => busy(store, () => this.#store()),
       fit: (body) => api.post(`assignments/${this.found.assignment_id}/fit/`, body),
     });
@@ -111,7 +110,7 @@ export class ReviewAlign {
   #store() {
     const { R, t: at, s } = this.stage.pose;
     const { iou, depth } = this.stage.measure();
-    return this.settle({ verdict: "fix", pose: { R, t: at, s, iou, depth_residual: depth, active_ms: this.clock.take() } });
+    return this.settle({ verdict: "fix", pose: { R, t: at, s, iou, depth_residual: depth, active_ms: clock.take() } });
   }
 
   async #leave() {

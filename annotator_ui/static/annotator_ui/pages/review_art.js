@@ -7,23 +7,25 @@ import { report } from "./report.js";
 import { showPosed, showTurning } from "./posed.js";
 import { busy, facts, fields, fill, h, stateOf, table, toast, values } from "./ui.js";
 
-/** Fill `list` with the submissions that wait; one that is opened goes into `work`. */
-export async function artists(list, work) {
+/** Fill `list` with the submissions that wait; one that is opened goes into `work`, and about({object, batch, stage}) tells. */
+export async function artists(list, work, about) {
   const rows = await api.all("submissions/?state=in_review", 200);
   const again = () => {
     toast(t("Verdict stored."));
     work.hidden = true;
-    return artists(list, work);
+    about(null);
+    return artists(list, work, about);
   };
-  const open = (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => show(work, row, again)) }, title(row));
+  const open = (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => show(work, row, { again, about })) }, title(row));
   const columns = [[t("Object"), open], [t("Version"), (row) => row.version], [t("By"), (row) => row.artist], [t("Sent"), (row) => when(row.created_at)]];
   fill(list, table(t("Artists' meshes"), columns, rows, t("Nothing waits for review.")));
 }
 
 const title = ({ task: { object } }) => `${object.category || t("object")} ${object.id}`;
 
-async function show(work, row, again) {
+async function show(work, row, { again, about }) {
   const found = await api.get(`submissions/${row.id}/`);
+  about({ object: found.task.object.id, batch: found.task.batch.id, stage: "art" });
   const picture = h("div", {});
   const mesh = h("div", {});
   const form = h("form", { class: "form" }, ...fields([{ name: "note", label: t("Note for the artist"), type: "textarea", maxlength: 2000 }]));
