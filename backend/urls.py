@@ -9,7 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from backend.accounts import api as accounts
 from backend.annotation import api as annotation
 from backend.annotation import desk_api as desk
-from backend.annotation import reviewing
+from backend.annotation import fitting, reviewing
 from backend.art3do import api as art3do
 from backend.catalog import api as catalog
 from backend.catalog import instructions
@@ -67,6 +67,7 @@ api = [
     path("problems/<int:pk>/settle/", desk.settle_problem),
     path("practice/", desk.practice_list),
     path("practice/<int:pk>/", desk.practice_answer),
+    path("assignments/<int:pk>/fit/", fitting.fit),
     path("reviews/", reviewing.review_list),
     path("reviews/<int:pk>/", reviewing.review),
     path("progress/", annotation.progress_view),

@@ -32,6 +32,7 @@ ALLOWED: dict[str, dict[str, frozenset[str]]] = {
     "assignments/1/rating/": {"POST": DESK},
     "assignments/1/alignment/": {"POST": DESK},
     "assignments/1/mask/": {"POST": DESK},
+    "assignments/1/fit/": {"POST": DESK},
     "assignments/1/heartbeat/": {"POST": DESK | {"artist"}},
     "assignments/1/release/": {"POST": DESK | {"artist"}},
     "assignments/1/skip/": {"POST": DESK},

@@ -3,7 +3,17 @@
 from backend import jobs
 from backend.annotation.services import reap_leases
 from backend.datasets.services import collect_recent
-from workers import art, fitting, importing, masking, practice, proposing, release_check, releasing, training_runs
+from workers import (
+    art,
+    fitting,
+    importing,
+    masking,
+    practice,
+    proposing,
+    release_check,
+    releasing,
+    training_runs,
+)
 from workers.app import app
 
 
