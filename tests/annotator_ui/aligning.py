@@ -1,5 +1,6 @@
 """What the tests of alignment work on: objects of composed scenes with their true mesh as candidate, set off its place."""
 
+import functools
 import os
 import re
 import zipfile
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Page, expect
 
+from backend import storage
 from backend.annotation.models import Alignment, Assignment, Task
 from backend.catalog import services as catalog
 from backend.catalog.models import Batch, TargetObject
@@ -19,7 +21,7 @@ from backend.proposals.models import Candidate, Proposer
 from model_zoo.io.meshes import load_mesh
 from tests.loop import bundle
 from workers import importing
-from workers.finishing import finish
+from workers.finishing import Finished, finish
 
 PROJECT = Path(__file__).resolve().parents[2]
 PICTURES = Path(os.environ.get("MAQUETTE_SCREENSHOTS") or PROJECT / "var" / "screenshots")
@@ -27,16 +29,26 @@ READY = "#veil[hidden]"
 
 
 def scene_batch(folder: Path, *, seed: int = 3, name: str = "scene", **options: Any) -> Batch:
-    """A batch of one composed scene, each object with two candidates of its true mesh: 15° and 40° off."""
-    with zipfile.ZipFile(BytesIO(bundle(seed))) as archive:
+    """A batch of one composed scene with one object: two candidates of its true mesh, 15° and 40° off."""
+    with zipfile.ZipFile(BytesIO(_bundle(seed))) as archive:
         archive.extractall(folder)
     batch = catalog.create_batch(name=name, instructions="Set it on its place.", **options)
     report = importing.import_images(folder, batch, exact=True)
     assert not report.refused, report.refused
-    for target in TargetObject.objects.filter(tasks__batch=batch).order_by("pk"):
-        for number, degrees in enumerate((15.0, 40.0)):
-            _candidate(batch, target, number, degrees)
+    target = TargetObject.objects.get(tasks__batch=batch)
+    for number, degrees in enumerate((15.0, 40.0)):
+        _candidate(batch, target, number, degrees)
     return batch
+
+
+@functools.cache
+def _bundle(seed: int) -> bytes:
+    return bundle(seed)
+
+
+@functools.cache
+def _finished(sha256: str) -> Finished:
+    return finish(load_mesh(storage.read(sha256)).mesh)
 
 
 def _candidate(batch: Batch, target: TargetObject, seed: int, degrees: float) -> Candidate:
@@ -47,7 +59,7 @@ def _candidate(batch: Batch, target: TargetObject, seed: int, degrees: float) ->
         args={"batch": batch.pk, "object": target.pk, "proposer": proposer.pk},
     )  # fmt: skip
     truth = target.truth
-    done = finish(load_mesh(catalog.storage.read(truth.mesh.blob)).mesh)
+    done = _finished(truth.mesh.blob_id)
     mesh, _ = catalog.store_mesh(
         done.glb, source="proposer", triangles=len(done.mesh.faces), extents=[1, 1, 1]
     )

@@ -1,5 +1,6 @@
 """The align page in real Chromium: every tool clicked and keyed on an object of a composed scene."""
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,9 +8,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
 from playwright.sync_api import Page, expect
 
 from backend.annotation.models import Alignment, Assignment, Task
+from backend.catalog.models import TargetObject
 from backend.models import Job
 from tests.annotator_ui import aligning
 from tests.annotator_ui.aligning import iou, opened, picture, pose, value
@@ -61,12 +64,8 @@ def undo_count(page: Page) -> int:
 
 def lit(page: Page, selector: str) -> np.ndarray:
     """(H, W, 3) of an element as it looks."""
-    import io
-
-    from PIL import Image
-
     page.wait_for_timeout(150)
-    return np.asarray(Image.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB")).astype(int)
+    return np.asarray(Picture.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB")).astype(int)
 
 
 def test_it_opens_at_the_candidates_own_pose(desk: Page, task: Task) -> None:
@@ -159,12 +158,10 @@ def test_one_axis_is_scaled_alone_by_key_and_number(desk: Page) -> None:
     assert pose(desk)[6:] == pytest.approx([start[0] * 1.02, start[1], 0.5], rel=1e-3)
     desk.locator("[data-axis='null']").click()
     desk.keyboard.press("s")
-    box = desk.locator("#gl").bounding_box()
-    assert box
     before = pose(desk)[6:]
     drag(desk, (40, 0))
-    after = pose(desk)[6:]
-    assert after != before
+    factors = np.array(pose(desk)[6:]) / before
+    assert factors == pytest.approx([factors[0]] * 3, rel=1e-2) and factors[0] != pytest.approx(1, abs=0.01)
 
 
 def test_four_quarter_turns_come_round_and_hold_the_pivot(desk: Page) -> None:
@@ -336,21 +333,43 @@ def test_it_works_on_a_narrow_screen(desk: Page) -> None:
     picture(desk, "align-narrow")
 
 
-def wait_for_fit(page: Page) -> str:
+def fitted(page: Page) -> str:
     """What the page says once the fit has ended."""
-    line = page.locator("#fit p")
-    expect(line).to_contain_text(re.compile("^Fit"), timeout=30_000)
-    expect(line).not_to_contain_text("Fitting", timeout=60_000)
+    line = page.locator("#fit p").first
+    expect(line).to_contain_text(re.compile("^(Fit:|Fit |The fit)"), timeout=60_000)
     return line.inner_text()
 
 
-def test_fit_brings_the_mesh_to_its_place_as_one_step(desk: Page, worker: None) -> None:
+def test_fit_is_one_step_and_never_overwrites_what_was_changed_meanwhile(desk: Page, worker: None) -> None:
     start, before = pose(desk), iou(desk)
     desk.keyboard.press("f")
     desk.keyboard.press("f")
-    said = wait_for_fit(desk)
-    assert re.match(r"Fit: mask IoU 0\.\d+ → 0\.9\d+, depth", said)
+    assert re.match(r"Fit: mask IoU 0\.\d+ → 0\.\d+, depth", fitted(desk))
     assert Job.objects.filter(kind="fit").count() == 1
-    assert iou(desk) > max(0.9, before)
+    assert iou(desk) > max(0.85, before)
     picture(desk, "align-fitted")
     assert undo_count(desk) == 1 and pose(desk) == pytest.approx(start, abs=1e-4)
+    desk.keyboard.press("f")
+    desk.keyboard.press("ArrowLeft")
+    mine = pose(desk)
+    assert fitted(desk).startswith("The fit is ready, but you have changed")
+    assert pose(desk) == mine
+    picture(desk, "align-fit-offer")
+    desk.locator("#fit-take").click()
+    assert iou(desk) > 0.85 and undo_count(desk) == 2
+
+
+def test_a_fit_that_fails_leaves_the_pose_and_says_why(desk: Page, worker: None, task: Task) -> None:
+    candidate = task.candidate
+    assert candidate
+    Task.objects.filter(pk=task.pk).update(object=blind(task))
+    start = pose(desk)
+    desk.locator("[data-action=fit]").click()
+    assert fitted(desk).startswith("Fit left the pose as it was: ")
+    assert pose(desk) == start
+    expect(desk.locator("[data-action=undo]")).to_be_disabled()
+
+
+def blind(task: Task) -> TargetObject:
+    """The task's object without its mask."""
+    return TargetObject.objects.create(image=task.object.image, name="blind", category="goblet")
