@@ -105,6 +105,8 @@ def submitted(task: Task, user: Any, **pose: Any) -> Assignment:
 
 def opened(page: Page, path: str = "/align/") -> Page:
     """The align page with its object on screen."""
+    # The first page may be on its way to the work by itself.
+    page.wait_for_load_state("networkidle")
     page.goto(path)
     page.wait_for_selector(READY, state="attached")
     expect(page.locator("#iou")).to_have_text(re.compile(r"^\d\.\d{3}$"))
@@ -130,3 +132,11 @@ def pose(page: Page) -> list[float]:
 def iou(page: Page) -> float:
     """The mask IoU on screen."""
     return float(page.locator("#iou").inner_text())
+
+
+def findings(page: Page) -> list[str]:
+    """Serious and critical findings of axe on the page: rule and place."""
+    page.evaluate((PROJECT / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found = page.evaluate("axe.run()")["violations"]
+    serious = (each for each in found if each["impact"] in {"serious", "critical"})
+    return [f"{each['id']}: {node['target']}" for each in serious for node in each["nodes"]]

@@ -65,6 +65,7 @@ def test_before_and_after_are_measured_swapped_wiped_and_side_by_side(work: Assi
         page.keyboard.press(key)
     page.wait_for_timeout(400)
     picture(page, "review-difference")
+    assert aligning.findings(page) == []
 
 
 def test_an_alignment_is_accepted_by_key_and_leaves_the_list(work: Assignment, sign_in: SignIn) -> None:
@@ -152,6 +153,7 @@ def test_ratings_are_walked_through_fixed_and_the_objects_go_where_they_belong(
     expect(page.locator("#work")).to_contain_text("Candidate 1, which did not survive")
     page.wait_for_timeout(600)
     picture(page, "review-rating")
+    assert aligning.findings(page) == []
     for _ in range(12):
         page.keyboard.press("-")
     expect(page.locator("#r-value")).to_have_text("0.30")

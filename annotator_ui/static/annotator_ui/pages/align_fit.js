@@ -58,7 +58,7 @@ export class Fitter {
   #take(found, before) {
     this.stage.edit("fit", found);
     const after = this.stage.measure();
-    const values = { iou0: fixed(before.iou), iou1: fixed(after.iou), depth0: percent(before.depth, 1), depth1: percent(after.depth, 1) };
+    const values = { iou0: fixed(before.iou), iou1: fixed(after.iou), depth0: percent(before.depth, 2), depth1: percent(after.depth, 2) };
     this.#say(t("Fit: mask IoU {iou0} → {iou1}, depth {depth0} → {depth1}", values), "good");
   }
 

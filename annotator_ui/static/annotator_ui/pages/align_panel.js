@@ -5,7 +5,6 @@ import { toAngles } from "../poses.js";
 import { t, w } from "../words.js";
 import { $, fill, h, keyButton } from "./ui.js";
 
-const DIGITS = 5;
 const NAMES = ["x", "y", "z"];
 const LABELS = {
   translate: w("Move"), rotate: w("Rotate"), scale: w("Scale"),
@@ -17,10 +16,11 @@ const LABELS = {
   undo: w("Undo"), redo: w("Redo"), reset: w("First pose"), fit: w("Fit"),
   "quarter-x": w("Side"), "quarter-y": w("Up"), "quarter-z": w("Front"),
 };
+// Row, its name, what it reads of a pose, and how a number of it is written.
 const ROWS = [
-  ["t", w("Position"), (pose) => pose.t],
-  ["r", w("Rotation °"), (pose) => toAngles(pose.R)],
-  ["s", w("Scale"), (pose) => pose.s],
+  ["t", w("Position"), (pose) => pose.t, (value) => Number(value.toPrecision(4)).toFixed(5)],
+  ["r", w("Rotation °"), (pose) => toAngles(pose.R), (value) => value.toFixed(2)],
+  ["s", w("Scale"), (pose) => pose.s, (value) => value.toPrecision(5)],
 ];
 const LOOKS = ["shaded", "outline", "difference"];
 
@@ -128,10 +128,10 @@ export class AlignPanel {
   }
 
   drawNumbers(pose, axis) {
-    for (const [name, , read] of ROWS)
+    for (const [name, , read, write] of ROWS)
       read(pose).forEach((value, at) => {
         const input = this.form.elements[name + NAMES[at]];
-        input.value = Number(value.toPrecision(DIGITS));
+        input.value = Number(write(value));
         if (name === "s") input.disabled = axis !== null && axis !== at;
       });
   }

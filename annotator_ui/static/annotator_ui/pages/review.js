@@ -1,7 +1,7 @@
 // Review: what waits in a list beside the answer under review; by keyboard through the list, one verdict per answer.
 
 import * as api from "../api.js";
-import { fixed, number, when, words } from "../format.js";
+import { fixed, number, when } from "../format.js";
 import { REVIEW } from "../keys.js";
 import { MeshShelf } from "../scene/meshes.js";
 import { t, w } from "../words.js";
@@ -13,6 +13,7 @@ import { $, ask, bindKeys, busy, complain, fields, fill, h, keyButton, listKeys,
 
 const VIEWS = { align: ReviewAlign, compare: ReviewRate };
 const TABS = { align: w("Alignments"), compare: w("Ratings"), submissions: w("Artists' meshes") };
+const VERDICTS = { accept: w("Accepted"), fix: w("Fixed"), return: w("Sent back") };
 const address = new URLSearchParams(window.location.search);
 const shelf = new MeshShelf(api.bytes);
 const details = new Map();
@@ -128,7 +129,7 @@ function notes(found) {
   return h(
     "ul",
     { class: "history" },
-    ...found.history.map((each) => h("li", {}, h("strong", {}, words(each.verdict)), " ", each.note || "–", h("span", { class: "small" }, ` ${t("{reviewer} to {user}, {at}", { ...each, at: when(each.at) })}`))),
+    ...found.history.map((each) => h("li", {}, h("strong", {}, t(VERDICTS[each.verdict])), " ", each.note || "–", h("span", { class: "small" }, ` ${t("{reviewer} to {user}, {at}", { ...each, at: when(each.at) })}`))),
   );
 }
 

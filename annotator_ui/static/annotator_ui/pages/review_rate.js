@@ -7,7 +7,7 @@ import { t } from "../words.js";
 import { PhotoView } from "./photo_view.js";
 import { showTurning } from "./posed.js";
 import { loadImage, stencil } from "./photo.js";
-import { facts, fill, h, keyButton } from "./ui.js";
+import { busy, facts, fill, h, keyButton } from "./ui.js";
 
 const STEP = 0.05;
 
@@ -88,9 +88,10 @@ export class ReviewRate {
       farther: () => this.view?.farther(),
       whole: () => this.view?.whole(),
       turn: () => this.turning.posed?.toggle(),
-      fix: () => (this.r === this.found.r ? this.input.focus() : this.settle({ verdict: "fix", r: this.r })),
+      // Without another rating there is nothing to store yet.
+      fix: () => (this.r === this.found.r ? this.input.focus() : busy(this.store, () => this.settle({ verdict: "fix", r: this.r }))),
     };
-    return actions[action]?.();
+    return void actions[action]?.();
   }
 
   dispose() {
