@@ -18,6 +18,7 @@ from model_zoo.render import intrinsics, render, render_scene, view_rotation
 from tests.model_zoo.finish.disturbed import (
     Known,
     composed,
+    cropped,
     disturbed,
     hides_its_turn,
     is_symmetric,
@@ -86,6 +87,12 @@ def test_what_stands_in_front_does_not_squeeze_the_mesh():
     found = fit(MESH, start, view.points(K), mask, K)
     assert np.allclose(found.pose.s, TRUTH.s, rtol=0.03) and degrees(found.pose) < 3
     assert np.linalg.norm(found.pose.t - TRUTH.t) < 0.01
+
+
+def test_the_edge_of_the_picture_does_not_squeeze_the_mesh(view):
+    known = cropped(Known("teapot", MESH, TRUTH, view.points(K), view.mask, K))
+    ends = [outcome(known, disturbed(known, np.random.default_rng(seed))) for seed in range(3)]
+    assert all(end.good for end in ends)
 
 
 def test_a_turn_that_nothing_speaks_for_stays_as_the_person_had_it():
