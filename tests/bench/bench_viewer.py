@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import django
 import numpy as np
@@ -52,7 +51,7 @@ SET_UP = """() => {
     stage.duel.show(...found.map(item));
     await drawn();
   };
-  window.idle = () => new Promise((done) => setTimeout(done, 250));
+  window.idle = (ms) => new Promise((done) => setTimeout(done, ms));
 }"""
 COLD = """async (names) => {
   const begun = performance.now();
@@ -64,25 +63,25 @@ COLD = """async (names) => {
   await Promise.all(names.map((name) => stage.shelf.get(name)));
   return [first, performance.now() - begun];
 }"""
-BRACKETS = """async ({names, objects}) => {
+BRACKETS = """async ({names, objects, pause}) => {
   const found = {prefetched: [], next: []};
   let ahead = names.map((name) => `${name}-0`);
   await stage.shelf.ahead(ahead);
   for (let object = 1; object <= objects; object += 1) {
     const now = ahead;
-    await idle();
+    await idle(pause);
     let begun = performance.now();
     await pair(now[0], now[1]);
     found.prefetched.push(performance.now() - begun);
     ahead = names.map((name) => `${name}-${object}`);
     stage.shelf.keep([...now, ...ahead]);
     await stage.shelf.ahead(ahead);
-    await idle();
+    await idle(pause);
     for (let at = 2; at < now.length; at += 1) {
       begun = performance.now();
       await pair(now[0], now[at]);
       found.next.push(performance.now() - begun);
-      await idle();
+      await idle(pause);
     }
   }
   return found;
@@ -125,6 +124,8 @@ PEER_PAIR = """async ([left, right]) => {
   const begun = performance.now();
   await Promise.all([["a", left], ["b", right]].map(([id, name]) => new Promise((done, failed) => {
     const viewer = document.getElementById(id);
+    // The champion stays on its side, as on our page.
+    if (viewer.src?.endsWith(`/${name}.glb`)) return done();
     viewer.addEventListener("load", done, {once: true});
     viewer.addEventListener("error", failed, {once: true});
     viewer.src = `/test-meshes/${name}.glb`;
@@ -184,7 +185,7 @@ def install_peer() -> Path | None:
 
 
 def peer_times(page: Page, meshes: dict[str, bytes], bundle: Path) -> list[float]:
-    """Milliseconds from asking for a pair until both elements have loaded it and drawn a frame, pair after pair."""
+    """Milliseconds from asking for a pair until both elements have loaded it and drawn a frame: the first pair, the second."""
 
     def mesh(route: Route) -> None:
         route.fulfill(body=meshes[route.request.url.rsplit("/", 1)[-1].removesuffix(".glb")])
@@ -199,74 +200,76 @@ def peer_times(page: Page, meshes: dict[str, bytes], bundle: Path) -> list[float
     page.route("**/peer/", lambda route: route.fulfill(body=PEER, content_type="text/html"))
     page.goto("/peer/")
     names = list(meshes)
-    return [float(page.evaluate(PEER_PAIR, [names[0], names[at]])) for at in range(1, len(names))]
+    return [float(page.evaluate(PEER_PAIR, [names[0], names[at]])) for at in (1, 2)]
 
 
-def measure(url: str, meshes: dict[str, bytes]) -> dict[str, Any]:
-    """All figures by name."""
+class Table:
+    """The figures as they come, and whether all hold."""
+
+    def __init__(self) -> None:
+        self.good = True
+        print("| viewer | measured | limit |\n|---|---|---|", flush=True)
+
+    def row(self, name: str, value: float, *, most: float | None = None, least: float | None = None) -> None:
+        limit = "" if most is None and least is None else f"{most if least is None else least:g}"
+        missed = (most is not None and value > most) or (least is not None and value < least)
+        self.good &= not missed
+        print(f"| {name} | {value:.1f} | {limit}{' MISSED' if missed else ''} |", flush=True)
+
+
+def measure(url: str, meshes: dict[str, bytes], table: Table) -> None:
+    """All figures, each in a browser that has seen nothing before."""
     names = list(meshes)
     cold = []
     for _ in range(3):
         with page_at(url) as page:
             staged(page, meshes)
             cold.append(page.evaluate(COLD, names))
+    table.row("cold, first pair on screen, ms", float(np.median([each[0] for each in cold])), most=2000)
+    table.row("cold, all 8 decoded, ms", float(np.median([each[1] for each in cold])), most=2000)
     with page_at(url) as page:
         staged(page, meshes)
         page.evaluate("start()")
-        brackets = page.evaluate(BRACKETS, {"names": names, "objects": 6})
-        # Two candidates are enough to see what stays behind.
-        few = {"names": names[:2], "objects": OBJECTS // 10}
+        found = page.evaluate(BRACKETS, {"names": names, "objects": 6, "pause": 250})
+        ours = float(np.median(found["next"]))
+        table.row("prefetched object, slowest of 6, ms", float(np.max(found["prefetched"])), most=500)
+        table.row("next comparison p50, ms", ours)
+        table.row("next comparison p95, ms", float(np.percentile(found["next"], 95)), most=150)
+    if bundle := install_peer():
+        with page_at(url) as page:
+            first, second = peer_times(page, meshes, bundle)
+        table.row("<model-viewer>, first pair, ms", first)
+        table.row("<model-viewer>, second comparison, ms", second)
+        table.row("times as long as ours", second / ours, least=3)
+    with page_at(url) as page:
+        staged(page, meshes)
+        rate = page.evaluate(DRAG, {"name": names[0], "count": 60})
+        table.row("measures a second in a drag", float(rate), least=12)
+    keep_flat(url, meshes, table)
+
+
+def keep_flat(url: str, meshes: dict[str, bytes], table: Table) -> None:
+    """Memory over many objects; two candidates each are enough to see what stays behind."""
+    with page_at(url) as page:
+        staged(page, meshes)
+        page.evaluate("start()")
+        few = {"names": list(meshes)[:2], "objects": OBJECTS // 10, "pause": 40}
         page.evaluate(BRACKETS, few)
         before, early = heap(page), page.evaluate("({...stage.duel.renderer.info.memory})")
         page.evaluate(BRACKETS, few | {"objects": OBJECTS - OBJECTS // 10})
         after, late = heap(page), page.evaluate("({...stage.duel.renderer.info.memory})")
-    with page_at(url) as page:
-        staged(page, meshes)
-        rate = page.evaluate(DRAG, {"name": names[0], "count": 60})
-    found: dict[str, Any] = {
-        "cold_first": float(np.median([each[0] for each in cold])),
-        "cold_all": float(np.median([each[1] for each in cold])),
-        "prefetched": float(np.max(brackets["prefetched"])),
-        "next_p50": float(np.median(brackets["next"])),
-        "next_p95": float(np.percentile(brackets["next"], 95)),
-        "rate": float(rate),
-        "grown": after - before,
-        "leaked": late != early,
-    }
-    if bundle := install_peer():
-        with page_at(url) as page:
-            found["peer"] = peer_times(page, meshes, bundle)
-    return found
+    table.row(f"heap grown over {OBJECTS} objects, MB", after - before, most=5)
+    table.row("GPU buffers left behind", float(sum(late[kind] - early[kind] for kind in early)), most=0)
 
 
 def main() -> int:
     """0 when every limit holds."""
     call_command("migrate", verbosity=0)
     User.objects.create_user("bench", password=PASSWORD, role="annotator")
+    table = Table()
     with web() as url:
-        found = measure(url, candidates())
-    rows: list[tuple[str, float, str, bool]] = [
-        ("cold, first pair on screen, ms", found["cold_first"], "2000", found["cold_first"] <= 2000),
-        ("cold, all 8 decoded, ms", found["cold_all"], "2000", found["cold_all"] <= 2000),
-        ("prefetched object, slowest, ms", found["prefetched"], "500", found["prefetched"] <= 500),
-        ("next comparison p50, ms", found["next_p50"], "", True),
-        ("next comparison p95, ms", found["next_p95"], "150", found["next_p95"] <= 150),
-        ("measures a second in a drag", found["rate"], "12", found["rate"] >= 12),
-        (f"heap grown over {OBJECTS} objects, MB", found["grown"], "5", found["grown"] < 5),
-        ("GPU buffers left behind", float(found["leaked"]), "0", not found["leaked"]),
-    ]
-    if "peer" in found:
-        second = found["peer"][1]
-        times = second / found["next_p50"]
-        rows += [
-            ("<model-viewer>, first pair, ms", found["peer"][0], "", True),
-            ("<model-viewer>, second comparison, ms", second, "", True),
-            ("times as long as ours", times, "3", times >= 3),
-        ]
-    print("| viewer | measured | limit |\n|---|---|---|")
-    for name, value, limit, good in rows:
-        print(f"| {name} | {value:.1f} | {limit}{'' if good else ' MISSED'} |")
-    return 0 if all(good for *_, good in rows) else 1
+        measure(url, candidates(), table)
+    return 0 if table.good else 1
 
 
 if __name__ == "__main__":

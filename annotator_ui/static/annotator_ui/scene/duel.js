@@ -1,95 +1,23 @@
 // Two meshes side by side in one renderer: same camera, same light, same framing; or one mesh alone for its rating.
 // Drawn on demand. At the start each mesh is seen by the photo's own camera, cropped around the object.
 
-import { Camera, Matrix4, PerspectiveCamera, Quaternion, Scene, Spherical, Vector3, WebGLRenderer, WebGLRenderTarget } from "three";
+import { Camera, PerspectiveCamera, Scene, Spherical, WebGLRenderer, WebGLRenderTarget } from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
-import { Coverage } from "../coverage.js";
 import { box } from "../masks.js";
-import { cropped, flip, intrinsicsToProjection, objectToPose, poseToObject } from "./frames.js";
+import { cropped, flip, intrinsicsToProjection, objectToPose } from "./frames.js";
 import { Looks, Shown } from "./looks.js";
 import { Outline } from "./outline.js";
+import { Side } from "./side.js";
 import { quality } from "./software.js";
 
 const BACKGROUND = 0x2a2d31;
 const MARGIN = 1.3; // of the window around the mask
 const WIDEST = 2.2; // how far a candidate may widen it
 const FIELD = 30; // degrees, where there is no photo
-const DISTANCE = 4.2;
 const SECONDS_PER_TURN = 12;
 const FADES = [0.02, 0.14]; // radians off the photo's viewpoint between which the outline goes
-const UP = new Vector3(0, 1, 0);
 const FREE_CAMERA = { fx: 1 / (2 * Math.tan((FIELD * Math.PI) / 360)), fy: 1 / (2 * Math.tan((FIELD * Math.PI) / 360)), cx: 0, cy: 0 };
 const FREE_WINDOW = { x: 0, y: 0, width: 1, height: 1 };
-
-class Side {
-  constructor(looks) {
-    this.scene = new Scene();
-    this.shown = new Shown(looks);
-    this.scene.add(this.shown.mesh, this.shown.lines);
-    this.coverage = new Coverage();
-    this.matrix = new Matrix4();
-  }
-
-  /** Show a geometry as `pose` has it in the photo, or nothing. `free`: without photo, centred and of one size. */
-  show(geometry, pose, shading, free) {
-    this.shown.wear(geometry, shading);
-    this.coverage.clear();
-    if (!geometry) return;
-    const { position, quaternion, scale } = poseToObject(pose);
-    this.start = new Matrix4().compose(position, quaternion, scale);
-    this.upright = UP.clone().applyQuaternion(quaternion);
-    this.middle = geometry.boundingBox.getCenter(new Vector3()).applyMatrix4(this.start);
-    this.radius = geometry.boundingSphere.radius * Math.max(...pose.s) || 1;
-    if (free) this.#stand();
-    // Turns are about the line of sight to the mesh's middle and what is upright across it.
-    this.level = new Quaternion().setFromRotationMatrix(new Matrix4().lookAt(new Vector3(), this.middle, UP));
-    this.levelled = this.level.clone().invert();
-  }
-
-  #stand() {
-    const level = new Quaternion().setFromRotationMatrix(new Matrix4().lookAt(new Vector3(), this.middle, UP)).invert();
-    const place = new Matrix4()
-      .makeTranslation(0, 0, -DISTANCE)
-      .multiply(new Matrix4().makeScale(1 / this.radius, 1 / this.radius, 1 / this.radius))
-      .multiply(new Matrix4().makeRotationFromQuaternion(level))
-      .multiply(new Matrix4().makeTranslation(this.middle.clone().negate()));
-    this.start.premultiply(place);
-    this.upright.applyQuaternion(level);
-    this.middle.set(0, 0, -DISTANCE);
-    this.radius = 1;
-  }
-
-  /** Place the mesh turned by `angle` (radians) about its own upright axis, then by `view`; both hold its middle. */
-  turn(angle, view) {
-    if (!this.shown.geometry) return;
-    const turn = this.level.clone().multiply(view).multiply(this.levelled);
-    turn.multiply(new Quaternion().setFromAxisAngle(this.upright, angle));
-    this.off = 2 * Math.acos(Math.min(1, Math.abs(turn.w)));
-    this.matrix
-      .makeTranslation(this.middle)
-      .multiply(new Matrix4().makeRotationFromQuaternion(turn))
-      .multiply(new Matrix4().makeTranslation(this.middle.clone().negate()))
-      .multiply(this.start);
-    this.shown.place(this.matrix);
-  }
-
-  /** Note from where the mesh is seen: the direction to the camera in the mesh's own frame. */
-  see() {
-    const { quaternion } = this.placed();
-    this.coverage.add(this.middle.clone().negate().applyQuaternion(quaternion.invert()).toArray());
-  }
-
-  placed() {
-    const [position, quaternion, scale] = [new Vector3(), new Quaternion(), new Vector3()];
-    this.matrix.decompose(position, quaternion, scale);
-    return { position, quaternion, scale };
-  }
-
-  range() {
-    const far = -this.middle.z + this.radius * 1.01;
-    return [Math.max(-this.middle.z - this.radius * 1.01, Math.abs(far) * 1e-3), Math.max(far, 1e-6)];
-  }
-}
 
 export class Duel {
   /** canvas covers both viewports; `places()` gives their rectangles {x, y, width, height} in CSS pixels of it. */
