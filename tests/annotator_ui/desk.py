@@ -13,7 +13,6 @@ from backend.annotation.services import open_tasks
 from backend.catalog import services as catalog
 from backend.catalog.models import Batch, TargetObject
 from backend.models import Job
-from backend.models import Job
 from backend.proposals import services as proposals
 from backend.proposals.models import Candidate, Proposer
 from workers.practice import make_practice_job
