@@ -103,10 +103,15 @@ def _returned(user: User) -> Iterable[dict[str, Any]]:
         assignment__task__stage=OuterRef("stage"),
         assignment__task__round=OuterRef("round") - 1,
     )
-    taken = Assignment.objects.filter(task=OuterRef("pk"), user=user).exclude(
-        state__in=[Assignment.State.RELEASED, Assignment.State.EXPIRED]
+    own = Assignment.objects.filter(task=OuterRef("pk"), user=user)
+    # Leased ahead for an earlier page: still this person's to take.
+    ahead = own.filter(state=Assignment.State.LEASED, prefetch=True)
+    taken = own.exclude(state__in=[Assignment.State.RELEASED, Assignment.State.EXPIRED]).exclude(
+        state=Assignment.State.LEASED, prefetch=True
     )
-    rows = _room().filter(Q(round__gt=1), Exists(mine), ~Exists(taken), batch__state=Batch.State.OPEN)
+    room = Q(needed__gt=F("n_leased") + F("n_done")) | Exists(ahead)
+    open_tasks = Task.objects.filter(state=Task.State.OPEN, round__gt=1, batch__state=Batch.State.OPEN)
+    rows = open_tasks.filter(room, Exists(mine), ~Exists(taken))
     for task in rows.select_related("batch", "object").order_by("-id")[:MOST]:
         yield {"assignment": None, "reason": "", "at": task.created_at, **_of_task(task, task.batch)}
 
