@@ -3,7 +3,17 @@
 from backend import jobs
 from backend.annotation.services import reap_leases
 from backend.datasets.services import collect_recent
-from workers import art, importing, masking, proposing, release_check, releasing, training_runs
+from workers import (
+    art,
+    fitting,
+    importing,
+    masking,
+    practice,
+    proposing,
+    release_check,
+    releasing,
+    training_runs,
+)
 from workers.app import app
 
 
@@ -33,6 +43,12 @@ def import_images(job_id: int) -> None:
 def import_meshes(job_id: int) -> None:
     """Meshes into the library."""
     jobs.run(job_id, importing.import_meshes_job)
+
+
+@app.task(name="workers.tasks.make_practice", acks_late=True)
+def make_practice(job_id: int) -> None:
+    """Gold pairs for the guided practice."""
+    jobs.run(job_id, practice.make_practice_job)
 
 
 @app.task(name="workers.tasks.propose", acks_late=True)
@@ -83,3 +99,9 @@ def check_submission(job_id: int) -> None:
 def repair_submission(job_id: int) -> None:
     """A repaired version of an artist's mesh, and the report on it."""
     jobs.run(job_id, art.repair_job)
+
+
+@app.task(name="workers.tasks.fit", acks_late=True)
+def fit(job_id: int) -> None:
+    """A pose refined on photo and points."""
+    jobs.run(job_id, fitting.fit_job)

@@ -11,13 +11,16 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Max
+from django.db.models import F
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from backend import jobs
 from backend.accounts.access import ApiError
 from backend.accounts.models import User
 from backend.annotation import bracket, services
-from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Task
+from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Review, Task
 from backend.catalog.models import Pointmap
 
 REASONS = ("complex geometry", "occlusion", "transparency", "small object", "other")
@@ -177,23 +180,45 @@ def align(
     t: list[float],
     s: list[float],
     iou: float | None,
+    depth_residual: float | None,
     version: int,
     key: UUID,
     active_ms: int,
 ) -> Outcome:
-    """Store the pose of the chosen mesh on the object's pointmap, which completes the assignment."""
+    """Store the pose of the chosen mesh on the object's pointmap, which completes the assignment.
+
+    `version` is the one that the page has seen (0: none). After a 412 the annotator may store a newer one, until a
+    reviewer has judged.
+    """
     assignment = hold(user, assignment_id, fence, {"R": R, "t": t, "s": s})
-    if (stored := _stored(assignment, key)) is not None:
-        return stored
     if assignment.stage != Task.Stage.ALIGN:
-        raise ApiError(409, "wrong_stage", "This assignment is not an alignment.")
-    check_version(assignment, version)
+        raise ApiError(409, "wrong_stage", _("This assignment is not an alignment."))
+    submitted = assignment.state == Assignment.State.SUBMITTED
+    if submitted and assignment.key == key:
+        return Outcome(assignment, replayed=True)
+    last = check_version(assignment, version)
+    pose = {"R": R, "t": t, "s": s, "iou": iou, "depth_residual": depth_residual, "active_ms": active_ms}
+    if submitted:
+        return _replace(assignment, last, pose, key)
     task = Task.objects.select_related("object").get(pk=assignment.task_id)
     pointmap = Pointmap.objects.filter(image_id=task.object.image_id).order_by("-id").first()
     if pointmap is None:
-        raise ApiError(409, "no_pointmap", "This image has no pointmap to align on.")
-    _store_pose(assignment, user, task.candidate_id, pointmap.pk, R, t, s, iou)
+        raise ApiError(409, "no_pointmap", _("This image has no pointmap to align on."))
+    Alignment.objects.create(
+        assignment=assignment, candidate_id=task.candidate_id, pointmap=pointmap, by=user, **pose
+    )
     _finish(assignment, key=key, active_ms=active_ms, survivor=task.candidate_id, r=None)
+    return Outcome(assignment)
+
+
+def _replace(assignment: Assignment, last: Alignment | None, pose: dict[str, Any], key: UUID) -> Outcome:
+    """The annotator's own newer pose over one that was stored from another tab."""
+    if last is None or Review.objects.filter(assignment=assignment).exists():
+        raise ApiError(409, "already_reviewed", _("A reviewer has judged this alignment already."))
+    repose(assignment.user, last, pose)
+    Assignment.objects.filter(pk=assignment.pk).update(
+        key=key, active_ms=F("active_ms") + pose["active_ms"], finished_at=timezone.now()
+    )
     return Outcome(assignment)
 
 
@@ -230,50 +255,37 @@ def _stored(assignment: Assignment, key: UUID) -> Outcome | None:
     raise ApiError(409, "already_submitted", "This assignment has another answer already.")
 
 
-def check_version(assignment: Assignment, version: int) -> None:
-    """412 when somebody stored another pose since this one was loaded; both versions are named."""
-    current = Alignment.objects.filter(assignment=assignment).aggregate(top=Max("version"))["top"] or 0
-    if version != current:
-        raise ApiError(
-            412,
-            "version_conflict",
-            "Another pose was stored meanwhile.",
-            {"yours": version, "current": current},
-        )
+def check_version(assignment: Assignment, version: int) -> Alignment | None:
+    """The last stored pose; 412 when it is not the one that was seen: both versions and the stored pose are named."""
+    last = assignment.alignments.select_related("by").order_by("-version").first()
+    current = last.version if last else 0
+    if version == current:
+        return last
+    fields: dict[str, Any] = {"yours": version, "current": current}
+    if last is not None:
+        fields |= {"by": last.by.username, "pose": {"R": last.R, "t": last.t, "s": last.s}}
+    raise ApiError(412, "version_conflict", _("Another pose was stored meanwhile."), fields)
 
 
-def _store_pose(
-    assignment: Assignment,
-    by: User,
-    candidate_id: int | None,
-    pointmap_id: int,
-    R: list[float],
-    t: list[float],
-    s: list[float],
-    iou: float | None,
-) -> Alignment:
-    top = Alignment.objects.filter(assignment=assignment).aggregate(top=Max("version"))["top"] or 0
+def repose(by: User, last: Alignment, pose: dict[str, Any]) -> Alignment:
+    """A new version over `last`, of the same mesh on the same pointmap. pose: R, t, s and what the page measured."""
     return Alignment.objects.create(
-        assignment=assignment,
-        version=top + 1,
-        candidate_id=candidate_id,
-        pointmap_id=pointmap_id,
+        assignment_id=last.assignment_id,
+        version=last.version + 1,
+        candidate_id=last.candidate_id,
+        pointmap_id=last.pointmap_id,
         by=by,
-        R=R,
-        t=t,
-        s=s,
-        iou=iou,
+        **pose,
     )
 
 
-def repose(
-    reviewer: User, assignment: Assignment, R: list[float], t: list[float], s: list[float]
-) -> Alignment:
-    """A reviewer's own pose: a new version over the annotator's."""
-    last = assignment.alignments.order_by("-version").first()
-    if last is None:
-        raise ApiError(409, "nothing_to_fix", "This assignment has no alignment.")
-    return _store_pose(assignment, reviewer, last.candidate_id, last.pointmap_id, R, t, s, None)
+def best_rated(task_id: int) -> tuple[int, float] | None:
+    """The candidate that a task's people rated highest and its r; a reviewer's r counts, what was sent back does not."""
+    rows = Rating.objects.filter(assignment__task_id=task_id).exclude(
+        assignment__review__verdict=Review.Verdict.RETURN
+    )
+    rows = rows.annotate(counts=Coalesce("assignment__review__r", "r")).order_by("-counts", "id")
+    return rows.values_list("candidate_id", "counts").first()
 
 
 # The answer's end in one statement: the assignment closes, the task counts it, the audit trail names it.
@@ -326,10 +338,7 @@ def _route(
     batch = assignment.batch
     chosen, best = survivor, r
     if batch.overlap > 1:
-        ratings = Rating.objects.filter(assignment__task_id=assignment.task_id).order_by("-r", "id")
-        top = ratings.values_list("candidate_id", "r").first()
-        if top is not None:
-            chosen, best = top
+        chosen, best = best_rated(assignment.task_id) or (chosen, best)
     if chosen is None or (batch.asks_rating and (best is None or best < batch.alpha)):
         # The kind of difficulty, where the annotator named one: art cases are drawn evenly over the kinds.
         reason = next((each for each in reasons if each in REASONS), "below alpha")

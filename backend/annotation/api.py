@@ -9,9 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.accounts.access import ApiError, Role, endpoint
-from backend.annotation import answers, payload, progress, reviews, services
+from backend.annotation import answers, later, payload, practice, progress, services
 from backend.annotation.models import Assignment, Comparison, Task
-from backend.paging import page
 
 WORKERS = {Role.ANNOTATOR, Role.REVIEWER}
 
@@ -46,16 +45,23 @@ class RatingIn(Fenced):
     key = serializers.UUIDField()
 
 
+class Finite(serializers.FloatField):
+    """A number; «nan» and «inf» are none."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """The number, or a refusal of the field."""
+        value = float(super().to_internal_value(data))
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
+
+
 class PoseIn(serializers.Serializer):
     """R row-major, det +1; t in the pointmap's units; s three positive numbers."""
 
-    R = serializers.ListField(child=serializers.FloatField(), min_length=9, max_length=9)
-    t = serializers.ListField(
-        child=serializers.FloatField(min_value=-1e6, max_value=1e6), min_length=3, max_length=3
-    )
-    s = serializers.ListField(
-        child=serializers.FloatField(min_value=1e-6, max_value=1e6), min_length=3, max_length=3
-    )
+    R = serializers.ListField(child=Finite(), min_length=9, max_length=9)
+    t = serializers.ListField(child=Finite(min_value=-1e6, max_value=1e6), min_length=3, max_length=3)
+    s = serializers.ListField(child=Finite(min_value=1e-6, max_value=1e6), min_length=3, max_length=3)
 
     def validate_R(self, R: list[float]) -> list[float]:
         """Refuse what is not a rotation: rows orthonormal, no mirror."""
@@ -76,8 +82,14 @@ class PoseIn(serializers.Serializer):
         return R
 
 
-class AlignmentIn(Fenced, PoseIn):
-    iou = serializers.FloatField(min_value=0, max_value=1, required=False, allow_null=True, default=None)
+class Measured(serializers.Serializer):
+    """What the page measured of a pose: mask IoU, and mean |z - z of the pointmap| / z."""
+
+    iou = Finite(min_value=0, max_value=1, required=False, allow_null=True, default=None)
+    depth_residual = Finite(min_value=0, max_value=1e6, required=False, allow_null=True, default=None)
+
+
+class AlignmentIn(Fenced, PoseIn, Measured):
     version = serializers.IntegerField(min_value=0, default=0)
     key = serializers.UUIDField()
 
@@ -107,12 +119,6 @@ class DraftIn(Fenced):
     draft = serializers.JSONField()
 
 
-class ReviewIn(serializers.Serializer):
-    verdict = serializers.ChoiceField(choices=("accept", "fix", "return"))
-    note = serializers.CharField(max_length=2000, allow_blank=True, default="")
-    pose = PoseIn(required=False)
-
-
 def _checked(serializer: type[serializers.Serializer], request: Request) -> dict[str, Any]:
     parsed = serializer(data=request.data)
     parsed.is_valid(raise_exception=True)
@@ -130,6 +136,10 @@ def next_assignment(request: Request) -> Response | HttpResponse:
         found = services.claim_art(request.user, task_id=data.get("task"))
     elif request.user.role == Role.ARTIST:
         raise ApiError(403, "not_allowed", "An artist's tasks are art tasks.")
+    elif data.get("stage", Task.Stage.COMPARE) == Task.Stage.COMPARE and practice.is_due(request.user):
+        raise practice.practice_first()
+    elif "task" in data:
+        found = later.take(request.user, data["task"])
     else:
         stages = [data["stage"]] if "stage" in data else services.STAGES
         found = services.claim(
@@ -248,27 +258,10 @@ def draft(request: Request, pk: int) -> Response:
     return Response({"id": pk, "saved": True})
 
 
-@endpoint("GET", roles={Role.REVIEWER})
-def review_list(request: Request) -> Response:
-    """Submitted alignments and ratings that no reviewer has judged yet, oldest first."""
-    rows = reviews.pending(
-        request.query_params.get("stage") or Task.Stage.ALIGN, request.query_params.get("batch")
-    )
-    return page(request, rows, reviews.describe, order="id")
-
-
-@endpoint("POST", roles={Role.REVIEWER}, request=ReviewIn)
-def review(request: Request, pk: int) -> Response:
-    """Accept, fix (with your own pose) or send back an assignment."""
-    data = _checked(ReviewIn, request)
-    row = reviews.judge(request.user, pk, verdict=data["verdict"], note=data["note"], pose=data.get("pose"))
-    return Response({"assignment_id": pk, "verdict": row.verdict})
-
-
 @endpoint("GET", roles={*WORKERS, Role.ARTIST, Role.RESEARCHER})
 def progress_view(request: Request) -> Response:
     """Your own figures; reviewers and admins also see batches and people."""
-    data: dict[str, Any] = {"own": progress.own(request.user)}
+    data: dict[str, Any] = {"own": progress.own(request.user, request.query_params.get("tz") or "UTC")}
     if request.user.role in {Role.REVIEWER, Role.ADMIN, Role.RESEARCHER}:
         data["batches"] = progress.batches()
     if request.user.role in {Role.REVIEWER, Role.ADMIN}:

@@ -41,6 +41,7 @@ WITH live AS (
   ) room CROSS JOIN LATERAL (
     SELECT t.id, t.batch_id, t.object_id, t.stage FROM annotation_task t
     WHERE t.batch_id = room.id AND t.stage = room.stage AND t.state = 'open' AND t.needed > t.n_leased + t.n_done
+      AND (%(task)s::bigint IS NULL OR t.id = %(task)s)
       AND NOT EXISTS (SELECT 1 FROM annotation_assignment a WHERE a.task_id = t.id AND a.user_id = %(user)s
                       AND a.state NOT IN ('released', 'expired'))
     ORDER BY t.priority DESC, t.sort_key, t.id LIMIT 1 FOR UPDATE OF t SKIP LOCKED
@@ -79,9 +80,14 @@ UPDATE annotation_task t SET n_leased = t.n_leased - counts.n FROM counts WHERE 
 
 
 def claim(
-    user: User, *, stages: Sequence[str] = STAGES, batch: int | None = None, prefetch: bool = False
+    user: User,
+    *,
+    stages: Sequence[str] = STAGES,
+    batch: int | None = None,
+    task: int | None = None,
+    prefetch: bool = False,
 ) -> int | None:
-    """Lease the next task for `user` and return the assignment's id; the live lease first, None when there is no work.
+    """Lease the next task (or a given one) for `user` and return the assignment's id; the live lease first, None when there is no work.
 
     One statement. A second tab that asks at the same moment loses the race on the unique index and gets the first
     tab's lease.
@@ -90,6 +96,7 @@ def claim(
         "user": user.pk,
         "stages": [str(stage) for stage in stages],
         "batch": batch,
+        "task": task,
         "prefetch": prefetch,
         "lease": timedelta(seconds=settings.PREFETCH_SECONDS if prefetch else settings.LEASE_SECONDS),
         "origin": Assignment.Origin.SIMULATION if user.simulated else Assignment.Origin.PERSON,
@@ -222,13 +229,20 @@ def open_tasks(batch_id: int, object_id: int) -> bool:
 
 
 def open_align(batch_id: int, object_id: int, candidate_id: int, *, note: str = "") -> None:
-    """Make the alignment of a chosen mesh claimable; once per object of a batch."""
+    """Make the alignment of a chosen mesh claimable, once per mesh; an open one of another mesh is closed."""
+    close_align(batch_id, object_id, but=candidate_id)
+    rows = Task.objects.filter(batch_id=batch_id, object_id=object_id, stage=Task.Stage.ALIGN)
+    last = rows.order_by("-round").first()
+    if last is not None and last.candidate_id == candidate_id:
+        rows.filter(pk=last.pk, state=Task.State.CANCELLED, n_done=0).update(state=Task.State.OPEN)
+        return
     Task.objects.bulk_create(
         [
             Task(
                 batch_id=batch_id,
                 object_id=object_id,
                 stage=Task.Stage.ALIGN,
+                round=last.round + 1 if last else 1,
                 state=Task.State.OPEN,
                 candidate_id=candidate_id,
                 sort_key=object_id,
@@ -237,3 +251,11 @@ def open_align(batch_id: int, object_id: int, candidate_id: int, *, note: str = 
         ],
         ignore_conflicts=True,
     )
+
+
+def close_align(batch_id: int, object_id: int, *, but: int | None = None) -> None:
+    """The object's mesh is not chosen any more: its open alignment is handed to nobody, save that of mesh `but`."""
+    rows = Task.objects.filter(
+        batch_id=batch_id, object_id=object_id, stage=Task.Stage.ALIGN, state=Task.State.OPEN
+    )
+    rows.exclude(candidate_id=but).update(state=Task.State.CANCELLED)

@@ -1,4 +1,14 @@
-// Which key does what: the tables that bind the keys are the ones the pages list.
+// Which key does what: the tables that bind the keys are the ones the pages list. A person's own keys take the place
+// of a table's, so that what is bound, listed and written on buttons is always the same.
+
+import { t, w } from "./words.js";
+
+/** On every work page, beside the page's own keys. */
+export const DESK = [
+  { action: "problem", keys: ["?"], label: w("Report a problem with this object") },
+  { action: "instructions", keys: ["i"], label: w("Instructions") },
+  { action: "postpone", keys: ["l"], label: w("Later: put this object aside") },
+];
 
 export const COMPARE = [
   { action: "left", keys: ["1", "a"], label: "Left is better" },
@@ -26,31 +36,72 @@ export const RATE = [
 ];
 
 export const ALIGN = [
-  { action: "translate", keys: ["t"], label: "Gizmo: move" },
-  { action: "rotate", keys: ["r"], label: "Gizmo: rotate" },
-  { action: "scale", keys: ["s"], label: "Gizmo: scale" },
-  { action: "x-", keys: ["arrowleft"], label: "Move left", fine: true },
-  { action: "x+", keys: ["arrowright"], label: "Move right", fine: true },
-  { action: "y-", keys: ["arrowup"], label: "Move up", fine: true },
-  { action: "y+", keys: ["arrowdown"], label: "Move down", fine: true },
-  { action: "z+", keys: ["pageup"], label: "Move away", fine: true },
-  { action: "z-", keys: ["pagedown"], label: "Move nearer", fine: true },
-  { action: "yaw-", keys: ["a"], label: "Turn left", fine: true },
-  { action: "yaw+", keys: ["d"], label: "Turn right", fine: true },
-  { action: "pitch-", keys: ["w"], label: "Tip away", fine: true },
-  { action: "pitch+", keys: ["x"], label: "Tip nearer", fine: true },
-  { action: "roll-", keys: ["q"], label: "Roll left", fine: true },
-  { action: "roll+", keys: ["e"], label: "Roll right", fine: true },
-  { action: "grow", keys: ["+", "="], label: "Larger", fine: true },
-  { action: "shrink", keys: ["-"], label: "Smaller", fine: true },
-  { action: "undo", keys: ["z", "ctrl+z"], label: "Undo" },
-  { action: "redo", keys: ["y", "ctrl+shift+z", "ctrl+y"], label: "Redo" },
-  { action: "reset", keys: ["0"], label: "Back to the first pose" },
-  { action: "view", keys: ["v"], label: "View as in the photo" },
-  { action: "mesh", keys: ["m"], label: "Mesh on or off" },
-  { action: "points", keys: ["p"], label: "Points on or off" },
-  { action: "gizmo", keys: ["g"], label: "Gizmo on or off" },
-  { action: "submit", keys: ["ctrl+enter"], label: "Store the alignment" },
+  { action: "translate", keys: ["t"], label: w("Gizmo: move") },
+  { action: "rotate", keys: ["r"], label: w("Gizmo: rotate") },
+  { action: "scale", keys: ["s"], label: w("Gizmo: scale") },
+  { action: "x-", keys: ["arrowleft"], label: w("Move left"), fine: true },
+  { action: "x+", keys: ["arrowright"], label: w("Move right"), fine: true },
+  { action: "y-", keys: ["arrowup"], label: w("Move up"), fine: true },
+  { action: "y+", keys: ["arrowdown"], label: w("Move down"), fine: true },
+  { action: "z+", keys: ["pageup"], label: w("Move away"), fine: true },
+  { action: "z-", keys: ["pagedown"], label: w("Move nearer"), fine: true },
+  { action: "yaw-", keys: ["a"], label: w("Turn left"), fine: true },
+  { action: "yaw+", keys: ["d"], label: w("Turn right"), fine: true },
+  { action: "pitch-", keys: ["w"], label: w("Tip away"), fine: true },
+  { action: "pitch+", keys: ["x"], label: w("Tip nearer"), fine: true },
+  { action: "roll-", keys: ["q"], label: w("Roll left"), fine: true },
+  { action: "roll+", keys: ["e"], label: w("Roll right"), fine: true },
+  { action: "grow", keys: ["+", "="], label: w("Larger"), fine: true },
+  { action: "shrink", keys: ["-"], label: w("Smaller"), fine: true },
+  { action: "axis", keys: ["u"], label: w("Scale all axes, or one") },
+  { action: "quarter-y", keys: ["j"], label: w("90° about the mesh's upright axis") },
+  { action: "quarter-x", keys: ["k"], label: w("90° about the mesh's side axis") },
+  { action: "quarter-z", keys: ["n"], label: w("90° about the mesh's front axis") },
+  { action: "pivot", keys: ["c"], label: w("Pick the pivot in the 3D view") },
+  { action: "middle", keys: ["shift+c"], label: w("Pivot back to the middle") },
+  { action: "upright", keys: ["shift+b"], label: w("Stand upright on the ground") },
+  { action: "ground", keys: ["b"], label: w("Set down on the ground") },
+  { action: "fit", keys: ["f"], label: w("Fit: refine the pose automatically") },
+  { action: "undo", keys: ["z", "ctrl+z"], label: w("Undo") },
+  { action: "redo", keys: ["y", "ctrl+shift+z", "ctrl+y"], label: w("Redo") },
+  { action: "reset", keys: ["0"], label: w("Back to the first pose") },
+  { action: "look", keys: ["o"], label: w("Photo: shaded, outline, difference") },
+  { action: "fainter", keys: ["["], label: w("Mesh fainter over the photo") },
+  { action: "stronger", keys: ["]"], label: w("Mesh stronger over the photo") },
+  { action: "closer", keys: ["."], label: w("Photo closer") },
+  { action: "farther", keys: [","], label: w("Photo farther") },
+  { action: "whole", keys: ["/"], label: w("Whole photo") },
+  { action: "photo", keys: ["1", "v"], label: w("View as in the photo") },
+  { action: "front", keys: ["2"], label: w("View from the front") },
+  { action: "back", keys: ["3"], label: w("View from the back") },
+  { action: "left", keys: ["4"], label: w("View from the left") },
+  { action: "right", keys: ["5"], label: w("View from the right") },
+  { action: "top", keys: ["6"], label: w("View from above") },
+  { action: "bottom", keys: ["7"], label: w("View from below") },
+  { action: "mesh", keys: ["m"], label: w("Mesh on or off") },
+  { action: "points", keys: ["p"], label: w("Points on or off") },
+  { action: "target", keys: ["h"], label: w("Object outline and its points on or off") },
+  { action: "gizmo", keys: ["g"], label: w("Gizmo on or off") },
+  { action: "cancel", keys: ["escape"], label: w("Leave the tool") },
+  { action: "submit", keys: ["ctrl+enter"], label: w("Store the alignment") },
+];
+
+export const REVIEW = [
+  { action: "next", keys: ["j", "arrowdown"], label: w("Next answer") },
+  { action: "previous", keys: ["k", "arrowup"], label: w("Previous answer") },
+  { action: "accept", keys: ["a"], label: w("Accept") },
+  { action: "fix", keys: ["f"], label: w("Fix") },
+  { action: "return", keys: ["r"], label: w("Send back with a note") },
+  { action: "swap", keys: ["b"], label: w("Before or after") },
+  { action: "wipe", keys: ["w"], label: w("Wipe between before and after") },
+  { action: "beside", keys: ["s"], label: w("Before and after side by side") },
+  { action: "look", keys: ["o"], label: w("Photo: shaded, outline, difference") },
+  { action: "closer", keys: ["."], label: w("Photo closer") },
+  { action: "farther", keys: [","], label: w("Photo farther") },
+  { action: "whole", keys: ["/"], label: w("Whole photo") },
+  { action: "less", keys: ["-", "arrowleft"], label: w("Rating lower by 0.05") },
+  { action: "more", keys: ["+", "=", "arrowright"], label: w("Rating higher by 0.05") },
+  { action: "turn", keys: ["t"], label: w("Turntable on or off") },
 ];
 
 export const SELECT = [
@@ -65,6 +116,45 @@ export const SELECT = [
   { action: "smaller", keys: ["["], label: "Smaller brush" },
   { action: "submit", keys: ["ctrl+enter"], label: "Store the mask" },
 ];
+
+export const PRACTICE = [
+  { action: "left", keys: ["1", "a"], label: w("Left is better") },
+  { action: "right", keys: ["2", "d"], label: w("Right is better") },
+  { action: "go", keys: ["enter"], label: w("Go on") },
+  { action: "reset", keys: ["r"], label: w("View as in the photo") },
+  { action: "turn", keys: ["t"], label: w("Turntable on or off") },
+];
+
+/** Every table by the name under which a person's own keys are kept, and what it is called. */
+export const TABLES = [
+  { name: "desk", label: w("Every work page"), table: DESK },
+  { name: "select", label: w("Select"), table: SELECT },
+  { name: "compare", label: w("Compare"), table: COMPARE },
+  { name: "rate", label: w("Rate"), table: RATE },
+  { name: "align", label: w("Align"), table: ALIGN },
+  { name: "review", label: w("Review"), table: REVIEW },
+  { name: "practice", label: w("Practice"), table: PRACTICE },
+];
+
+/**
+ * Put a person's keys {table: {action: [chord, ...]}} in the place of the tables' own; what is not named keeps its keys.
+ * A range of keys (`shown`) stays as it is: its action reads the key.
+ */
+export function personalise(own = {}) {
+  for (const { name, table } of TABLES)
+    table.forEach((entry, at) => {
+      const standard = entry.standard ?? entry.keys;
+      table[at] = { ...entry, standard, keys: (!entry.shown && own[name]?.[entry.action]) || standard };
+    });
+}
+
+/** Entries of other actions that have this key, in the table itself or in the one that every work page shares. */
+export function conflicts(name, action, key) {
+  const shared = name === "desk" ? TABLES : TABLES.filter((each) => [name, "desk"].includes(each.name));
+  return shared.flatMap((each) =>
+    each.table.filter((entry) => entry.keys.includes(key) && !(each.name === name && entry.action === action)).map((entry) => ({ table: each.label, label: entry.label })),
+  );
+}
 
 /** "ctrl+shift+z" for a keyboard event; a printable key keeps its own meaning, so Shift is named for letters only. */
 export function chord(event) {
@@ -92,11 +182,18 @@ const NAMES = { arrowleft: "←", arrowright: "→", arrowup: "↑", arrowdown: 
 /** The keys of an entry as people write them. */
 export function written(entry) {
   if (entry.shown) return [entry.shown];
-  return entry.keys.map((keys) =>
-    keys
-      .split("+")
-      .map((part) => NAMES[part] || (part === "" ? "+" : part.charAt(0).toUpperCase() + part.slice(1)))
-      .join(" ")
-      .replace("+ +", "+"),
-  );
+  return entry.keys.map(writtenChord);
+}
+
+function writtenChord(keys) {
+  return keys
+    .split("+")
+    .map((part) => NAMES[part] || (part === "" ? "+" : part.charAt(0).toUpperCase() + part.slice(1)))
+    .join(" ")
+    .replace("+ +", "+");
+}
+
+/** What an entry does, as the key lists say it. */
+export function meaning(entry) {
+  return entry.fine ? t("{label} (Shift: fine)", { label: t(entry.label) }) : t(entry.label);
 }

@@ -88,13 +88,34 @@ def test_a_sample_waits_for_its_alignment_but_pairs_do_not() -> None:
 def test_where_review_is_asked_only_an_accepted_pose_counts() -> None:
     world = World({"asks_alignment": True, "asks_review": True})
     target = world.target()
-    world.bracket(target, PLAIN, winner=0)
+    answer = world.bracket(target, PLAIN, winner=0)
+    Review.objects.create(assignment=answer, reviewer=world.bot, verdict="accept")
     pose = world.align(target, target.candidates[0])
     collect([world.batch])
     assert not Sample.objects.exists()
     Review.objects.create(assignment=pose.assignment, reviewer=world.bot, verdict="accept")
     collect([world.batch])
     assert Sample.objects.count() == 1
+
+
+@pytest.mark.parametrize(("verdict", "made"), [(None, 0), ("accept", 1), ("fix", 1), ("return", 0)])
+def test_where_review_is_asked_a_rating_counts_once_it_is_judged(verdict: str | None, made: int) -> None:
+    world = World({"asks_review": True})
+    answer = world.bracket(world.target(), PLAIN, winner=0)
+    if verdict:
+        Review.objects.create(assignment=answer, reviewer=world.bot, verdict=verdict)
+    collect([world.batch])
+    assert (Sample.objects.count(), len(pairs())) == (made, 2 * made)
+
+
+def test_a_reviewers_rating_stands_for_the_annotators() -> None:
+    world = World({"alpha": 0.5})
+    low, high = (world.bracket(world.target(), PLAIN, winner=0, r=r) for r in (0.3, 0.9))
+    Review.objects.create(assignment=low, reviewer=world.bot, verdict="fix", r=0.8)
+    Review.objects.create(assignment=high, reviewer=world.bot, verdict="fix", r=0.1)
+    collect([world.batch])
+    assert list(Sample.objects.values_list("assignment_id", "r")) == [(low.pk, 0.8)]
+    assert len(pairs()) == 2
 
 
 def test_a_reviewers_corrected_pose_replaces_the_first() -> None:

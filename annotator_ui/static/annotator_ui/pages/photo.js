@@ -58,7 +58,7 @@ export function drawPhoto(canvas, photo, shape, region = [0, 0, photo.naturalWid
 }
 
 /** Only the rim of a stencil: drawn shifted in eight directions, then its inside cut out. */
-function ring(shape, box, width, height, thickness) {
+export function ring(shape, box, width, height, thickness) {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
   for (let step = 0; step < 8; step += 1) {

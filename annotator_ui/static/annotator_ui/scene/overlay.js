@@ -9,6 +9,7 @@ import { proxyOf } from "./proxy.js";
 import { inSoftware, quality } from "./software.js";
 
 export const MODES = ["shaded", "outline", "difference"];
+const MOST_COVERED = 2048;
 const VERTEX = `
 varying vec2 at;
 void main() { at = uv; gl_Position = vec4(position.xy * 2.0, 0.0, 1.0); }`;
@@ -159,8 +160,15 @@ export class Overlay {
     return mask;
   }
 
-  /** The largest rectangle of the photo's shape in the canvas: {x, y, width, height} in CSS pixels. */
+  /** The photo under the canvas is zoomed: where the whole of it lies, {x, y, width, height} in CSS pixels. */
+  frameAt(place) {
+    this.framed = place;
+    this.draw();
+  }
+
+  /** Where the photo lies in the canvas: as told, else the largest rectangle of its shape. */
   placeOfPhoto() {
+    if (this.framed) return this.framed;
     const { clientWidth, clientHeight } = this.canvas;
     const scale = Math.min(clientWidth / this.size[0], clientHeight / this.size[1]);
     const [width, height] = [this.size[0] * scale, this.size[1] * scale];
@@ -190,7 +198,9 @@ export class Overlay {
   }
 
   #cover(width, height) {
-    const [across, down] = [width, height].map((side) => Math.max(1, Math.round(side * this.ratio)));
+    // A zoomed photo may be far larger than its view.
+    const fine = Math.min(this.ratio, MOST_COVERED / Math.max(width, height));
+    const [across, down] = [width, height].map((side) => Math.max(1, Math.round(side * fine)));
     if (this.coverage.width !== across || this.coverage.height !== down) this.coverage.setSize(across, down);
     const { uniforms } = this.plane.material;
     uniforms.outline.value = this.mode === "outline";
