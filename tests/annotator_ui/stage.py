@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 GLTFPACK = PROJECT / "node_modules" / ".bin" / "gltfpack"
 ARTEFACTS = Path(os.environ.get("MAQUETTE_SCREENSHOTS") or PROJECT / "var" / "screenshots")
 BACKGROUND = (0x2A, 0x2D, 0x31)
-MODULES = ("duel", "looks", "meshes", "overlay", "space", "proxy")
+MODULES = ("duel", "looks", "meshes", "overlay", "space")
 BUILD = """async ({modules, width, height}) => {
   document.body.replaceChildren(...["gl", "gl2"].map((id) => {
     const canvas = document.createElement("canvas");
@@ -35,6 +35,7 @@ BUILD = """async ({modules, width, height}) => {
   stage.frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   // What a viewer draws is on its canvas only until the frame ends.
   stage.capture = (viewer) => new Promise((done) => {
+    viewer.settle?.();
     viewer.draw();
     requestAnimationFrame(() => done(stage.pixels(viewer.canvas)));
   });

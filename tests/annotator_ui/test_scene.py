@@ -323,7 +323,8 @@ def drag(page: Page, moves: int, step: tuple[float, float]) -> None:
     )
     x, y = box["x"] + at[0], box["y"] + at[1]
     page.mouse.move(x, y)
-    page.wait_for_function("stage.space.gizmo.axis")  # the handle under the pointer
+    while not page.evaluate("stage.space.gizmo.axis"):  # the handle under the pointer
+        page.wait_for_timeout(20)
     page.mouse.down()
     for number in range(1, moves + 1):
         page.mouse.move(x + number * step[0], y + number * step[1])

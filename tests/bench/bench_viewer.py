@@ -265,7 +265,7 @@ def keep_flat(url: str, meshes: dict[str, bytes], table: Table) -> None:
 def main() -> int:
     """0 when every limit holds."""
     call_command("migrate", verbosity=0)
-    User.objects.create_user("bench", password=PASSWORD, role="annotator")
+    User.objects.create_user("bench", password=PASSWORD, role="reviewer")
     table = Table()
     with web() as url:
         measure(url, candidates(), table)

@@ -8,13 +8,14 @@ import { cropped, flip, intrinsicsToProjection, objectToPose } from "./frames.js
 import { Looks, Shown } from "./looks.js";
 import { Outline } from "./outline.js";
 import { Side } from "./side.js";
-import { quality } from "./software.js";
+import { inSoftware, quality } from "./software.js";
 
 const BACKGROUND = 0x2a2d31;
 const MARGIN = 1.3; // of the window around the mask
 const WIDEST = 2.2; // how far a candidate may widen it
 const FIELD = 30; // degrees, where there is no photo
 const SECONDS_PER_TURN = 12;
+const SETTLE_MS = 250; // without graphics hardware, from the last move to the full mesh
 const FADES = [0.02, 0.14]; // radians off the photo's viewpoint between which the outline goes
 const FREE_CAMERA = { fx: 1 / (2 * Math.tan((FIELD * Math.PI) / 360)), fy: 1 / (2 * Math.tan((FIELD * Math.PI) / 360)), cx: 0, cy: 0 };
 const FREE_WINDOW = { x: 0, y: 0, width: 1, height: 1 };
@@ -56,7 +57,7 @@ export class Duel {
     this.controls.minDistance = 0.25;
     this.controls.maxDistance = 3.5;
     this.controls.addEventListener("start", () => this.setTurning(false));
-    this.controls.addEventListener("change", () => this.draw());
+    this.controls.addEventListener("change", () => this.#move());
   }
 
   /** The photo {camera: {fx, fy, cx, cy}, width, height, mask: {data, width, height} or null}: what follows is seen by its
@@ -73,6 +74,7 @@ export class Duel {
     [left, right].forEach((item, at) => this.sides[at].show(item?.geometry, item?.pose, this.shading, !this.photo));
     this.window = this.photo ? this.#windowOfPhoto() : FREE_WINDOW;
     this.reset();
+    this.#move();
     this.setTurning(!this.still && Boolean(left || right));
   }
 
@@ -146,14 +148,16 @@ export class Duel {
   warm(geometry) {
     this.nowhere ??= { target: new WebGLRenderTarget(1, 1), scene: new Scene(), shown: new Shown(this.looks) };
     const { target, scene, shown } = this.nowhere;
-    shown.wear(geometry, this.shading);
     scene.add(shown.mesh, shown.lines);
-    const drawn = [shown.mesh, shown.lines].filter((part) => part.visible).map((part) => part.geometry);
-    for (const each of drawn) each.setDrawRange(0, 3);
     this.renderer.setRenderTarget(target);
-    this.renderer.render(scene, this.camera);
+    for (const each of [geometry, geometry.userData.coarse].filter(Boolean)) {
+      shown.wear(each, this.shading);
+      const drawn = [shown.mesh, shown.lines].filter((part) => part.visible).map((part) => part.geometry);
+      for (const part of drawn) part.setDrawRange(0, 3);
+      this.renderer.render(scene, this.camera);
+      for (const part of drawn) part.setDrawRange(0, Infinity);
+    }
     this.renderer.setRenderTarget(null);
-    for (const each of drawn) each.setDrawRange(0, Infinity);
     shown.wear(null);
   }
 
@@ -179,6 +183,21 @@ export class Duel {
     return { camera: cropped(own, corner, scale), centre, scale };
   }
 
+  /** Draw what has just been shown or moved: without graphics hardware coarsely, until it rests. */
+  #move() {
+    this.moved = inSoftware();
+    clearTimeout(this.rest);
+    if (this.moved) this.rest = setTimeout(() => this.settle(), SETTLE_MS);
+    this.draw();
+  }
+
+  /** Draw the full meshes now. */
+  settle() {
+    clearTimeout(this.rest);
+    this.moved = false;
+    this.draw();
+  }
+
   /** Ask for one frame. */
   draw() {
     this.frame ||= requestAnimationFrame((now) => this.#render(now));
@@ -190,13 +209,26 @@ export class Duel {
     this.last = now;
     this.#resize();
     const begun = performance.now();
+    const coarse = this.moved || (this.turning && inSoftware());
+    for (const side of this.sides) side.coarsen(coarse, this.shading);
     this.#turn();
     this.places().forEach((place, at) => place.width && place.height && this.#renderSide(this.sides[at], place));
     this.frames += 1;
-    // Software rendering must leave room for the keys: wait at least as long as the frame took.
-    const took = performance.now() - begun;
     clearTimeout(this.timer);
-    if (this.turning) this.timer = setTimeout(() => this.turning && this.draw(), Math.max(16, took));
+    if (this.turning) this.#goOn(begun);
+  }
+
+  /** The turntable's next frame: only when this one is drawn, and as long again for the keys to be heard. */
+  #goOn(begun) {
+    const gl = this.renderer.getContext();
+    const sync = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
+    const look = () => {
+      if (gl.getSyncParameter(sync, gl.SYNC_STATUS) === gl.UNSIGNALED && !gl.isContextLost()) return void (this.timer = setTimeout(look, 4));
+      gl.deleteSync(sync);
+      this.timer = setTimeout(() => this.turning && this.draw(), Math.max(16, performance.now() - begun));
+    };
+    look();
   }
 
   #renderSide(side, { x, y, width, height }) {
@@ -227,6 +259,7 @@ export class Duel {
   dispose() {
     cancelAnimationFrame(this.frame);
     clearTimeout(this.timer);
+    clearTimeout(this.rest);
     this.turning = false;
     this.controls.dispose();
     this.outline.dispose();

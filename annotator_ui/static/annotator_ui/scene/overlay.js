@@ -5,7 +5,6 @@ import { Camera, DataTexture, DoubleSide, Mesh, MeshBasicMaterial, NearestFilter
 import { intrinsicsToProjection, poseToObject } from "./frames.js";
 import { clay } from "./looks.js";
 import { FULL_SIDE, Gauge, PROXY_SIDE } from "./measure.js";
-import { proxyOf } from "./proxy.js";
 import { inSoftware, quality } from "./software.js";
 
 export const MODES = ["shaded", "outline", "difference"];
@@ -105,20 +104,18 @@ export class Overlay {
     this.draw();
   }
 
-  /** Show a geometry at a pose; resolves when its proxy is there. */
-  async show(geometry, pose) {
-    this.proxy = null;
+  /** Show a geometry at a pose. */
+  show(geometry, pose) {
     this.geometry = geometry;
+    this.proxy = geometry.userData.coarse ?? geometry;
     this.mesh.visible = true;
     this.place(pose);
-    const proxy = await proxyOf(geometry);
-    if (this.geometry === geometry) this.proxy = proxy;
   }
 
   /** Move the mesh. live: during a drag; without graphics hardware its proxy is drawn then. */
   place(pose, { live = false } = {}) {
     const { position, quaternion, scale } = poseToObject(pose);
-    this.mesh.geometry = (live && inSoftware() && this.proxy) || this.geometry;
+    this.mesh.geometry = live && inSoftware() ? this.proxy : this.geometry;
     this.mesh.position.copy(position);
     this.mesh.quaternion.copy(quaternion);
     this.mesh.scale.copy(scale);
@@ -146,7 +143,7 @@ export class Overlay {
 
   /** Agreement with mask and points: {iou, depth}, null where there is nothing to compare. proxy: quick, within 0.01. */
   measure({ proxy = false } = {}) {
-    const geometry = (proxy && this.proxy) || this.geometry;
+    const geometry = proxy ? this.proxy : this.geometry;
     return this.gauge.measure(geometry, this.mesh.matrixWorld, proxy ? PROXY_SIDE : FULL_SIDE);
   }
 

@@ -19,6 +19,7 @@ export class Side {
 
   /** Show a geometry as `pose` has it in the photo, or nothing. `free`: without photo, centred and of one size. */
   show(geometry, pose, shading, free) {
+    this.geometry = geometry;
     this.shown.wear(geometry, shading);
     this.coverage.clear();
     if (!geometry) return;
@@ -31,6 +32,12 @@ export class Side {
     // Turns are about the line of sight to the mesh's middle and what is upright across it.
     this.level = new Quaternion().setFromRotationMatrix(new Matrix4().lookAt(new Vector3(), this.middle, UP));
     this.levelled = this.level.clone().invert();
+  }
+
+  /** Draw the coarse copy, or the full mesh again. */
+  coarsen(on, shading) {
+    const wanted = (on && this.geometry?.userData.coarse) || this.geometry;
+    if (wanted && wanted !== this.shown.geometry) this.shown.wear(wanted, shading);
   }
 
   #stand() {

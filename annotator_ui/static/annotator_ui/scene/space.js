@@ -7,7 +7,6 @@ import { STRIDE, inMask } from "../cloud.js";
 import { flip, objectToPose, poseToObject } from "./frames.js";
 import { clay } from "./looks.js";
 import { cloud, splitPoints, trimmed } from "./points.js";
-import { proxyOf } from "./proxy.js";
 import { inSoftware, quality } from "./software.js";
 
 const LEAST_SCALE = 1e-4;
@@ -76,7 +75,7 @@ export class Space {
 
   /** During a drag without graphics hardware: the mesh's proxy and a part of the points. */
   #coarsen(on) {
-    this.mesh.geometry = (on && this.proxy) || this.geometry;
+    this.mesh.geometry = (on && this.geometry.userData.coarse) || this.geometry;
     this.points?.geometry.setDrawRange(0, on ? DRAGGED_POINTS : Infinity);
     this.draw();
   }
@@ -88,17 +87,14 @@ export class Space {
     return { ...pose, t: pose.t.map((value, row) => value + pose.R[row * 3] * x + pose.R[row * 3 + 1] * y + pose.R[row * 3 + 2] * z) };
   }
 
-  /** Show a geometry at a pose, seen as in the photo; resolves when its proxy is there. */
-  async show(geometry, pose) {
-    this.proxy = null;
+  /** Show a geometry at a pose, seen as in the photo. */
+  show(geometry, pose) {
     this.geometry = this.mesh.geometry = geometry;
     this.mesh.position.copy(geometry.boundingBox.getCenter(new Vector3()).negate());
     this.holder.visible = true;
     if (this.visible.gizmo) this.gizmo.attach(this.holder);
     this.place(pose);
     this.view("photo");
-    const proxy = await proxyOf(geometry);
-    if (this.geometry === geometry) this.proxy = proxy;
   }
 
   place(pose) {
