@@ -7,6 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from backend.accounts import api as accounts
+from backend.annotation import anchors
 from backend.annotation import api as annotation
 from backend.art3do import api as art3do
 from backend.catalog import api as catalog
@@ -41,6 +42,7 @@ api = [
     path("batches/<int:pk>/propose/", proposals.propose),
     path("candidates/<uuid:key>/model.glb", proposals.model),
     path("candidates/<uuid:key>/thumbnail.png", proposals.thumbnail),
+    path("candidates/<uuid:key>/turntable.png", proposals.turntable),
     # annotation
     path("next/", annotation.next_assignment),
     path("assignments/<int:pk>/", annotation.assignment),
@@ -54,6 +56,8 @@ api = [
     path("assignments/<int:pk>/skip/", annotation.skip),
     path("assignments/<int:pk>/escalate/", annotation.escalate),
     path("assignments/<int:pk>/draft/", annotation.draft),
+    path("batches/<int:pk>/anchors/", anchors.anchors),
+    path("anchors/<int:pk>/", anchors.anchor),
     path("reviews/", annotation.review_list),
     path("reviews/<int:pk>/", annotation.review),
     path("progress/", annotation.progress_view),
