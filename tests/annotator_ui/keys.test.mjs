@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ALIGN, COMPARE, RATE, SELECT, find, written } from "../../annotator_ui/static/annotator_ui/keys.js";
+import { ALIGN, COMPARE, GRID, RATE, SCALE, SELECT, find, written } from "../../annotator_ui/static/annotator_ui/keys.js";
 
 const event = (key, extra = {}) => ({ key, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...extra });
 
 test("every key of a table means one thing", () => {
-  for (const table of [COMPARE, RATE, ALIGN, SELECT]) {
+  for (const table of [COMPARE, GRID, RATE, SCALE, ALIGN, SELECT]) {
     const keys = table.flatMap((entry) => entry.keys);
     assert.equal(new Set(keys).size, keys.length);
   }
@@ -15,7 +15,8 @@ test("answers have a digit and a letter", () => {
   assert.equal(find(COMPARE, event("1")).action, "left");
   assert.equal(find(COMPARE, event("D", { shiftKey: false })).action, "right");
   assert.equal(find(COMPARE, event("z")).action, "undo");
-  assert.equal(find(COMPARE, event("9")), null);
+  assert.equal(find(COMPARE, event("9")).action, "chip");
+  assert.equal(find(COMPARE, event("y")), null);
 });
 
 test("Shift makes a nudge fine", () => {
@@ -25,7 +26,7 @@ test("Shift makes a nudge fine", () => {
 });
 
 test("every entry can be listed", () => {
-  for (const entry of [...COMPARE, ...RATE, ...ALIGN, ...SELECT]) assert.ok(entry.label && written(entry).every(Boolean));
+  for (const entry of [...COMPARE, ...GRID, ...RATE, ...SCALE, ...ALIGN, ...SELECT]) assert.ok(entry.label && written(entry).every(Boolean));
   assert.deepEqual(written({ keys: ["ctrl+z"] }), ["Ctrl Z"]);
   assert.deepEqual(written({ keys: ["+"] }), ["+"]);
 });
