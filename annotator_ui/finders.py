@@ -18,6 +18,7 @@ ENTRIES = (
     "addons/controls/TransformControls.js",
     "addons/environments/RoomEnvironment.js",
     "addons/libs/meshopt_decoder.module.js",
+    "addons/libs/meshopt_simplifier.module.js",
     "addons/loaders/GLTFLoader.js",
     "addons/utils/BufferGeometryUtils.js",
 )
