@@ -2,6 +2,8 @@
 
 import * as api from "../api.js";
 import { counts, number } from "../format.js";
+import { t } from "../words.js";
+import { anchorChoice } from "./anchors.js";
 import { drawPhoto, loadImage, stencil } from "./photo.js";
 import { importReport } from "./report.js";
 import { $, ask, busy, complain, facts, fields, fill, h, jobLine, me, onSubmit, stateOf, toast, watchJob } from "./ui.js";
@@ -29,6 +31,9 @@ function drawFacts() {
       ["N", number(batch.n_candidates)],
       ["bar α", number(batch.alpha)],
       ["overlap", number(batch.overlap)],
+      [t("protocol"), batch.protocol === "grid" ? t("grid") : t("king of the hill")],
+      [t("judged"), batch.judges === "texture" ? t("texture") : t("shape")],
+      [t("scale"), batch.scale.length ? batch.scale.map(({ r, label }) => `${r} ${label}`).join(" · ") : t("slider")],
     ]),
     stages && Object.keys(stages).length ? h("p", { class: "small" }, `Tasks: ${counts(stages)}`) : null,
   );
@@ -51,7 +56,7 @@ function drawActions() {
   fill(
     $("#actions"),
     h("div", { class: "card" }, h("h2", {}, "Photos in"), form),
-    h("div", { class: "card" }, h("h2", {}, "Work"), h("div", { class: "row", id: "work-buttons" }), settings(), artCases()),
+    h("div", { class: "card" }, h("h2", {}, "Work"), h("div", { class: "row", id: "work-buttons" }), settings(), artCases(), anchorChoice(batch)),
   );
   drawButtons();
 }

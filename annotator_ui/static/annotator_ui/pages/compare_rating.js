@@ -32,7 +32,7 @@ export class Rating {
     const bar = $("#bar");
     bar.style.left = `${alpha * 100}%`;
     $("span", bar).textContent = t("bar {alpha}", { alpha });
-    fill($("#anchors"), ...anchors.map((anchor) => this.#anchor(anchor)));
+    fill($("#anchors"), ...anchors.map((anchor) => example(anchor, this.levels)));
     $("#anchors").hidden = !anchors.length;
     this.form.hidden = false;
     this.set(this.levels.length ? null : 0.5);
@@ -64,18 +64,20 @@ export class Rating {
     const first = by > 0 ? 0 : this.levels.length - 1;
     return this.level(now < 0 ? first : Math.max(0, Math.min(this.levels.length - 1, now + by)));
   }
+}
 
-  #anchor(anchor) {
-    const { r, note, photo_url, box, width, height } = anchor;
-    const canvas = h("canvas", { class: "anchor-photo", role: "img", "aria-label": t("The photo of the example") });
-    const mesh = strip(anchor);
-    turnStrip(mesh, 7);
-    const label = this.levels.find((level) => level.r === r)?.label ?? "";
-    loadImage(photo_url)
-      .then((photo) => drawPhoto(canvas, photo, null, box.length === 4 ? around(box, width, height) : undefined))
-      .catch(() => canvas.remove());
-    return h("figure", { class: "anchor" }, canvas, mesh, h("figcaption", {}, h("strong", {}, r.toFixed(2)), label ? ` ${label}` : null, note ? h("span", { class: "muted" }, ` ${note}`) : null));
-  }
+/** An anchor as a figure: its object in the photo, its mesh, what it was rated, and on which of the scale's levels. */
+export function example(anchor, scale) {
+  const { r, note, photo_url, box, width, height } = anchor;
+  const canvas = h("canvas", { class: "anchor-photo", role: "img", "aria-label": t("The photo of the example") });
+  const mesh = strip(anchor);
+  turnStrip(mesh, 7);
+  const label = scale.find((level) => level.r === r)?.label;
+  loadImage(photo_url)
+    .then((photo) => drawPhoto(canvas, photo, null, box.length === 4 ? around(box, width, height) : undefined))
+    .catch(() => canvas.remove());
+  const words = h("figcaption", {}, h("strong", {}, r.toFixed(2)), label ? ` ${label}` : null, note ? h("span", { class: "muted" }, ` ${note}`) : null);
+  return h("figure", { class: "anchor" }, canvas, mesh, words);
 }
 
 /** Below the bar the object goes on to harder means; what makes it hard tells which. Null: not stored. */
