@@ -26,7 +26,7 @@ class Tap:
     def __init__(self, page: Any) -> None:
         self.texts: list[tuple[str, str]] = []
         self.replies: list[Response] = []
-        page.on("response", self.replies.append)
+        page.on("response", lambda reply: self.replies.append(reply))
 
     def read(self) -> None:
         """Fetch what the page has got so far."""

@@ -12,21 +12,21 @@ async function list() {
   fill(
     $("#list"),
     table(
-      "All batches",
+      t("All batches"),
       [
-        ["Name", (row) => h("a", { href: `/batches/${row.id}/` }, row.name)],
-        ["Kind", (row) => row.kind],
-        ["State", (row) => stateOf(row.state)],
-        ["Objects", count("objects")],
-        ["Candidates", count("candidates")],
-        ["Open", count("open")],
-        ["Done", count("done")],
-        ["Escalated", count("escalated")],
-        ["Samples", count("samples")],
-        ["Made", (row) => when(row.created_at)],
+        [t("Name"), (row) => h("a", { href: `/batches/${row.id}/` }, row.name)],
+        [t("Kind"), (row) => row.kind],
+        [t("State"), (row) => stateOf(row.state)],
+        [t("Objects"), count("objects")],
+        [t("Candidates"), count("candidates")],
+        [t("Open"), count("open")],
+        [t("Done"), count("done")],
+        [t("Escalated"), count("escalated")],
+        [t("Samples"), count("samples")],
+        [t("Made"), (row) => when(row.created_at)],
       ],
       rows,
-      "No batch yet: make the first one below.",
+      t("No batch yet: make the first one below."),
     ),
   );
 }
@@ -60,7 +60,7 @@ function levels(text) {
 const said = (field) => ({ ...field, label: t(field.label), hint: field.hint && t(field.hint), placeholder: field.placeholder && t(field.placeholder), options: field.options?.map(([value, text]) => [value, t(text)]) });
 
 function newBatch(form) {
-  fill(form, ...fields(SETTINGS.map(said)), h("p", {}, h("button", { class: "primary", type: "submit" }, "Make the batch")));
+  fill(form, ...fields(SETTINGS.map(said)), h("p", {}, h("button", { class: "primary", type: "submit" }, t("Make the batch"))));
   onSubmit(form, async (values) => {
     const made = await api.post("batches/", { ...values, scale: levels(values.scale) });
     window.location.assign(`/batches/${made.id}/`);
@@ -71,13 +71,13 @@ function newMeshes(form) {
   const progress = h("div", { "aria-live": "polite" });
   fill(
     form,
-    h("label", {}, "File", h("input", { type: "file", name: "file", required: true }), h("span", { class: "hint" }, "GLB, OBJ, PLY, STL; glTF or OBJ with textures in a ZIP.")),
+    h("label", {}, t("File"), h("input", { type: "file", name: "file", required: true }), h("span", { class: "hint" }, t("GLB, OBJ, PLY, STL; glTF or OBJ with textures in a ZIP."))),
     ...fields([
-      { name: "category", label: "Category", maxlength: 100 },
-      { name: "licence", label: "Licence", maxlength: 100 },
-      { name: "attribution", label: "Attribution", maxlength: 2000 },
+      { name: "category", label: t("Category"), maxlength: 100 },
+      { name: "licence", label: t("Licence"), maxlength: 100 },
+      { name: "attribution", label: t("Attribution"), maxlength: 2000 },
     ]),
-    h("p", {}, h("button", { class: "primary", type: "submit" }, "Add to the library")),
+    h("p", {}, h("button", { class: "primary", type: "submit" }, t("Add to the library"))),
     progress,
   );
   onSubmit(form, async () => {

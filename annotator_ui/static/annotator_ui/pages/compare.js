@@ -252,5 +252,7 @@ function act(action, hit) {
 }
 
 bindKeys(table, act);
+// A click leaves the focus where it was: Enter goes on meaning what the list of keys says.
+$("#desk").addEventListener("mousedown", (event) => event.target.closest("button") && event.preventDefault());
 for (const action of ["crop", "zoomin", "zoomout"]) $(`#photo-tools [data-action=${action}]`).addEventListener("click", () => act(action));
 desk.start();
