@@ -22,7 +22,7 @@ SELECT a.id, a.fence, a.stage, a.state, a.lease_until, a.prefetch, a.draft, a.br
   t.candidate_id, t.note, t.reason, t.object_id, o.category, o.mask_id, o.image_id, i.width, i.height,
   p.camera, p.source, p.points_id,
   b.id AS batch_id, b.name, b.alpha, b.allows_neither, b.asks_rating, b.protocol, b.judges,
-  b.scale, b.instructions, b.instructions_version,
+  b.scale, b.instructions_version,
   CASE WHEN a.stage = 'compare' AND b.asks_rating THEN (
     SELECT json_agg(json_build_object('r', n.r, 'note', n.note, 'key', c.key, 'turntable_id', c.turntable_id,
                                       'image', e.image_id, 'box', e.box, 'width', f.width, 'height', f.height) ORDER BY n.r, n.id)
@@ -44,7 +44,7 @@ WHERE a.id = %s AND (%s::bigint IS NULL OR a.user_id = %s)
 """
 OWN = ("id", "fence", "stage", "state", "lease_until", "prefetch", "draft")
 BATCH = (
-    "name", "alpha", "allows_neither", "asks_rating", "protocol", "judges", "scale", "instructions", "instructions_version",
+    "name", "alpha", "allows_neither", "asks_rating", "protocol", "judges", "scale", "instructions_version",
 )  # fmt: skip
 
 

@@ -13,13 +13,13 @@ import { Rating, whyLow } from "./compare_rating.js";
 import { Views } from "./compare_views.js";
 import { Desk } from "./desk.js";
 import { PhotoView, around, loadImage, maskBytes, stencil } from "./photo.js";
-import { $, bindKeys, busy, complain, fill, h, keyButton, listKeys, toast } from "./ui.js";
+import { $, bindKeys, busy, complain, fill, h, isStill, keyButton, listKeys, toast } from "./ui.js";
 
 const PATIENCE_MS = 400;
 const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] };
 const ANSWERS = ["left", "right", "equal", "neither"];
 
-const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+const still = isStill();
 const desk = new Desk({ stage: "compare", open, prefetched });
 const views = new Views({ act, still });
 const photo = new PhotoView($("#photo"));
