@@ -430,7 +430,6 @@ def fits(page: Page) -> None:
 
 def test_a_phone_shows_everything_and_fingers_answer(people: SimpleNamespace, phone: Page) -> None:
     match.make_batch(3)
-    phone.goto("/compare/")
     opened(phone)
     fits(phone)
     picture(phone, "phone")
@@ -451,7 +450,6 @@ def test_a_phone_shows_everything_and_fingers_answer(people: SimpleNamespace, ph
 
 def test_a_phone_shows_the_grid(people: SimpleNamespace, phone: Page) -> None:
     match.make_batch(8, protocol="grid")
-    phone.goto("/compare/")
     opened(phone)
     for at in (0, 3, 4, 7):
         phone.locator("#tiles button").nth(at).tap()
