@@ -189,6 +189,7 @@ def test_reasons_coverage_and_active_time_go_with_the_answers(balls: Batch, sign
     expect(page.locator("#chips [aria-pressed=true]")).to_have_count(0)
     press(page, "1")
     shown(page, "^Rate")
+    page.wait_for_timeout(1000)
     press(page, "9", "Enter")
     count(page, "^1 of 2")
     first, second = Comparison.objects.order_by("seq")
@@ -221,8 +222,10 @@ def still(page: Page, selector: str) -> np.ndarray:
     path = match.picture(page, "part")
     box = page.locator(selector).bounding_box()
     assert box
+    whole = Picture.open(path).convert("RGB")
+    ratio = whole.width / page.evaluate("window.innerWidth")
     area = (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])
-    return np.asarray(Picture.open(path).convert("RGB").crop(tuple(map(int, area))))
+    return np.asarray(whole.crop(tuple(int(side * ratio) for side in area)))
 
 
 def test_shading_modes_change_both_sides_alike_and_shape_is_never_textured(people: SimpleNamespace, sign_in: SignIn) -> None:

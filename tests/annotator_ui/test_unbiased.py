@@ -66,8 +66,9 @@ def test_nothing_on_the_wire_or_on_screen_tells_the_makers_of_a_bracket(
     flow = Proposer.objects.get(kind="flow")
     weights = Candidate.objects.first().mesh.blob
     Checkpoint.objects.create(name="step-9081-best", weights=weights, config={}, card={}, proposer=flow)
+    sign_in("ada").wait_for_load_state("networkidle")
     tap = Tap(page)
-    match.opened(sign_in("ada"))
+    match.opened(page)
     if protocol == "grid":
         press(page, "1", "2", "3", "4", "Enter")
     for _ in range(3 if protocol == "grid" else 4):
