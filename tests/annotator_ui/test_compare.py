@@ -435,6 +435,8 @@ def test_a_phone_shows_everything_and_fingers_answer(people: SimpleNamespace, ph
     match.make_batch(3)
     opened(phone)
     fits(phone)
+    lowest = phone.locator("#buttons .answer").last.bounding_box()
+    assert lowest and lowest["y"] + lowest["height"] <= 740
     picture(phone, "phone")
     whole = still(phone, "#photo")
     pinch(phone, "#photo", 2.5)

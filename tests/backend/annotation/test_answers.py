@@ -186,7 +186,7 @@ def test_a_fix_stores_the_reviewers_pose_as_a_new_version(
 
 
 @pytest.mark.parametrize("protocol", ["king_of_the_hill", "grid"])
-def test_a_claim_and_a_completing_answer_take_five_statements_each(people: SimpleNamespace, protocol: str) -> None:
+def test_a_claim_takes_six_statements_and_a_completing_answer_five(people: SimpleNamespace, protocol: str) -> None:
     world.task(world.batch(protocol=protocol, asks_rating=False, asks_alignment=False), "mug", n=2)
     client = APIClient(HTTP_AUTHORIZATION=f"Bearer {Token.issue(people.ada)[0]}")
 
@@ -199,4 +199,4 @@ def test_a_claim_and_a_completing_answer_take_five_statements_each(people: Simpl
     claims, work = post("next/", stage="compare")
     answer = {"fence": work["fence"], "key": str(uuid.uuid4()), "seq": 1, "answer": "left", "coverage": [0.5, 0.5]}
     submits, _ = post(f"assignments/{work['id']}/comparisons/", **answer)
-    assert (claims, submits) == (5, 5)
+    assert (claims, submits) == (6, 5)
