@@ -7,6 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from backend.accounts import api as accounts
+from backend.annotation import anchors
 from backend.annotation import api as annotation
 from backend.annotation import desk_api as desk
 from backend.annotation import fitting, reviewing
@@ -48,6 +49,7 @@ api = [
     path("batches/<int:pk>/propose/", proposals.propose),
     path("candidates/<uuid:key>/model.glb", proposals.model),
     path("candidates/<uuid:key>/thumbnail.png", proposals.thumbnail),
+    path("candidates/<uuid:key>/turntable.png", proposals.turntable),
     # annotation
     path("next/", annotation.next_assignment),
     path("assignments/<int:pk>/", annotation.assignment),
@@ -61,6 +63,8 @@ api = [
     path("assignments/<int:pk>/skip/", annotation.skip),
     path("assignments/<int:pk>/escalate/", annotation.escalate),
     path("assignments/<int:pk>/draft/", annotation.draft),
+    path("batches/<int:pk>/anchors/", anchors.anchors),
+    path("anchors/<int:pk>/", anchors.anchor),
     path("assignments/<int:pk>/postpone/", desk.postpone),
     path("assignments/<int:pk>/resume/", desk.resume),
     path("work/", desk.work),

@@ -21,7 +21,8 @@ from backend.accounts.access import ApiError
 from backend.accounts.models import User
 from backend.annotation import bracket, services
 from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Review, Task
-from backend.catalog.models import Pointmap
+from backend.catalog.models import Batch, Pointmap
+from backend.proposals.models import Candidate
 
 REASONS = ("complex geometry", "occlusion", "transparency", "small object", "other")
 
@@ -106,45 +107,49 @@ def compare(
     answer: str,
     key: UUID,
     active_ms: int,
-    reasons: list[str],
+    reasons: Sequence[str] = (),
+    picked: Sequence[UUID] = (),
+    coverage: Sequence[float] = (),
 ) -> Outcome:
-    """Store one comparison (or an undo). Same key: the stored state again; another key for a stored seq: 409."""
+    """Store one comparison, the grid's picks (opaque keys of candidates) or an undo.
+
+    Same key: the stored state again; another key for a stored seq: 409.
+    """
     assignment = hold(user, assignment_id, fence, {"seq": seq, "answer": answer})
     rows = list(Comparison.objects.filter(assignment=assignment).order_by("seq"))
     if seq <= len(rows):
         if rows[seq - 1].key == key and rows[seq - 1].answer == answer:
             return Outcome(assignment, replayed=True)
         raise ApiError(
-            409, "already_answered", "This comparison has an answer already.", {"seq": ["already answered"]}
+            409, "already_answered", _("This comparison has an answer already."), {"seq": [_("already answered")]}
         )
     if assignment.state == Assignment.State.SUBMITTED:
-        raise ApiError(409, "already_submitted", "This object is finished.")
+        raise ApiError(409, "already_submitted", _("This object is finished."))
     if assignment.stage != Task.Stage.COMPARE:
-        raise ApiError(409, "wrong_stage", "This assignment is not a comparison.")
-    state = bracket.replay(assignment.bracket, rows, salt(assignment.pk))
+        raise ApiError(409, "wrong_stage", _("This assignment is not a comparison."))
+    state = standing(assignment, rows)
     if seq != state.next_seq:
         raise ApiError(
-            409, "out_of_order", f"The next answer is number {state.next_seq}.", {"seq": ["out of order"]}
+            409,
+            "out_of_order",
+            _("The next answer is number %(seq)s.") % {"seq": state.next_seq},
+            {"seq": [_("out of order")]},
         )
     row = Comparison(
-        assignment=assignment, seq=seq, answer=answer, key=key, active_ms=active_ms, reasons=reasons
+        assignment=assignment, seq=seq, answer=answer, key=key, active_ms=active_ms, reasons=list(reasons), coverage=list(coverage)
     )
     if answer == Comparison.Answer.UNDO:
         if state.done == 0:
-            raise ApiError(409, "nothing_to_undo", "There is no comparison to undo.")
+            raise ApiError(409, "nothing_to_undo", _("There is no comparison to undo."))
+    elif answer == Comparison.Answer.GRID:
+        row.picked = _picks(assignment, state, picked)
     else:
-        if state.step is None:
-            raise ApiError(409, "bracket_over", "Every candidate has been compared; the rating is due.")
-        if answer == Comparison.Answer.NEITHER and not assignment.batch.allows_neither:
-            raise ApiError(
-                400, "invalid", "This batch has no answer «neither».", {"answer": ["not allowed here"]}
-            )
-        row.left_id, row.right_id = state.step
-        row.kept_id = bracket.keep(answer, *state.step, salt(assignment.pk), state.done)
+        _decide(assignment, state, row)
     row.save(force_insert=True)
-    after = bracket.replay(assignment.bracket, [*rows, row], salt(assignment.pk))
+    after = standing(assignment, [*rows, row])
     rating_due = after.survivor is not None and assignment.batch.asks_rating
-    if after.step is None and answer != Comparison.Answer.UNDO and not rating_due:
+    over = after.step is None and not after.picking
+    if over and answer != Comparison.Answer.UNDO and not rating_due:
         _finish(assignment, key=key, active_ms=active_ms, survivor=after.survivor, r=None)
         return Outcome(assignment)
     Assignment.objects.filter(pk=assignment.pk).update(
@@ -153,19 +158,70 @@ def compare(
     return Outcome(assignment)
 
 
+def _decide(assignment: Assignment, state: bracket.State, row: Comparison) -> None:
+    """Write into a comparison's row which pair was shown and which of it stays."""
+    if state.picking:
+        raise ApiError(409, "grid_due", _("The grid comes first: pick the most plausible candidates."))
+    if state.step is None:
+        raise ApiError(409, "bracket_over", _("Every candidate has been compared; the rating is due."))
+    if row.answer == Comparison.Answer.NEITHER and not assignment.batch.allows_neither:
+        raise ApiError(
+            400, "invalid", _("This batch has no answer «neither»."), {"answer": [_("not allowed here")]}
+        )
+    row.left_id, row.right_id = state.step
+    tie = bracket.coin(salt(assignment.pk) + ":tie", state.done)
+    row.kept_id = bracket.keep(row.answer, *state.step, tie)
+
+
+def _picks(assignment: Assignment, state: bracket.State, picked: Sequence[UUID]) -> list[int]:
+    """Ids of the candidates that go on from the grid: four, or fewer where the batch lets people call some unusable."""
+    if not state.picking:
+        raise ApiError(409, "no_grid", _("There is no grid to pick from now."))
+    few, wanted = len(picked) < bracket.PICKS, set(picked)
+    if len(wanted) > bracket.PICKS or len(wanted) != len(picked) or (few and not assignment.batch.allows_neither):
+        message = _("Pick %(n)s different candidates.") % {"n": bracket.PICKS}
+        raise ApiError(400, "invalid", message, {"picked": [message]})
+    ids = dict(Candidate.objects.filter(pk__in=assignment.bracket).values_list("key", "pk"))
+    if wanted - ids.keys():
+        message = _("A picked candidate is not of this object.")
+        raise ApiError(400, "invalid", message, {"picked": [message]})
+    return [ids[key] for key in picked]
+
+
+def standing(assignment: Assignment, rows: Sequence[bracket.Row]) -> bracket.State:
+    """Where an assignment's bracket stands after these comparison rows."""
+    thrown = bracket.coins(salt(assignment.pk), len(assignment.bracket))
+    grid = assignment.batch.protocol == Batch.Protocol.GRID
+    return bracket.replay(assignment.bracket, rows, thrown, grid=grid)
+
+
 @_answer
 def rate(
-    user: User, assignment_id: int, *, fence: int, r: float, reasons: list[str], key: UUID, active_ms: int
+    user: User,
+    assignment_id: int,
+    *,
+    fence: int,
+    r: float,
+    reasons: Sequence[str] = (),
+    key: UUID,
+    active_ms: int,
+    coverage: float | None = None,
 ) -> Outcome:
     """Store the rating of a bracket's survivor, which completes the assignment."""
     assignment = hold(user, assignment_id, fence, {"r": r})
     if (stored := _stored(assignment, key)) is not None:
         return stored
     rows = list(Comparison.objects.filter(assignment=assignment).order_by("seq"))
-    state = bracket.replay(assignment.bracket, rows, salt(assignment.pk))
+    state = standing(assignment, rows)
     if assignment.stage != Task.Stage.COMPARE or state.survivor is None:
-        raise ApiError(409, "rating_not_due", "There is no survivor to rate yet.")
-    Rating.objects.create(assignment=assignment, candidate_id=state.survivor, r=r, reasons=reasons)
+        raise ApiError(409, "rating_not_due", _("There is no survivor to rate yet."))
+    levels = [level["r"] for level in assignment.batch.scale]
+    if levels and r not in levels:
+        message = _("r is one of this batch's levels: %(levels)s.") % {"levels": ", ".join(map(str, levels))}
+        raise ApiError(400, "invalid", message, {"r": [message]})
+    Rating.objects.create(
+        assignment=assignment, candidate_id=state.survivor, r=r, reasons=list(reasons), active_ms=active_ms, coverage=coverage
+    )
     _finish(assignment, key=key, active_ms=active_ms, survivor=state.survivor, r=r, reasons=reasons)
     return Outcome(assignment)
 

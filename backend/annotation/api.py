@@ -22,6 +22,11 @@ class Next(serializers.Serializer):
     prefetch = serializers.BooleanField(default=False)
 
 
+def share(**options: Any) -> serializers.FloatField:
+    """A number in [0, 1]."""
+    return serializers.FloatField(min_value=0, max_value=1, **options)
+
+
 class Fenced(serializers.Serializer):
     fence = serializers.IntegerField(min_value=1)
     active_ms = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
@@ -32,6 +37,8 @@ class ComparisonIn(Fenced):
     answer = serializers.ChoiceField(choices=[c for c in Comparison.Answer.choices if c[0] != "undo"])
     key = serializers.UUIDField()
     reasons = serializers.ListField(child=serializers.CharField(max_length=40), max_length=10, default=list)
+    picked = serializers.ListField(child=serializers.UUIDField(), max_length=50, default=list)
+    coverage = serializers.ListField(child=share(), min_length=2, max_length=2, required=False)
 
 
 class UndoIn(Fenced):
@@ -40,7 +47,8 @@ class UndoIn(Fenced):
 
 
 class RatingIn(Fenced):
-    r = serializers.FloatField(min_value=0, max_value=1)
+    r = share()
+    coverage = share(required=False, allow_null=True)
     reasons = serializers.ListField(child=serializers.CharField(max_length=40), max_length=10, default=list)
     key = serializers.UUIDField()
 
@@ -184,7 +192,7 @@ def compare(request: Request, pk: int) -> Response:
 def undo(request: Request, pk: int) -> Response:
     """Take back the last comparison of an unfinished bracket."""
     data = _checked(UndoIn, request)
-    return _compared(pk, answers.compare(request.user, pk, answer=Comparison.Answer.UNDO, reasons=[], **data))
+    return _compared(pk, answers.compare(request.user, pk, answer=Comparison.Answer.UNDO, **data))
 
 
 def _submitted(outcome: answers.Outcome) -> Response:

@@ -10,29 +10,73 @@ export const DESK = [
   { action: "postpone", keys: ["l"], label: w("Later: put this object aside") },
 ];
 
+const VIEW = [
+  { action: "reset", keys: ["r"], label: w("View as in the photo") },
+  { action: "turn", keys: ["t"], label: w("Turntable on or off") },
+  { action: "nearer", keys: ["pageup"], label: w("Meshes nearer") },
+  { action: "farther", keys: ["pagedown"], label: w("Meshes farther") },
+  { action: "plain", keys: ["m"], label: w("Plain shading") },
+  { action: "normals", keys: ["b"], label: w("Shading by normals") },
+  { action: "edges", keys: ["g"], label: w("Shading with edges") },
+  { action: "wireframe", keys: ["w"], label: w("Wireframe") },
+  { action: "outline", keys: ["v"], label: w("Outline of the photo's mask on or off") },
+];
+
+const PHOTO = [
+  { action: "crop", keys: ["f"], label: w("Photo: crop or full") },
+  { action: "zoomin", keys: ["k"], label: w("Photo: closer") },
+  { action: "zoomout", keys: ["j"], label: w("Photo: farther") },
+  { action: "pan", keys: ["shift+arrowleft", "shift+arrowright", "shift+arrowup", "shift+arrowdown"], label: w("Photo: move"), shown: "Shift ← → ↑ ↓" },
+];
+
+const LEAVE = [
+  { action: "skip", keys: ["x"], label: w("Skip with a reason") },
+  { action: "escalate", keys: ["e"], label: w("Hand to the artists") },
+];
+
 export const COMPARE = [
-  { action: "left", keys: ["1", "a"], label: "Left is better" },
-  { action: "right", keys: ["2", "d"], label: "Right is better" },
-  { action: "equal", keys: ["3", "s"], label: "Equal" },
-  { action: "neither", keys: ["4", "n"], label: "Neither is usable" },
-  { action: "undo", keys: ["z", "ctrl+z"], label: "Take back the last answer" },
-  { action: "reset", keys: ["r"], label: "View as in the photo" },
-  { action: "turn", keys: ["t"], label: "Turntable on or off" },
-  { action: "crop", keys: ["f"], label: "Photo: crop or full" },
-  { action: "skip", keys: ["x"], label: "Skip with a reason" },
-  { action: "escalate", keys: ["e"], label: "Hand to the artists" },
+  { action: "left", keys: ["1", "a"], label: w("Left is better") },
+  { action: "right", keys: ["2", "d"], label: w("Right is better") },
+  { action: "equal", keys: ["3", "s"], label: w("Equal") },
+  { action: "neither", keys: ["4", "n"], label: w("Neither is usable") },
+  { action: "undo", keys: ["z", "ctrl+z"], label: w("Take back the last answer") },
+  { action: "chip", keys: ["5", "6", "7", "8", "9", "0"], label: w("Why: a reason on or off"), shown: "5…9 0" },
+  { action: "orbit", keys: ["arrowleft", "arrowright", "arrowup", "arrowdown"], label: w("Turn the meshes"), shown: "← → ↑ ↓" },
+  ...VIEW,
+  ...PHOTO,
+  ...LEAVE,
+];
+
+export const GRID = [
+  { action: "pick", keys: ["1", "2", "3", "4", "5", "6", "7", "8"], label: w("Pick a candidate, or not"), shown: "1…8" },
+  { action: "confirm", keys: ["enter"], label: w("Go on with those picked") },
+  { action: "none", keys: ["n"], label: w("None is usable") },
+  { action: "turn", keys: ["t"], label: w("Turntable on or off") },
+  { action: "orbit", keys: ["arrowleft", "arrowright"], label: w("Turn the candidates"), shown: "← →" },
+  ...PHOTO,
+  ...LEAVE,
+];
+
+const RATED = [
+  { action: "less", keys: ["-", "arrowdown"], label: w("Lower") },
+  { action: "more", keys: ["+", "=", "arrowup"], label: w("Higher") },
+  { action: "store", keys: ["enter"], label: w("Store the rating") },
+  { action: "undo", keys: ["z", "ctrl+z"], label: w("Back to the last comparison") },
+  { action: "orbit", keys: ["arrowleft", "arrowright"], label: w("Turn the mesh"), shown: "← →" },
+  ...VIEW,
+  ...PHOTO,
 ];
 
 export const RATE = [
-  { action: "digit", keys: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], label: "Rating 0.0 to 0.9", shown: "0…9" },
-  { action: "full", keys: ["p"], label: "Rating 1.0 (perfect)" },
-  { action: "less", keys: ["-", "arrowleft"], label: "Lower by 0.05" },
-  { action: "more", keys: ["+", "=", "arrowright"], label: "Higher by 0.05" },
-  { action: "store", keys: ["enter"], label: "Store the rating" },
-  { action: "undo", keys: ["z", "ctrl+z"], label: "Back to the last comparison" },
-  { action: "reset", keys: ["r"], label: "View as in the photo" },
-  { action: "turn", keys: ["t"], label: "Turntable on or off" },
-  { action: "crop", keys: ["f"], label: "Photo: crop or full" },
+  { action: "digit", keys: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], label: w("Rating 0.0 to 0.9"), shown: "0…9" },
+  { action: "full", keys: ["p"], label: w("Rating 1.0 (perfect)") },
+  ...RATED,
+];
+
+/** Where the batch's scale has levels. */
+export const SCALE = [
+  { action: "level", keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], label: w("Choose a level"), shown: "1…9" },
+  ...RATED,
 ];
 
 export const ALIGN = [
@@ -130,7 +174,9 @@ export const TABLES = [
   { name: "desk", label: w("Every work page"), table: DESK },
   { name: "select", label: w("Select"), table: SELECT },
   { name: "compare", label: w("Compare"), table: COMPARE },
+  { name: "grid", label: w("Compare: the grid"), table: GRID },
   { name: "rate", label: w("Rate"), table: RATE },
+  { name: "scale", label: w("Rate on a scale"), table: SCALE },
   { name: "align", label: w("Align"), table: ALIGN },
   { name: "review", label: w("Review"), table: REVIEW },
   { name: "practice", label: w("Practice"), table: PRACTICE },

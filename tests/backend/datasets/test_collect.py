@@ -1,6 +1,9 @@
 """Which answers become samples and preference pairs."""
 
+import uuid
+
 import pytest
+from django.db.models import F
 
 from backend.annotation.models import Alignment, Review
 from backend.datasets.models import PreferencePair, Sample
@@ -64,6 +67,44 @@ def test_what_was_called_unusable_is_never_chosen() -> None:
     world.batch.save(update_fields=["asks_rating"])
     collect([world.batch])
     assert not Sample.objects.exists() and not pairs()
+
+
+def test_a_grids_survivor_is_preferred_over_the_unpicked_and_the_beaten() -> None:
+    world = World()
+    target = world.target(8)
+    final = [("left", 0, 1), ("right", 2, 3), ("left", 0, 3)]
+    world.bracket(target, final, winner=0, picked=[0, 1, 2, 3])
+    collect([world.batch])
+    first, *others = (candidate.pk for candidate in target.candidates)
+    assert pairs() == {(first, other) for other in others}
+
+
+def test_in_a_knockout_a_tie_with_the_survivor_is_no_pair_and_what_was_dropped_is_worse() -> None:
+    world = World()
+    target = world.target(8)
+    final = [("neither", 0, 1), ("left", 2, 3), ("equal", 2, 4)]
+    world.bracket(target, final, winner=2, picked=[0, 1, 2, 3, 4])
+    collect([world.batch])
+    ids = [candidate.pk for candidate in target.candidates]
+    assert pairs() == {(ids[2], ids[place]) for place in (0, 1, 3, 5, 6, 7)}
+
+
+def test_a_grid_that_was_undone_counts_no_more_than_its_second_try() -> None:
+    world = World()
+    target = world.target(8)
+    answers = [("equal", 0, 1), ("undo", 0, 0), ("undo", 0, 0), ("left", 0, 1), ("left", 2, 3), ("left", 0, 2)]
+    answer = world.bracket(target, answers, winner=0, picked=[0, 1, 2, 3])
+    answer.comparisons.filter(seq__gte=5).update(seq=F("seq") + 10)
+    answer.comparisons.create(seq=5, answer="grid", picked=answer.comparisons.get(seq=1).picked, key=uuid.uuid4())
+    collect([world.batch])
+    assert len(pairs()) == 7
+
+
+def test_a_survivor_picked_alone_is_preferred_over_all_the_others() -> None:
+    world = World()
+    world.bracket(world.target(8), [], winner=5, picked=[5])
+    collect([world.batch])
+    assert len(pairs()) == 7
 
 
 def test_without_rating_the_survivor_counts_as_accepted() -> None:
