@@ -7,10 +7,9 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from backend.accounts import api as accounts
-from backend.annotation import anchors
+from backend.annotation import anchors, fitting, reviewing
 from backend.annotation import api as annotation
 from backend.annotation import desk_api as desk
-from backend.annotation import fitting, reviewing
 from backend.art3do import api as art3do
 from backend.catalog import api as catalog
 from backend.catalog import instructions
