@@ -49,8 +49,7 @@ def alike(mesh: trimesh.Trimesh, triangles: int = TRIANGLES) -> trimesh.Trimesh:
     picture, uv = _looks(mesh)
     coarse = mesh
     if len(mesh.faces) > triangles:
-        coarse = trimesh.Trimesh(mesh.vertices, mesh.faces, visual=TextureVisuals(uv=uv), process=False)
-        coarse = capped(coarse, triangles)
+        coarse = capped(_joined(mesh, uv), triangles)
         uv = np.asarray(coarse.visual.uv)
     corner = places(coarse)[coarse.faces]
     points = np.zeros((corner.max() + 1, 3))
@@ -72,6 +71,14 @@ def alike(mesh: trimesh.Trimesh, triangles: int = TRIANGLES) -> trimesh.Trimesh:
         visual=TextureVisuals(uv=flat_uv, material=material),
         process=False,
     )
+
+
+def _joined(mesh: trimesh.Trimesh, uv: np.ndarray) -> trimesh.Trimesh:
+    """The mesh without seams, so that simplifying opens none; of several texture coordinates at a place one stays."""
+    place = places(mesh)
+    _, first = np.unique(place, return_index=True)
+    looks = TextureVisuals(uv=uv[first])
+    return trimesh.Trimesh(mesh.vertices[first], place[mesh.faces], visual=looks, process=False)
 
 
 def subdivided(
