@@ -206,6 +206,7 @@ SPECTACULAR_SETTINGS = {
 LEASE_SECONDS = env_int("LEASE_SECONDS", 600)
 PREFETCH_SECONDS = env_int("PREFETCH_SECONDS", 120)
 MOGE_WEIGHTS = os.environ.get("MOGE_WEIGHTS", "")
+SAM_WEIGHTS = os.environ.get("SAM_WEIGHTS", "")
 
 LOGGING = {
     "version": 1,

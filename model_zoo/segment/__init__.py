@@ -1,0 +1,1 @@
+"""Segmenters: a photograph and a click or box in, the object's mask out."""
