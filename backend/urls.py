@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from backend.accounts import api as accounts
 from backend.annotation import api as annotation
 from backend.annotation import desk_api as desk
+from backend.annotation import selecting
 from backend.art3do import api as art3do
 from backend.catalog import api as catalog
 from backend.catalog import instructions
@@ -53,6 +54,10 @@ api = [
     path("assignments/<int:pk>/rating/", annotation.rate),
     path("assignments/<int:pk>/alignment/", annotation.align),
     path("assignments/<int:pk>/mask/", annotation.draw),
+    path("assignments/<int:pk>/segment/", selecting.segment),
+    path("assignments/<int:pk>/confirm/", selecting.confirm_mask),
+    path("assignments/<int:pk>/reject/", selecting.reject_mask),
+    path("batches/<int:pk>/taxonomy/", selecting.taxonomy),
     path("assignments/<int:pk>/heartbeat/", annotation.heartbeat),
     path("assignments/<int:pk>/release/", annotation.release),
     path("assignments/<int:pk>/skip/", annotation.skip),
