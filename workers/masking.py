@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from backend import jobs
 from backend.annotation.intake import drawn
@@ -39,12 +40,12 @@ def store_mask_job(job: Job) -> dict[str, Any]:
         )
         target.refresh_from_db()
         if not stored and target.mask_id is None:
-            raise jobs.UserError("this photo has an object with exactly this mask already")
+            raise jobs.UserError(_("this photo has an object with exactly this mask already"))
         drawn(assignment.task)
     try:
         proposals.propose(assignment.task.batch, [target.pk], by=assignment.user)
     except proposals.NoProposers as failure:
-        notes.append(f"no candidates were asked for: {failure}")
+        notes.append(_("no candidates were asked for: %(failure)s") % {"failure": failure})
     return {"object": target.pk, "warnings": notes}
 
 

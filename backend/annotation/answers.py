@@ -49,7 +49,7 @@ def hold(user: User, assignment_id: int, fence: int, draft: Any = None) -> Assig
         .first()
     )
     if assignment is None:
-        raise ApiError(404, "not_found", "You have no such assignment.")
+        raise ApiError(404, "not_found", _("You have no such assignment."))
     assignment.user = user
     if assignment.state == Assignment.State.SUBMITTED or (
         assignment.fence == fence and assignment.state == Assignment.State.LEASED
@@ -90,7 +90,9 @@ def _answer(function: Any) -> Any:
                     lost = failure
         except IntegrityError:
             raise ApiError(
-                409, "conflict", "Another answer came first, or its key was used before. Load the task again."
+                409,
+                "conflict",
+                _("Another answer came first, or its key was used before. Load the task again."),
             ) from None
         raise services.lease_lost() from lost
 
@@ -295,7 +297,7 @@ def draw(
     if (stored := _stored(assignment, key)) is not None:
         return stored
     if assignment.stage != Task.Stage.SELECT:
-        raise ApiError(409, "wrong_stage", "This assignment asks for no mask.")
+        raise ApiError(409, "wrong_stage", _("This assignment asks for no mask."))
     Assignment.objects.filter(pk=assignment.pk).update(draft=drawing)
     _finish(assignment, key=key, active_ms=active_ms, survivor=None, r=None)
     jobs.send("store_mask", key=f"store_mask:{assignment.pk}", args={"assignment": assignment.pk}, by=user)
@@ -308,7 +310,7 @@ def _stored(assignment: Assignment, key: UUID) -> Outcome | None:
         return None
     if assignment.key == key:
         return Outcome(assignment, replayed=True)
-    raise ApiError(409, "already_submitted", "This assignment has another answer already.")
+    raise ApiError(409, "already_submitted", _("This assignment has another answer already."))
 
 
 def check_version(assignment: Assignment, version: int) -> Alignment | None:
