@@ -5,6 +5,7 @@ import { counts, number, when, words } from "../format.js";
 import { t } from "../words.js";
 import { drawPhoto, loadImage, stencil } from "./photo.js";
 import { importReport } from "./report.js";
+import { selected, selecting } from "./select_settings.js";
 import { $, ask, busy, complain, facts, fields, fill, h, jobLine, me, onSubmit, stateOf, table, toast, watchJob } from "./ui.js";
 
 const WATCH_MS = 4000;
@@ -119,11 +120,12 @@ function settings() {
       { name: "priority", label: "Priority", type: "number", min: -1000, max: 1000, value: batch.priority },
       { name: "asks_review", label: "Answers wait for a reviewer", type: "checkbox", value: batch.asks_review },
       { name: "allows_neither", label: "Allow “neither is usable”", type: "checkbox", value: batch.allows_neither },
+      ...selecting(batch),
       { name: "instructions", label: "Instructions", type: "textarea", value: batch.instructions },
     ]),
     h("p", {}, h("button", { type: "submit" }, "Save")),
   );
-  onSubmit(form, change);
+  onSubmit(form, (wanted) => change(selected(wanted)));
   return h("details", {}, h("summary", {}, "Settings"), form);
 }
 

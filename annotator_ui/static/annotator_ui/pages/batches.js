@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { number, when } from "../format.js";
 import { t } from "../words.js";
 import { importReport } from "./report.js";
+import { selected, selecting } from "./select_settings.js";
 import { $, busy, complain, fields, fill, h, jobLine, onSubmit, stateOf, table, watchJob } from "./ui.js";
 
 async function list() {
@@ -41,13 +42,14 @@ const SETTINGS = [
   { name: "asks_alignment", label: "Ask for an alignment", type: "checkbox", value: true },
   { name: "asks_review", label: "Answers wait for a reviewer", type: "checkbox", value: false },
   { name: "allows_neither", label: "Allow the answer “neither is usable”", type: "checkbox", value: true },
+  ...selecting({}),
   { name: "instructions", label: "Instructions for annotators", type: "textarea", maxlength: 20000 },
 ];
 
 function newBatch(form) {
   fill(form, ...fields(SETTINGS), h("p", {}, h("button", { class: "primary", type: "submit" }, "Make the batch")));
   onSubmit(form, async (values) => {
-    const made = await api.post("batches/", values);
+    const made = await api.post("batches/", selected(values));
     window.location.assign(`/batches/${made.id}/`);
   });
 }
