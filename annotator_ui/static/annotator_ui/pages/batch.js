@@ -6,6 +6,7 @@ import { t } from "../words.js";
 import { anchorChoice } from "./anchors.js";
 import { drawPhoto, loadImage, stencil } from "./photo.js";
 import { importReport } from "./report.js";
+import { selected, selecting } from "./select_settings.js";
 import { $, ask, busy, complain, facts, fields, fill, h, jobLine, me, onSubmit, stateOf, table, toast, watchJob } from "./ui.js";
 
 const WATCH_MS = 4000;

@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { number, when } from "../format.js";
 import { t, w } from "../words.js";
 import { importReport } from "./report.js";
+import { selected, selecting } from "./select_settings.js";
 import { $, busy, complain, fields, fill, h, jobLine, onSubmit, stateOf, table, watchJob } from "./ui.js";
 
 async function list() {
