@@ -19,4 +19,6 @@ urlpatterns = [
     path("releases/", views.shell("releases"), name="releases"),
     path("models/", views.shell("models"), name="models"),
     path("progress/", views.shell("progress"), name="progress"),
+    path("preferences/", views.shell("preferences"), name="preferences"),
+    path("practice/", views.shell("practice"), name="practice"),
 ]

@@ -32,8 +32,13 @@ PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("models", "/models/", _("Models"), (RESEARCHER,)),
     ("progress", "/progress/", _("Progress"), EVERYONE),
 )
+# Found elsewhere: under the person's name, or when it is their time.
+OFF_MENU: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    ("preferences", "/preferences/", _("Preferences"), EVERYONE),
+    ("practice", "/practice/", _("Practice"), (ANNOTATOR, REVIEWER)),
+)
 # Pages that decode meshes, which needs WebAssembly.
-VIEWERS = frozenset({"compare", "align", "art", "review"})
+VIEWERS = frozenset({"compare", "align", "art", "review", "practice"})
 
 
 def may_open(role: str, roles: tuple[str, ...]) -> bool:
@@ -43,7 +48,7 @@ def may_open(role: str, roles: tuple[str, ...]) -> bool:
 
 def shell(name: str) -> Callable[..., HttpResponse]:
     """View of one page: the login first, then the role, then the template of the page's name."""
-    title, roles = next((label, allowed) for page, _, label, allowed in PAGES if page == name.split("_")[0])
+    title, roles = next((label, allowed) for page, _, label, allowed in PAGES + OFF_MENU if page == name.split("_")[0])
 
     @login_required
     @never_cache
@@ -62,6 +67,7 @@ def shell(name: str) -> Callable[..., HttpResponse]:
             if may_open(role, allowed)
         ]
         values = {"menu": menu, "page": name, "title": translation.gettext(title), "arguments": arguments}
+        values |= {"languages": settings.LANGUAGES}
         reply = render(request, f"annotator_ui/{name}.html", values | {"preferences": preferences, "preferences_json": json.dumps(preferences)})
         # The API answers in the same language.
         reply.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, samesite="Lax")

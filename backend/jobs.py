@@ -38,6 +38,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "import_images": Kind("cpu"),
     "import_meshes": Kind("cpu"),
+    "make_practice": Kind("cpu"),
     "propose": Kind("gpu"),
     "store_mask": Kind("interactive"),
     "check_submission": Kind("interactive"),

@@ -198,6 +198,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Maquette API",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {"TaskStage": "backend.annotation.models.Task.Stage"},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

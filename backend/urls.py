@@ -8,8 +8,10 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from backend.accounts import api as accounts
 from backend.annotation import api as annotation
+from backend.annotation import desk_api as desk
 from backend.art3do import api as art3do
 from backend.catalog import api as catalog
+from backend.catalog import instructions
 from backend.datasets import api as datasets
 from backend.proposals import api as proposals
 from backend.training import api as training
@@ -22,6 +24,7 @@ api = [
     path("docs/", csp_update(DOCS_CSP)(SpectacularSwaggerSplitView.as_view(url_name="schema")), name="docs"),
     # accounts
     path("token/", accounts.token),
+    path("session/", accounts.session),
     path("me/", accounts.me),
     path("jobs/<int:pk>/", accounts.job),
     path("jobs/<int:pk>/retry/", accounts.retry_job),
@@ -29,6 +32,7 @@ api = [
     path("batches/", catalog.batches),
     path("batches/<int:pk>/", catalog.batch),
     path("batches/<int:pk>/objects/", catalog.batch_objects),
+    path("batches/<int:pk>/instructions/", instructions.instructions),
     path("imports/images/", catalog.import_images),
     path("imports/meshes/", catalog.import_meshes),
     path("uploads/", catalog.begin_upload),
@@ -54,6 +58,14 @@ api = [
     path("assignments/<int:pk>/skip/", annotation.skip),
     path("assignments/<int:pk>/escalate/", annotation.escalate),
     path("assignments/<int:pk>/draft/", annotation.draft),
+    path("assignments/<int:pk>/postpone/", desk.postpone),
+    path("assignments/<int:pk>/resume/", desk.resume),
+    path("work/", desk.work),
+    path("objects/<int:pk>/problems/", desk.report_problem),
+    path("batches/<int:pk>/problems/", desk.batch_problems),
+    path("problems/<int:pk>/settle/", desk.settle_problem),
+    path("practice/", desk.practice_list),
+    path("practice/<int:pk>/", desk.practice_answer),
     path("reviews/", annotation.review_list),
     path("reviews/<int:pk>/", annotation.review),
     path("progress/", annotation.progress_view),

@@ -22,7 +22,7 @@ SENDERS = frozenset({"artist", "admin"})
 # route -> method -> roles. A route that is not here fails the test.
 UUID = "00000000-0000-4000-8000-000000000000"
 ALLOWED: dict[str, dict[str, frozenset[str]]] = {
-    "me/": {"GET": ALL},
+    "me/": {"GET": ALL, "PATCH": ALL},
     "jobs/1/": {"GET": ALL},
     "jobs/1/retry/": {"POST": ADMIN},
     "next/": {"POST": DESK | {"artist"}},
@@ -37,12 +37,21 @@ ALLOWED: dict[str, dict[str, frozenset[str]]] = {
     "assignments/1/skip/": {"POST": DESK},
     "assignments/1/escalate/": {"POST": DESK},
     "assignments/1/draft/": {"PUT": DESK | {"artist"}},
+    "assignments/1/postpone/": {"POST": DESK},
+    "assignments/1/resume/": {"POST": DESK},
+    "work/": {"GET": DESK | {"artist"}},
+    "objects/1/problems/": {"POST": DESK | {"artist"}},
+    "batches/1/problems/": {"GET": frozenset({"reviewer", "admin"})},
+    "problems/1/settle/": {"POST": frozenset({"reviewer", "admin"})},
+    "practice/": {"GET": DESK, "POST": ADMIN},
+    "practice/1/": {"POST": DESK},
     "reviews/": {"GET": frozenset({"reviewer", "admin"})},
     "reviews/1/": {"POST": frozenset({"reviewer", "admin"})},
     "progress/": {"GET": ALL},
     "batches/": {"GET": READERS, "POST": ADMIN},
     "batches/1/": {"GET": READERS, "PATCH": ADMIN},
     "batches/1/objects/": {"GET": READERS},
+    "batches/1/instructions/": {"GET": ALL},
     "batches/1/propose/": {"POST": ADMIN},
     "imports/images/": {"POST": ADMIN},
     "imports/meshes/": {"POST": ADMIN},
@@ -76,7 +85,7 @@ ALLOWED: dict[str, dict[str, frozenset[str]]] = {
     "runs/1/": {"GET": KEEPERS},
     "evaluations/": {"GET": KEEPERS, "POST": KEEPERS},
 }
-OPEN = {"token/", "schema/", "docs/"}
+OPEN = {"token/", "session/", "schema/", "docs/"}
 VALUES = {"int": "1", "uuid": UUID, "str": "x", "slug": "x", "path": "x"}
 
 

@@ -3,7 +3,7 @@
 from backend import jobs
 from backend.annotation.services import reap_leases
 from backend.datasets.services import collect_recent
-from workers import art, importing, masking, proposing, release_check, releasing, training_runs
+from workers import art, importing, masking, practice, proposing, release_check, releasing, training_runs
 from workers.app import app
 
 
@@ -33,6 +33,12 @@ def import_images(job_id: int) -> None:
 def import_meshes(job_id: int) -> None:
     """Meshes into the library."""
     jobs.run(job_id, importing.import_meshes_job)
+
+
+@app.task(name="workers.tasks.make_practice", acks_late=True)
+def make_practice(job_id: int) -> None:
+    """Gold pairs for the guided practice."""
+    jobs.run(job_id, practice.make_practice_job)
 
 
 @app.task(name="workers.tasks.propose", acks_late=True)

@@ -13,6 +13,7 @@ from rest_framework.decorators import api_view, parser_classes, permission_class
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backend.accounts.authentication import OTHER_PERSON
 from backend.accounts.models import AuditEvent, User
 
 Role = User.Role
@@ -123,6 +124,8 @@ def errors(failure: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(failure, exceptions.APIException):
         headers = {"WWW-Authenticate": failure.auth_header} if getattr(failure, "auth_header", None) else None
         code = _CODES.get(failure.status_code, "error")
+        if failure.get_codes() == OTHER_PERSON:
+            code = OTHER_PERSON
         return Response(error_body(code, str(failure.detail)), status=failure.status_code, headers=headers)
     return None
 

@@ -1,18 +1,26 @@
-"""Tokens, the own account, and jobs as anyone logged in may see them."""
+"""Tokens, logging in again in place, the own account, and jobs as anyone logged in may see them."""
 
 from typing import Any
 
-from django.contrib.auth import authenticate
+from django.contrib.auth import authenticate, login
+from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend import jobs
 from backend.accounts.access import EVERYONE, ApiError, Role, endpoint, record
-from backend.accounts.models import Token
+from backend.accounts.authentication import SessionAuthentication
+from backend.accounts.models import Token, User
+from backend.accounts.preferences import MeIn
 from backend.models import Job
+
+# Wrong passwords for one name from one address before it has to wait. Counted in each web process's own cache: enough
+# against guessing by hand and small scripts; a proxy in front may be stricter.
+FAILURES, WAIT_SECONDS = 10, 900
 
 
 class Login(serializers.Serializer):
@@ -48,10 +56,40 @@ def token(request: Request) -> Response:
     return Response({"token": plain, "expires_at": expires})
 
 
-@endpoint("GET", roles=EVERYONE)
+@endpoint("POST", roles=(), request=Login)
+def session(request: Request) -> Response:
+    """Log the browser in where it stands (a page whose login has ended). Needs the CSRF token; 429 after ten failures."""
+    SessionAuthentication().enforce_csrf(request)
+    parsed = Login(data=request.data)
+    parsed.is_valid(raise_exception=True)
+    name = parsed.validated_data["username"]
+    counter = f"login:{name.lower()}:{request.META.get('REMOTE_ADDR', '')}"
+    if cache.get(counter, 0) >= FAILURES:
+        raise ApiError(429, "too_many_requests", _("Too many wrong passwords: try again in a quarter of an hour."))
+    user = authenticate(request, **parsed.validated_data)
+    if user is None:
+        cache.set(counter, cache.get(counter, 0) + 1, WAIT_SECONDS)
+        raise ApiError(401, "bad_login", _("Name or password is wrong."))
+    cache.delete(counter)
+    login(request._request, user)
+    return Response(describe_user(user))
+
+
+def describe_user(user: User) -> dict[str, Any]:
+    """An account as its owner sees it."""
+    return {"id": user.pk, "username": user.username, "role": user.role, "preferences": user.preferences}
+
+
+@endpoint("GET", "PATCH", roles=EVERYONE, request=MeIn)
 def me(request: Request) -> Response:
-    """Who is logged in."""
-    return Response({"id": request.user.pk, "username": request.user.username, "role": request.user.role})
+    """Who is logged in; change one's own preferences."""
+    user = request.user
+    if request.method == "PATCH":
+        parsed = MeIn(data=request.data)
+        parsed.is_valid(raise_exception=True)
+        user.preferences = {**user.preferences, **parsed.validated_data["preferences"]}
+        user.save(update_fields=["preferences"])
+    return Response(describe_user(user))
 
 
 @endpoint("GET", roles=EVERYONE)

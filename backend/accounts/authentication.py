@@ -1,12 +1,15 @@
 """Who is calling: a bearer token, or the browser's session. Apart from access.py because DRF imports this by name."""
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from drf_spectacular.authentication import SessionScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
 from backend.accounts.models import Token, User
+
+OTHER_PERSON = "other_person"
 
 
 class TokenAuthentication(authentication.BaseAuthentication):
@@ -28,7 +31,16 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """The browser's login; writing needs the CSRF token."""
+    """The browser's login; writing needs the CSRF token, and the person whom the page was made for (X-Person)."""
+
+    def authenticate(self, request: Request) -> tuple[User, None] | None:
+        """The session's user; 401 other_person when a page of somebody else is still open and sends."""
+        found = super().authenticate(request)
+        meant = request.META.get("HTTP_X_PERSON")
+        if found and meant and meant != str(found[0].pk):
+            message = _("%(name)s is logged in in this browser now. Log in again to go on here.")
+            raise exceptions.AuthenticationFailed(message % {"name": found[0].username}, code=OTHER_PERSON)
+        return found
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.accounts.access import ApiError, Role, endpoint
-from backend.annotation import answers, payload, progress, reviews, services
+from backend.annotation import answers, later, payload, practice, progress, reviews, services
 from backend.annotation.models import Assignment, Comparison, Task
 from backend.paging import page
 
@@ -130,6 +130,10 @@ def next_assignment(request: Request) -> Response | HttpResponse:
         found = services.claim_art(request.user, task_id=data.get("task"))
     elif request.user.role == Role.ARTIST:
         raise ApiError(403, "not_allowed", "An artist's tasks are art tasks.")
+    elif data.get("stage", Task.Stage.COMPARE) == Task.Stage.COMPARE and practice.is_due(request.user):
+        raise practice.practice_first()
+    elif "task" in data:
+        found = later.take(request.user, data["task"])
     else:
         stages = [data["stage"]] if "stage" in data else services.STAGES
         found = services.claim(
@@ -268,7 +272,7 @@ def review(request: Request, pk: int) -> Response:
 @endpoint("GET", roles={*WORKERS, Role.ARTIST, Role.RESEARCHER})
 def progress_view(request: Request) -> Response:
     """Your own figures; reviewers and admins also see batches and people."""
-    data: dict[str, Any] = {"own": progress.own(request.user)}
+    data: dict[str, Any] = {"own": progress.own(request.user, request.query_params.get("tz") or "UTC")}
     if request.user.role in {Role.REVIEWER, Role.ADMIN, Role.RESEARCHER}:
         data["batches"] = progress.batches()
     if request.user.role in {Role.REVIEWER, Role.ADMIN}:

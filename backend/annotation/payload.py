@@ -21,7 +21,7 @@ SELECT a.id, a.fence, a.stage, a.state, a.lease_until, a.prefetch, a.draft, a.br
   t.candidate_id, t.note, t.reason, t.object_id, o.category, o.mask_id, o.image_id, i.width, i.height,
   p.camera, p.source, p.points_id,
   b.id AS batch_id, b.name, b.alpha, b.allows_neither, b.asks_rating, b.protocol, b.judges,
-  b.scale, b.instructions, b.instructions_version
+  b.scale, b.instructions_version
 FROM annotation_assignment a
 JOIN annotation_task t ON t.id = a.task_id
 JOIN catalog_batch b ON b.id = a.batch_id
@@ -34,7 +34,7 @@ WHERE a.id = %s AND (%s::bigint IS NULL OR a.user_id = %s)
 """
 OWN = ("id", "fence", "stage", "state", "lease_until", "prefetch", "draft")
 BATCH = (
-    "name", "alpha", "allows_neither", "asks_rating", "protocol", "judges", "scale", "instructions", "instructions_version",
+    "name", "alpha", "allows_neither", "asks_rating", "protocol", "judges", "scale", "instructions_version",
 )  # fmt: skip
 
 

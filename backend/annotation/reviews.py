@@ -37,6 +37,7 @@ def describe(row: Assignment) -> dict[str, Any]:
         "assignment_id": row.pk,
         "stage": row.stage,
         "batch": row.batch.name,
+        "batch_id": row.batch_id,
         "user": row.user.username,
         "at": row.finished_at,
         "object": {

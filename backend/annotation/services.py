@@ -41,6 +41,7 @@ WITH live AS (
   ) room CROSS JOIN LATERAL (
     SELECT t.id, t.batch_id, t.object_id, t.stage FROM annotation_task t
     WHERE t.batch_id = room.id AND t.stage = room.stage AND t.state = 'open' AND t.needed > t.n_leased + t.n_done
+      AND (%(task)s::bigint IS NULL OR t.id = %(task)s)
       AND NOT EXISTS (SELECT 1 FROM annotation_assignment a WHERE a.task_id = t.id AND a.user_id = %(user)s
                       AND a.state NOT IN ('released', 'expired'))
     ORDER BY t.priority DESC, t.sort_key, t.id LIMIT 1 FOR UPDATE OF t SKIP LOCKED
@@ -79,9 +80,14 @@ UPDATE annotation_task t SET n_leased = t.n_leased - counts.n FROM counts WHERE 
 
 
 def claim(
-    user: User, *, stages: Sequence[str] = STAGES, batch: int | None = None, prefetch: bool = False
+    user: User,
+    *,
+    stages: Sequence[str] = STAGES,
+    batch: int | None = None,
+    task: int | None = None,
+    prefetch: bool = False,
 ) -> int | None:
-    """Lease the next task for `user` and return the assignment's id; the live lease first, None when there is no work.
+    """Lease the next task (or a given one) for `user` and return the assignment's id; the live lease first, None when there is no work.
 
     One statement. A second tab that asks at the same moment loses the race on the unique index and gets the first
     tab's lease.
@@ -90,6 +96,7 @@ def claim(
         "user": user.pk,
         "stages": [str(stage) for stage in stages],
         "batch": batch,
+        "task": task,
         "prefetch": prefetch,
         "lease": timedelta(seconds=settings.PREFETCH_SECONDS if prefetch else settings.LEASE_SECONDS),
         "origin": Assignment.Origin.SIMULATION if user.simulated else Assignment.Origin.PERSON,

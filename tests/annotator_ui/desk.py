@@ -12,8 +12,10 @@ from backend.annotation.intake import enqueue
 from backend.annotation.services import open_tasks
 from backend.catalog import services as catalog
 from backend.catalog.models import Batch, TargetObject
+from backend.models import Job
 from backend.proposals import services as proposals
 from backend.proposals.models import Candidate, Proposer
+from workers.practice import make_practice_job
 
 WIDTH, HEIGHT, FOCAL, DEPTH = 320, 240, 300.0, 2.0
 SIZES = (0.5, 0.35, 0.42)
@@ -88,14 +90,38 @@ def store_candidates(batch: Batch, target: TargetObject) -> list[Candidate]:
 
 
 def make_batch(name: str = "balls", **options: Any) -> Batch:
-    """A batch with two objects to compare."""
-    batch = catalog.create_batch(name=name, instructions="Judge the shape.", **options)
+    """A batch with two objects to compare; with `instructions=` their drawer opens by itself the first time."""
+    batch = catalog.create_batch(name=name, **options)
     for number in range(2):
         target = store_target(number)
         enqueue(batch, [target])
         store_candidates(batch, target)
         open_tasks(batch.pk, target.pk)
     return batch
+
+
+def make_practice() -> None:
+    """The real practice set, from six plain shapes as known truth."""
+    shapes = {
+        "box": trimesh.creation.box((0.5, 0.4, 0.6)),
+        "ball": trimesh.creation.icosphere(subdivisions=3, radius=0.4),
+        "tube": trimesh.creation.annulus(0.15, 0.25, 0.7),
+        "cone": trimesh.creation.cone(0.35, 0.8),
+        "capsule": trimesh.creation.capsule(0.5, 0.2),
+        "ring": trimesh.creation.torus(0.35, 0.12),
+    }
+    for number, (name, shape) in enumerate(shapes.items(), 40):
+        target = store_target(number)
+        TargetObject.objects.filter(pk=target.pk).update(category=name)
+        extents = [float(side) for side in shape.extents]
+        mesh, _ = catalog.store_mesh(
+            shape.export(file_type="glb"), source="truth", triangles=len(shape.faces), extents=extents, category=name
+        )
+        catalog.store_truth(
+            target, mesh, R=[1, 0, 0, 0, -1, 0, 0, 0, -1], t=[0, 0, DEPTH], s=[1, 1, 1], measured=True
+        )
+    job = Job.objects.create(kind="make_practice", key="make_practice:try", queue="cpu", args={}, state="done")
+    make_practice_job(job)
 
 
 def lit(picture: bytes | Path) -> tuple[float, float]:

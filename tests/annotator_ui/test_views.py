@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.staticfiles import finders
 
-from annotator_ui.views import ADMIN, PAGES
+from annotator_ui.views import ADMIN, OFF_MENU, PAGES
 
 pytestmark = pytest.mark.django_db
 NAMES = {"annotator": "ada", "artist": "art", "reviewer": "rev", "researcher": "res", "admin": "leo"}
@@ -23,7 +23,7 @@ def plain_static(settings: Any) -> None:
     settings.STORAGES = kept
 
 
-@pytest.mark.parametrize(("page", "address", "label", "roles"), PAGES)
+@pytest.mark.parametrize(("page", "address", "label", "roles"), PAGES + OFF_MENU)
 def test_a_page_opens_for_its_roles_and_says_no_to_others(
     page: str, address: str, label: str, roles: tuple[str, ...], people: SimpleNamespace, api: Api
 ) -> None:
@@ -34,7 +34,7 @@ def test_a_page_opens_for_its_roles_and_says_no_to_others(
         assert wanted == 200 or "is not for the role" in reply.content.decode()
 
 
-@pytest.mark.parametrize("address", [row[1] for row in PAGES] + ["/batches/1/"])
+@pytest.mark.parametrize("address", [row[1] for row in PAGES + OFF_MENU] + ["/batches/1/"])
 def test_a_stranger_is_sent_to_the_login(address: str, api: Api) -> None:
     reply = api(None).get(address)
     assert (reply.status_code, reply["Location"]) == (302, f"/login/?next={address}")
@@ -59,16 +59,16 @@ def test_the_import_map_is_the_only_inline_script_and_carries_the_nonce(
 
 
 def test_every_file_that_a_page_names_is_there(people: SimpleNamespace, api: Api) -> None:
-    for _, address, _, _ in PAGES:
+    for _, address, _, _ in PAGES + OFF_MENU:
         text = api(people.leo).get(address).content.decode()
         named = re.findall(r'"/static/([^"]+)"', text)
         assert named and [name for name in named if finders.find(name) is None] == []
 
 
 def test_webassembly_is_allowed_only_where_meshes_are_decoded(people: SimpleNamespace, api: Api) -> None:
-    policies = {row[1]: api(people.leo).get(row[1])["Content-Security-Policy"] for row in PAGES}
+    policies = {row[1]: api(people.leo).get(row[1])["Content-Security-Policy"] for row in PAGES + OFF_MENU}
     with_wasm = {address for address, policy in policies.items() if "wasm-unsafe-eval" in policy}
-    assert with_wasm == {"/compare/", "/align/", "/art/", "/review/"}
+    assert with_wasm == {"/compare/", "/align/", "/art/", "/review/", "/practice/"}
     assert not [policy for policy in policies.values() if "unsafe-inline" in policy]
 
 

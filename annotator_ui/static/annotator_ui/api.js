@@ -1,7 +1,9 @@
 // The only module that talks to the server. Every refusal becomes an ApiError with the server's own words.
 
+import { t } from "./words.js";
+
 const BASE = "/api/v1/";
-let readToken = () => "";
+const page = { csrf: () => "", user: "", expired: async () => false };
 
 export class ApiError extends Error {
   /** status 0: the server was not reached. */
@@ -14,9 +16,12 @@ export class ApiError extends Error {
   }
 }
 
-/** csrf: a function that gives the current CSRF token (it changes at login). */
-export function configure({ csrf }) {
-  readToken = csrf;
+/**
+ * csrf: a function that gives the current CSRF token (it changes at login); user: id of the page's person, under whom
+ * alone the server may store what the page sends; expired(problem): the login has ended, true when it is back.
+ */
+export function configure(values) {
+  Object.assign(page, values);
 }
 
 export function address(path) {
@@ -26,17 +31,21 @@ export function address(path) {
 function explain(status, body) {
   const error = body && body.error;
   if (error) return new ApiError(status, error.code, error.message, error.fields || {});
-  if (status === 413) return new ApiError(413, "too_large", "The server refuses a file of this size.");
-  return new ApiError(status, "error", `The server answered ${status}.`);
+  if (status === 413) return new ApiError(413, "too_large", t("The server refuses a file of this size."));
+  return new ApiError(status, "error", t("The server answered {status}.", { status }));
 }
 
 function headers(method, json) {
   const made = { Accept: "application/json" };
   if (json) made["Content-Type"] = "application/json";
-  if (method !== "GET") made["X-CSRFToken"] = readToken();
+  if (method !== "GET") {
+    made["X-CSRFToken"] = page.csrf();
+    if (page.user) made["X-Person"] = page.user;
+  }
   return made;
 }
 
+/** options: keepalive, for a page that closes; login: false where an ended login is the caller's own affair. */
 async function call(method, path, body, options = {}) {
   const isForm = body instanceof FormData;
   let answer;
@@ -49,12 +58,14 @@ async function call(method, path, body, options = {}) {
       keepalive: options.keepalive || false,
     });
   } catch {
-    throw new ApiError(0, "offline", "The server cannot be reached.");
+    throw new ApiError(0, "offline", t("The server cannot be reached."));
   }
   if (answer.status === 204) return null;
   const data = await answer.json().catch(() => null);
-  if (!answer.ok) throw explain(answer.status, data);
-  return data;
+  if (answer.ok) return data;
+  const problem = explain(answer.status, data);
+  if (answer.status === 401 && options.login !== false && (await page.expired(problem))) return call(method, path, body, { ...options, login: false });
+  throw problem;
 }
 
 export const get = (path) => call("GET", path);
@@ -87,7 +98,7 @@ export async function bytes(url) {
   try {
     answer = await fetch(address(url), { credentials: "same-origin" });
   } catch {
-    throw new ApiError(0, "offline", "The server cannot be reached.");
+    throw new ApiError(0, "offline", t("The server cannot be reached."));
   }
   if (!answer.ok) throw explain(answer.status, await answer.json().catch(() => null));
   return answer.arrayBuffer();
@@ -101,7 +112,7 @@ export function upload(path, form, onProgress = () => {}) {
     request.responseType = "json";
     for (const [name, value] of Object.entries(headers("POST", false))) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
-    request.onerror = () => reject(new ApiError(0, "offline", "The server cannot be reached."));
+    request.onerror = () => reject(new ApiError(0, "offline", t("The server cannot be reached.")));
     request.onload = () =>
       request.status < 300 ? resolve(request.response) : reject(explain(request.status, request.response));
     request.send(form);

@@ -1,5 +1,7 @@
 // Numbers, times and states as the pages write them.
 
+import { t, w } from "./words.js";
+
 export function percent(value) {
   return value === null || value === undefined ? "–" : `${Math.round(value * 100)} %`;
 }
@@ -11,7 +13,9 @@ export function number(value, digits = 3) {
 
 export function seconds(ms) {
   if (ms === null || ms === undefined) return "–";
-  return ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  if (ms < 60_000) return t("{seconds} s", { seconds: (ms / 1000).toFixed(1) });
+  const whole = Math.round(ms / 1000);
+  return t("{minutes} min {seconds} s", { minutes: Math.floor(whole / 60), seconds: whole % 60 });
 }
 
 export function size(bytes) {
@@ -38,6 +42,18 @@ export function counts(object) {
     .join(", ");
 }
 
+/** A state, stage, role, reason or its like, as the reader's language has it. */
 export function words(name) {
-  return String(name).replaceAll("_", " ");
+  return t(String(name).replaceAll("_", " "));
 }
+
+/** What words() is given, for the catalogues. */
+export const NAMED = [
+  w("queued"), w("running"), w("done"), w("failed"), w("cancelled"),
+  w("waiting"), w("open"), w("leased"), w("escalated"), w("paused"), w("closed"),
+  w("submitted"), w("skipped"), w("released"), w("postponed"), w("expired"), w("returned"),
+  w("checking"), w("refused"), w("in review"), w("approved"), w("frozen"), w("building"),
+  w("select"), w("compare"), w("align"), w("art"), w("samples"), w("pairs"), w("objects"), w("candidates"), w("people"),
+  w("problem"), w("outside taxonomy"),
+  w("annotator"), w("artist"), w("reviewer"), w("researcher"), w("admin"),
+];

@@ -1,4 +1,14 @@
-// Which key does what: the tables that bind the keys are the ones the pages list.
+// Which key does what: the tables that bind the keys are the ones the pages list. A person's own keys take the place
+// of a table's, so that what is bound, listed and written on buttons is always the same.
+
+import { t, w } from "./words.js";
+
+/** On every work page, beside the page's own keys. */
+export const DESK = [
+  { action: "problem", keys: ["?"], label: w("Report a problem with this object") },
+  { action: "instructions", keys: ["i"], label: w("Instructions") },
+  { action: "postpone", keys: ["l"], label: w("Later: put this object aside") },
+];
 
 export const COMPARE = [
   { action: "left", keys: ["1", "a"], label: "Left is better" },
@@ -66,6 +76,44 @@ export const SELECT = [
   { action: "submit", keys: ["ctrl+enter"], label: "Store the mask" },
 ];
 
+export const PRACTICE = [
+  { action: "left", keys: ["1", "a"], label: w("Left is better") },
+  { action: "right", keys: ["2", "d"], label: w("Right is better") },
+  { action: "go", keys: ["enter"], label: w("Go on") },
+  { action: "reset", keys: ["r"], label: w("View as in the photo") },
+  { action: "turn", keys: ["t"], label: w("Turntable on or off") },
+];
+
+/** Every table by the name under which a person's own keys are kept, and what it is called. */
+export const TABLES = [
+  { name: "desk", label: w("Every work page"), table: DESK },
+  { name: "select", label: w("Select"), table: SELECT },
+  { name: "compare", label: w("Compare"), table: COMPARE },
+  { name: "rate", label: w("Rate"), table: RATE },
+  { name: "align", label: w("Align"), table: ALIGN },
+  { name: "practice", label: w("Practice"), table: PRACTICE },
+];
+
+/**
+ * Put a person's keys {table: {action: [chord, ...]}} in the place of the tables' own; what is not named keeps its keys.
+ * A range of keys (`shown`) stays as it is: its action reads the key.
+ */
+export function personalise(own = {}) {
+  for (const { name, table } of TABLES)
+    table.forEach((entry, at) => {
+      const standard = entry.standard ?? entry.keys;
+      table[at] = { ...entry, standard, keys: (!entry.shown && own[name]?.[entry.action]) || standard };
+    });
+}
+
+/** Entries of other actions that have this key, in the table itself or in the one that every work page shares. */
+export function conflicts(name, action, key) {
+  const shared = name === "desk" ? TABLES : TABLES.filter((each) => [name, "desk"].includes(each.name));
+  return shared.flatMap((each) =>
+    each.table.filter((entry) => entry.keys.includes(key) && !(each.name === name && entry.action === action)).map((entry) => ({ table: each.label, label: entry.label })),
+  );
+}
+
 /** "ctrl+shift+z" for a keyboard event; a printable key keeps its own meaning, so Shift is named for letters only. */
 export function chord(event) {
   const key = event.key === " " ? "space" : event.key.toLowerCase();
@@ -92,11 +140,18 @@ const NAMES = { arrowleft: "←", arrowright: "→", arrowup: "↑", arrowdown: 
 /** The keys of an entry as people write them. */
 export function written(entry) {
   if (entry.shown) return [entry.shown];
-  return entry.keys.map((keys) =>
-    keys
-      .split("+")
-      .map((part) => NAMES[part] || (part === "" ? "+" : part.charAt(0).toUpperCase() + part.slice(1)))
-      .join(" ")
-      .replace("+ +", "+"),
-  );
+  return entry.keys.map(writtenChord);
+}
+
+function writtenChord(keys) {
+  return keys
+    .split("+")
+    .map((part) => NAMES[part] || (part === "" ? "+" : part.charAt(0).toUpperCase() + part.slice(1)))
+    .join(" ")
+    .replace("+ +", "+");
+}
+
+/** What an entry does, as the key lists say it. */
+export function meaning(entry) {
+  return entry.fine ? t("{label} (Shift: fine)", { label: t(entry.label) }) : t(entry.label);
 }

@@ -1,7 +1,12 @@
 // Where work is found: which page an assignment belongs to, and what comes next.
 
-export const SKIP_REASONS = ["cannot tell", "bad mask", "several objects", "unclear part", "bad photo", "meshes do not load", "other"];
-export const ESCALATE_REASONS = ["complex geometry", "occlusion", "transparency", "small object", "other"];
+import { t, w } from "./words.js";
+
+// Stored as they stand here; shown with t().
+export const SKIP_REASONS = [
+  w("cannot tell"), w("bad mask"), w("several objects"), w("unclear part"), w("bad photo"), w("meshes do not load"), w("other"),
+];
+export const ESCALATE_REASONS = [w("complex geometry"), w("occlusion"), w("transparency"), w("small object"), w("other")];
 const PAGES = new Set(["select", "compare", "align", "art"]);
 
 /** Address of the page for an assignment. */
@@ -12,7 +17,7 @@ export function pageOf(assignment) {
 
 /** "4 of 7": the comparison being answered, or the end of the bracket. */
 export function countOf(compare) {
-  return `${Math.min(compare.done + 1, compare.total)} of ${compare.total}`;
+  return t("{n} of {total}", { n: Math.min(compare.done + 1, compare.total), total: compare.total });
 }
 
 /** The number the next answer must carry. */
@@ -22,7 +27,7 @@ export function nextSeq(compare) {
 
 /** Rating as the page words it, against the batch's bar. */
 export function verdictOf(r, alpha) {
-  return r >= alpha ? `reaches the bar of ${alpha}` : `below the bar of ${alpha}`;
+  return r >= alpha ? t("reaches the bar of {alpha}", { alpha }) : t("below the bar of {alpha}", { alpha });
 }
 
 /** GLB addresses in the order in which they will be needed. */

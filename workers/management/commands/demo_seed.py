@@ -83,6 +83,8 @@ class Command(BaseCommand):
         proposals.propose(batch)
         made = made_once(cache / f"scenes-{scenes}", lambda folder: compose(folder, scenes))
         self._take(made, batch)
+        if scenes:
+            jobs.send("make_practice", key="make_practice:demo", args={})
 
     def _take(self, folder: Path, batch: Batch) -> None:
         report = importing.import_images(folder, batch, exact=True)

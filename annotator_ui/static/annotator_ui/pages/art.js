@@ -2,7 +2,9 @@
 
 import * as api from "../api.js";
 import { when } from "../format.js";
+import { offerInstructions } from "./instructions.js";
 import { showPosed } from "./posed.js";
+import { problemButton } from "./problem.js";
 import { report } from "./report.js";
 import { $, busy, complain, facts, fill, h, stateOf, table, toast } from "./ui.js";
 
@@ -71,8 +73,8 @@ async function open(found) {
     h("div", { class: "columns" }, picture, h("div", {}, starter(object), sendForm(), h("div", { id: "submissions" }))),
     h("h3", {}, "Closest candidates, for reference"),
     h("div", { class: "thumbs" }, ...candidates.map((each, at) => h("img", { src: each.thumbnail_url, alt: `Candidate ${at + 1}`, loading: "lazy" }))),
-    assignment.batch.instructions ? h("p", { class: "warn" }, assignment.batch.instructions) : null,
   );
+  offerInstructions(assignment.batch).catch(complain);
   work.hidden = false;
   const best = candidates[0];
   showPosed(picture, { object, model_url: best?.model_url, pose: best?.pose }).catch(complain);
@@ -147,6 +149,7 @@ function describe(submission) {
   );
 }
 
+problemButton(() => assignment && { object: assignment.object.id, batch: assignment.batch.id, stage: "art" });
 list().catch(complain);
 const wanted = new URLSearchParams(window.location.search).get("assignment");
 if (wanted) show(wanted).catch(complain);

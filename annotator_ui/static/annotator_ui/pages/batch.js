@@ -1,10 +1,11 @@
 // One batch: its counts, photos in, candidates proposed, every object and its jobs as they fill in.
 
 import * as api from "../api.js";
-import { counts, number } from "../format.js";
+import { counts, number, when, words } from "../format.js";
+import { t } from "../words.js";
 import { drawPhoto, loadImage, stencil } from "./photo.js";
 import { importReport } from "./report.js";
-import { $, ask, busy, complain, facts, fields, fill, h, jobLine, me, onSubmit, stateOf, toast, watchJob } from "./ui.js";
+import { $, ask, busy, complain, facts, fields, fill, h, jobLine, me, onSubmit, stateOf, table, toast, watchJob } from "./ui.js";
 
 const WATCH_MS = 4000;
 const LIMIT = 60;
@@ -223,6 +224,31 @@ async function why(row) {
   await ask(`${row.name || "Object"}: failed jobs`, null, [[null, "Close", "primary"]], [h("ul", {}, ...errors.map((error) => h("li", {}, error)))]);
 }
 
+const RUNS_WORK = ["reviewer", "admin"];
+
+/** What people reported and nobody has settled. */
+async function problems() {
+  const rows = await api.all(`batches/${id}/problems/`, 200);
+  const settle = (row) => {
+    const done = async () => {
+      await api.post(`problems/${row.id}/settle/`);
+      await problems();
+    };
+    const button = h("button", { type: "button", onclick: () => busy(button, done) }, t("Settled"));
+    return button;
+  };
+  const columns = [
+    [t("Object"), (row) => `${row.object.category || row.object.name || t("object")} ${row.object.id}`],
+    [t("What"), (row) => words(row.kind)],
+    [t("Note"), (row) => row.note],
+    [t("Stage"), (row) => words(row.stage)],
+    [t("By"), (row) => row.user],
+    [t("At"), (row) => when(row.at)],
+    ["", settle],
+  ];
+  fill($("#problems"), rows.length ? table(t("Reported problems"), columns, rows) : null);
+}
+
 async function watch() {
   for (;;) {
     await new Promise((done) => setTimeout(done, WATCH_MS));
@@ -233,6 +259,7 @@ async function watch() {
 load()
   .then(() => {
     if (me.role === "admin") drawActions();
+    if (RUNS_WORK.includes(me.role)) problems().catch(complain);
     return refresh();
   })
   .then(watch)

@@ -2,8 +2,9 @@
 
 import * as api from "../api.js";
 import { number, when } from "../format.js";
+import { t } from "../words.js";
 import { importReport } from "./report.js";
-import { $, complain, fields, fill, h, jobLine, onSubmit, stateOf, table, watchJob } from "./ui.js";
+import { $, busy, complain, fields, fill, h, jobLine, onSubmit, stateOf, table, watchJob } from "./ui.js";
 
 async function list() {
   const rows = await api.all("batches/");
@@ -71,6 +72,24 @@ function newMeshes(form) {
   });
 }
 
+/** The guided practice is made once, from objects with known truth; until then there is a button for it. */
+async function practice(place) {
+  const { items } = await api.get("practice/");
+  place.hidden = items.length > 0;
+  if (items.length) return;
+  const progress = h("div", { "aria-live": "polite" });
+  const make = async () => {
+    const job = await api.post("practice/");
+    const ended = await watchJob(job.id, (now) => fill(progress, jobLine(now)));
+    if (ended.state !== "done") return;
+    await practice(place);
+    await list();
+  };
+  const button = h("button", { type: "button", onclick: () => busy(button, make) }, t("Make the practice"));
+  fill(place, h("p", {}, t("There is no guided practice yet. It is made from up to six objects whose true mesh is known.")), h("p", { class: "row" }, button), progress);
+}
+
 list().catch(complain);
+if ($("#practice")) practice($("#practice")).catch(complain);
 if ($("#create")) newBatch($("#create"));
 if ($("#meshes")) newMeshes($("#meshes"));

@@ -1,43 +1,44 @@
 // What select, compare and align share: getting the assignment, keeping its lease, the outbox, leaving it.
 
-import { ActiveClock } from "../active.js";
 import * as api from "../api.js";
+import { DESK } from "../keys.js";
 import { Lease } from "../lease.js";
-import { Outbox } from "../outbox.js";
 import { ESCALATE_REASONS, SKIP_REASONS, modelsOf, pageOf } from "../queue.js";
-import { $, ask, complain, fields, h, me, status, toast, values } from "./ui.js";
+import { Tabs } from "../tabs.js";
+import { t } from "../words.js";
+import { clock } from "./clock.js";
+import { hideInstructions, offerInstructions, toggleInstructions } from "./instructions.js";
+import { reportProblem } from "./problem.js";
+import { outbox } from "./session.js";
+import { $, ask, bindBeside, complain, fields, fill, h, keyButton, toast, values } from "./ui.js";
 
-export const clock = new ActiveClock();
-for (const kind of ["pointerdown", "pointermove", "keydown", "wheel"])
-  document.addEventListener(kind, () => clock.touch(), { passive: true });
-document.addEventListener("visibilitychange", () => clock.show(!document.hidden));
-
-export const outbox = new Outbox({
-  storage: window.localStorage,
-  name: me.name,
-  send: api.post,
-  onChange(waiting, problem) {
-    if (!waiting) status("");
-    else if (problem?.status === 401) status("Logged out: log in again in another tab; the answer is kept here.");
-    else if (problem) status(`${waiting} answer${waiting > 1 ? "s" : ""} kept here, waiting for the server`);
-  },
-});
+export { clock };
 
 export class Desk {
-  /** stage: of this page; open(assignment): shows it; prefetched(urls): meshes to load ahead. */
-  constructor({ stage, open, prefetched = () => {} }) {
+  /**
+   * stage: of this page; open(assignment): shows it; prefetched(urls): meshes to load ahead;
+   * keep(): stores unfinished work as a draft before the object is put aside.
+   */
+  constructor({ stage, open, prefetched = () => {}, keep = async () => {} }) {
     this.stage = stage;
     this.openAssignment = open;
     this.prefetched = prefetched;
+    this.keep = keep;
     this.ahead = null;
+    this.tabs = new Tabs({
+      channel: new BroadcastChannel("maquette.desk"),
+      onElsewhere: () => this.#elsewhere().catch(complain),
+      onTaken: () => this.#taken(),
+    });
     // An unfinished bracket keeps its lease over a reload; untouched work goes back to the others at once.
     window.addEventListener("pagehide", () => {
-      if (!this.started) this.lease?.release();
+      if (!this.started && !this.shared) this.lease?.release();
       if (this.ahead) new Lease({ assignment: this.ahead, post: api.post, onLost() {} }).release();
     });
   }
 
   async start() {
+    this.#drawTools();
     await outbox.flush();
     const wanted = new URLSearchParams(window.location.search).get("assignment");
     try {
@@ -48,6 +49,19 @@ export class Desk {
       this.veil(problem.message);
       complain(problem);
     }
+  }
+
+  /** What every work page has beside its own buttons, in the page's head. */
+  #drawTools() {
+    const actions = {
+      problem: () => this.reportProblem(),
+      instructions: () => toggleInstructions(this.assignment.batch).catch(complain),
+      postpone: () => this.postpone().catch(complain),
+    };
+    const labels = { instructions: t("Instructions"), problem: t("Report a problem"), postpone: t("Later…") };
+    const act = (action) => (this.assignment ? void actions[action]() : undefined);
+    fill($("#tools"), ...Object.entries(labels).map(([action, label]) => keyButton(DESK, action, label, () => act(action), { class: "plain" })));
+    bindBeside(DESK, act);
   }
 
   async #own(id) {
@@ -69,10 +83,17 @@ export class Desk {
     this.lease?.end();
     this.lease = null;
     this.ahead = null;
-    this.veil("Looking for the next object…");
-    const found = await api.post("next/", wish);
+    this.tabs.show(null);
+    hideInstructions();
+    this.veil(t("Looking for the next object…"));
+    const found = await api.post("next/", wish).catch((problem) => {
+      if (problem.code !== "practice_first") throw problem;
+      window.location.assign("/practice/");
+      return undefined;
+    });
+    if (found === undefined) return;
     if (!found && wish.stage) {
-      this.veil("No object waits here right now. ").append(h("a", { href: "/" }, "Look for other work"));
+      this.veil(t("No object waits here right now.")).append(" ", h("a", { href: "/" }, t("Look for other work")));
       return;
     }
     if (!found) {
@@ -89,18 +110,17 @@ export class Desk {
   async #show(assignment) {
     this.assignment = assignment;
     this.started = false;
+    this.shared = false;
+    this.tabs.show(assignment.id);
     const { pathname, search } = window.location;
     if (pathname + search !== pageOf(assignment)) window.history.replaceState(null, "", pageOf(assignment));
     this.lease?.end();
     this.lease = new Lease({ assignment, post: api.post, onLost: () => this.lost(), visible: () => !document.hidden });
-    const instructions = $("#instructions");
-    if (instructions) {
-      instructions.hidden = !assignment.batch.instructions;
-      $("p", instructions).textContent = assignment.batch.instructions;
-    }
+    offerInstructions(assignment.batch).catch(complain);
     const about = $("#about");
-    const note = assignment.note ? ` · returned: ${assignment.note}` : "";
-    if (about) about.textContent = `${assignment.object.category || "object"} · ${assignment.batch.name}${note}`;
+    const words = [assignment.object.category || t("object"), assignment.batch.name];
+    if (assignment.note) words.push(t("returned: {note}", { note: assignment.note }));
+    if (about) about.textContent = words.join(" · ");
     clock.take();
     try {
       await this.openAssignment(assignment);
@@ -116,9 +136,9 @@ export class Desk {
     const text = this.veil(problem.message);
     text?.append(
       h("br"),
-      h("button", { type: "button", onclick: () => this.#show(this.assignment) }, "Try again"),
+      h("button", { type: "button", onclick: () => this.#show(this.assignment) }, t("Try again")),
       " ",
-      h("button", { type: "button", onclick: () => this.skip() }, "Skip this object"),
+      h("button", { type: "button", onclick: () => this.skip() }, t("Skip this object")),
     );
   }
 
@@ -153,25 +173,70 @@ export class Desk {
     this.losing = true;
     this.lease?.end();
     const choice = await ask(
-      "This object is no longer yours",
-      "Its lease ran out or another tab has it. Answers that were stored stay stored; the unfinished one is kept as a draft.",
+      t("This object is no longer yours"),
+      t("Its lease ran out or another tab has it. Answers that were stored stay stored; the unfinished one is kept as a draft."),
       [
-        ["again", "Try to take it back", "primary"],
-        ["next", "Go to the next object"],
+        ["again", t("Try to take it back"), "primary"],
+        ["next", t("Go to the next object")],
       ],
     );
     this.losing = false;
     if (choice === "again") {
       const own = await this.#own(this.assignment.id).catch(complain);
       if (own) return this.#show(own);
-      toast("It was handed to somebody else, or the queue offers something else first.");
+      toast(t("It was handed to somebody else, or the queue offers something else first."));
     }
     await this.next().catch(complain);
   }
 
+  /** The same assignment is open in another tab of this browser: one of them goes on. */
+  async #elsewhere() {
+    if (this.shared) return;
+    this.shared = true;
+    const choice = await ask(
+      t("This object is open in another tab"),
+      t("Work on it in one tab only, so that no answer is given twice."),
+      [
+        ["here", t("Work here"), "primary"],
+        [null, t("Go back")],
+      ],
+    );
+    if (choice !== "here") {
+      this.ahead = null;
+      this.tabs.show(null);
+      window.location.assign("/?stay");
+      return;
+    }
+    this.tabs.take();
+    const own = await this.#own(this.assignment.id);
+    if (own) await this.#show(own);
+    else await this.lost();
+  }
+
+  /** The person goes on in another tab: this one lets go without giving anything back. */
+  #taken() {
+    this.lease?.end();
+    this.shared = true;
+    this.ahead = null;
+    hideInstructions();
+    this.veil(t("You go on with this object in another tab."))?.append(
+      h("br"),
+      h("button", { type: "button", onclick: () => this.#takeBack().catch(complain) }, t("Work here")),
+    );
+  }
+
+  async #takeBack() {
+    const own = await this.#own(this.assignment.id);
+    if (!own) return this.next();
+    this.tabs.show(own.id);
+    this.tabs.take();
+    return this.#show(own);
+  }
+
   async skip() {
-    const form = h("form", {}, ...fields([{ name: "reason", label: "Why?", type: "select", options: SKIP_REASONS.map((reason) => [reason, reason]) }]));
-    if ((await ask("Skip this object", "It will not be shown to you again.", [["skip", "Skip it", "primary"], [null, "Stay"]], [form])) !== "skip") return;
+    const form = h("form", {}, ...fields([{ name: "reason", label: t("Why?"), type: "select", options: SKIP_REASONS.map((reason) => [reason, t(reason)]) }]));
+    const options = [["skip", t("Skip it"), "primary"], [null, t("Stay")]];
+    if ((await ask(t("Skip this object"), t("It will not be shown to you again."), options, [form])) !== "skip") return;
     await this.leave("skip", values(form));
   }
 
@@ -180,12 +245,27 @@ export class Desk {
       "form",
       {},
       ...fields([
-        { name: "reason", label: "What makes it hard?", type: "select", options: ESCALATE_REASONS.map((reason) => [reason, reason]) },
-        { name: "note", label: "Note for the artist", type: "textarea", maxlength: 2000 },
+        { name: "reason", label: t("What makes it hard?"), type: "select", options: ESCALATE_REASONS.map((reason) => [reason, t(reason)]) },
+        { name: "note", label: t("Note for the artist"), type: "textarea", maxlength: 2000 },
       ]),
     );
-    if ((await ask("Hand to the artists", "No candidate can do.", [["go", "Hand it on", "primary"], [null, "Stay"]], [form])) !== "go") return;
+    if ((await ask(t("Hand to the artists"), t("No candidate can do."), [["go", t("Hand it on"), "primary"], [null, t("Stay")]], [form])) !== "go") return;
     await this.leave("escalate", values(form));
+  }
+
+  /** Put the object aside: others may take it meanwhile, else it is found on the first page as it was left. */
+  async postpone() {
+    const form = h("form", {}, ...fields([{ name: "reason", label: t("Note to yourself (optional)"), maxlength: 60 }]));
+    const text = t("You find it again on the first page, as you leave it now.");
+    if ((await ask(t("Put this object aside"), text, [["later", t("Later"), "primary"], [null, t("Stay")]], [form])) !== "later") return;
+    await this.keep();
+    await this.leave("postpone", values(form));
+  }
+
+  /** Tell those who run the batch what is wrong with the object. `place`: x, y in pixels of the photo. */
+  reportProblem(place = null) {
+    const { object, batch, stage } = this.assignment;
+    return reportProblem({ object: object.id, batch: batch.id, stage, place });
   }
 
   async leave(verb, body) {

@@ -1,43 +1,109 @@
 // Progress: one's own figures; for those who run the work, every batch and everyone's week.
 
 import * as api from "../api.js";
-import { number, seconds } from "../format.js";
+import { number, percent, seconds, words } from "../format.js";
+import { t, w } from "../words.js";
 import { $, complain, facts, fill, h, table } from "./ui.js";
 
-const FIGURES = ["waiting", "open", "leased", "done", "escalated"];
+const FIGURES = { waiting: w("Waiting"), open: w("Open"), leased: w("Leased"), done: w("Done"), escalated: w("Escalated") };
 
-async function show() {
-  const { own, batches, people } = await api.get("progress/");
+const share = (found) => t("{percent} ({right} of {n})", { percent: percent(found.right / found.n), right: found.right, n: found.n });
+
+function drawOwn(own) {
   fill(
     $("#own"),
     facts([
-      ["Today", number(own.today)],
-      ["In all", number(own.total)],
-      ...own.by_stage.map((row) => [row.stage, `${number(row.n)} · ${number(row.seconds_each)} s each`]),
+      [t("Today"), number(own.today)],
+      [t("Days in a row"), number(own.streak)],
+      [t("Active time today"), seconds(own.active_today_ms)],
+      [t("In all"), number(own.total)],
+      ...(own.gold ? [[t("Right on known pairs"), share(own.gold)]] : []),
+      ...(own.practice ? [[t("Right in the practice"), share(own.practice)]] : []),
     ]),
-    own.total ? null : h("p", { class: "muted" }, "Nothing submitted yet."),
+    own.total ? null : h("p", { class: "muted" }, t("Nothing submitted yet.")),
+    h("div", { class: "columns" }, chart(own.days), stages(own.by_stage)),
   );
-  if (batches)
-    fill(
-      $("#batches"),
-      table("Batches", [
-        ["Batch", (row) => h("a", { href: `/batches/${row.batch_id}/` }, row.batch)],
-        ["Stage", (row) => row.stage],
-        ...FIGURES.map((name) => [name[0].toUpperCase() + name.slice(1), (row) => number(row[name])]),
-      ], batches),
-    );
-  if (people)
-    fill(
-      $("#people"),
-      table("People, last seven days", [
-        ["Name", (row) => row.user],
-        ["Who", (row) => (row.origin === "simulation" ? "simulation" : "person")],
-        ["Submitted", (row) => number(row.submitted)],
-        ["Skipped", (row) => number(row.skipped)],
-        ["Escalated", (row) => number(row.escalated)],
-        ["Active time", (row) => seconds(row.active_ms)],
-      ], people),
-    );
+}
+
+function stages(rows) {
+  return table(
+    t("By stage"),
+    [
+      [t("Stage"), (row) => words(row.stage)],
+      [t("Today"), (row) => number(row.n_today)],
+      [t("Active today"), (row) => seconds(row.active_today_ms)],
+      [t("In all"), (row) => number(row.n)],
+      [t("Time for each"), (row) => seconds(row.seconds_each * 1000)],
+    ],
+    rows,
+  );
+}
+
+/** Bars of the last days; the same figures stand in a table below, for readers and for screen readers. */
+function chart(days) {
+  const top = Math.max(1, ...days.map((day) => day.n));
+  const bars = days.map((day) => {
+    const bar = h("span", { class: "fill" });
+    bar.style.height = `${(day.n / top) * 100}%`;
+    return h("span", { class: "bar" }, day.n ? h("span", { class: "n" }, number(day.n)) : null, bar, h("span", { class: "day" }, day.day.slice(8)));
+  });
+  const rows = table(
+    t("Last 14 days"),
+    [
+      [t("Day"), (day) => day.day],
+      [t("Submitted"), (day) => number(day.n)],
+      [t("Active time"), (day) => seconds(day.active_ms)],
+    ],
+    [...days].reverse(),
+  );
+  return h(
+    "div",
+    {},
+    h("h2", {}, t("Last 14 days")),
+    h("div", { class: "bars", role: "img", "aria-label": t("Submitted on each of the last 14 days; the figures follow in a table") }, ...bars),
+    h("details", {}, h("summary", {}, t("As a table")), rows),
+  );
+}
+
+function drawBatches(batches) {
+  fill(
+    $("#batches"),
+    table(
+      t("Batches"),
+      [
+        [t("Batch"), (row) => h("a", { href: `/batches/${row.batch_id}/` }, row.batch)],
+        [t("Stage"), (row) => words(row.stage)],
+        ...Object.entries(FIGURES).map(([name, label]) => [t(label), (row) => number(row[name])]),
+      ],
+      batches,
+    ),
+  );
+}
+
+function drawPeople(people) {
+  fill(
+    $("#people"),
+    table(
+      t("People, last seven days"),
+      [
+        [t("Name"), (row) => row.user],
+        [t("Who"), (row) => (row.origin === "simulation" ? t("simulation") : t("person"))],
+        [t("Submitted"), (row) => number(row.submitted)],
+        [t("Skipped"), (row) => number(row.skipped)],
+        [t("Escalated"), (row) => number(row.escalated)],
+        [t("Active time"), (row) => seconds(row.active_ms)],
+      ],
+      people,
+    ),
+  );
+}
+
+async function show() {
+  const tz = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  const { own, batches, people } = await api.get(api.withQuery("progress/", { tz }));
+  drawOwn(own);
+  if (batches) drawBatches(batches);
+  if (people) drawPeople(people);
 }
 
 show().catch(complain);

@@ -3,6 +3,7 @@
 import * as api from "../api.js";
 import { number, when } from "../format.js";
 import { fromAngles, isPose, toAngles } from "../poses.js";
+import { problemButton } from "./problem.js";
 import { report } from "./report.js";
 import { showPosed, showTurning } from "./posed.js";
 import { $, busy, complain, facts, fields, fill, h, stateOf, table, toast, values } from "./ui.js";
@@ -10,6 +11,7 @@ import { $, busy, complain, facts, fields, fill, h, stateOf, table, toast, value
 const TABS = { align: "Alignments", compare: "Ratings", submissions: "Artists' meshes" };
 const address = new URLSearchParams(window.location.search);
 const batch = address.get("batch") ?? ""; // without one: all batches that ask for review
+let shown = null; // {object, batch, stage} of what is on screen
 let tab = address.get("tab") || "align";
 if (!(tab in TABS)) tab = "align";
 
@@ -22,6 +24,7 @@ function drawTabs() {
 
 async function show(name) {
   tab = name;
+  shown = null;
   window.history.replaceState(null, "", api.withQuery("/review/", { tab, batch }));
   $("#work").hidden = true;
   drawTabs();
@@ -49,6 +52,7 @@ function title(row) {
 }
 
 async function openAnswer(row) {
+  shown = { object: row.object.id, batch: row.batch_id, stage: row.stage };
   const picture = h("div", {});
   const mesh = h("div", {});
   const form = h("form", { class: "form" });
@@ -132,6 +136,7 @@ async function settled() {
 
 async function openSubmission(row) {
   const found = await api.get(`submissions/${row.id}/`);
+  shown = { object: found.task.object.id, batch: found.task.batch.id, stage: "art" };
   const picture = h("div", {});
   const mesh = h("div", {});
   const form = h("form", { class: "form" }, ...fields([{ name: "note", label: "Note for the artist", type: "textarea", maxlength: 2000 }]));
@@ -159,5 +164,6 @@ async function judge(id, verdict, note) {
   return settled();
 }
 
+problemButton(() => shown);
 drawTabs();
 show(tab);

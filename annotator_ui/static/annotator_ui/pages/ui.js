@@ -1,11 +1,18 @@
 // What every page uses of the DOM: building elements, messages, questions, keys, tables and forms.
 
 import * as api from "../api.js";
-import { find, written } from "../keys.js";
+import { words } from "../format.js";
+import { find, meaning, personalise, written } from "../keys.js";
+import { t } from "../words.js";
 
-api.configure({ csrf: () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "" });
+const { dataset } = document.body;
+export const me = { id: dataset.userId, name: dataset.user, role: dataset.role, preferences: JSON.parse(dataset.preferences || "{}") };
+api.configure({ csrf: () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "", user: me.id });
+personalise(me.preferences.keys);
 
-export const me = { name: document.body.dataset.user, role: document.body.dataset.role };
+/** Whether things should stand still: the person's own wish, else the machine's. */
+export const isStill = () => me.preferences.motion === "still" || window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+
 export const $ = (selector, root = document) => root.querySelector(selector);
 
 /** An element: h("p", {class: "small", onclick}, "text", child, ...); null children are left out. */
@@ -30,7 +37,7 @@ export function needsWebGL(make) {
   try {
     return make();
   } catch (problem) {
-    $("#veil-text").textContent = "This browser shows no WebGL 2: turn on graphics acceleration, or use a current Chrome, Firefox or Safari.";
+    $("#veil-text").textContent = t("This browser shows no WebGL 2: turn on graphics acceleration, or use a current Chrome, Firefox or Safari.");
     throw problem;
   }
 }
@@ -61,11 +68,7 @@ export async function busy(button, action) {
 }
 
 export function complain(problem) {
-  if (problem.status === 401) {
-    toast("Your login has ended: log in again (in another tab, to keep this page).", "bad");
-  } else {
-    toast(problem.message, "bad");
-  }
+  toast(problem.status === 401 ? t("Your login has ended: log in again to go on.") : problem.message, "bad");
   if (!("status" in problem)) console.error(problem);
 }
 
@@ -95,6 +98,9 @@ function takesText(element) {
   return FIELDS.has(element.tagName) || (element.tagName === "INPUT" && !TEXTLESS.has(element.type));
 }
 
+/** Tables that are bound beside a page's own; the key lists name them too. */
+const beside = [];
+
 /** Bind the table that `table()` gives to act(action, {key, fine}); true from act keeps the browser's own meaning. */
 export function bindKeys(table, act) {
   document.addEventListener("keydown", (event) => {
@@ -108,13 +114,19 @@ export function bindKeys(table, act) {
   });
 }
 
-/** The list of keys, from the table that binds them. */
+/** Bind a table for as long as the page lives, beside the page's own. */
+export function bindBeside(table, act) {
+  beside.push(...table);
+  bindKeys(() => table, act);
+}
+
+/** The list of keys, from the tables that bind them. */
 export function listKeys(table, list = $("#keys")) {
   fill(
     list,
-    ...table.flatMap((entry) => [
+    ...[...table, ...beside].flatMap((entry) => [
       h("dt", {}, ...written(entry).flatMap((key, at) => [at ? " " : null, h("kbd", {}, key)])),
-      h("dd", {}, entry.label + (entry.fine ? " (Shift: fine)" : "")),
+      h("dd", {}, meaning(entry)),
     ]),
   );
 }
@@ -126,7 +138,7 @@ export function keyButton(table, action, label, onclick, properties = {}) {
 }
 
 /** columns: [[heading, row => text or element], ...]. */
-export function table(caption, columns, rows, empty = "Nothing here yet.") {
+export function table(caption, columns, rows, empty = t("Nothing here yet.")) {
   if (!rows.length) return h("div", {}, h("h2", {}, caption), h("p", { class: "muted" }, empty));
   return h(
     "div",
@@ -146,7 +158,7 @@ export function facts(pairs) {
 }
 
 export function stateOf(value) {
-  return h("span", { class: `state ${value}` }, String(value).replaceAll("_", " "));
+  return h("span", { class: `state ${value}` }, words(value));
 }
 
 /** Fields of a form: {name, label, type, value, hint, options, ...attributes of the input}. */
