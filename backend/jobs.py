@@ -42,6 +42,7 @@ KINDS: dict[str, Kind] = {
     "propose": Kind("gpu"),
     "store_mask": Kind("interactive"),
     "check_submission": Kind("interactive"),
+    "repair_submission": Kind("interactive"),
     "release": Kind("export"),
     "verify_release": Kind("export"),
     "train": Kind("train", max_attempts=2),

@@ -83,3 +83,9 @@ def evaluate(job_id: int) -> None:
 def check_submission(job_id: int) -> None:
     """The report on an artist's mesh."""
     jobs.run(job_id, art.check_job)
+
+
+@app.task(name="workers.tasks.repair_submission", acks_late=True)
+def repair_submission(job_id: int) -> None:
+    """A repaired version of an artist's mesh, and the report on it."""
+    jobs.run(job_id, art.repair_job)

@@ -106,6 +106,8 @@ class UploadIn(serializers.Serializer):
     filename = serializers.CharField(max_length=300)
     size = serializers.IntegerField(min_value=1, max_value=2**53)
     sha256 = serializers.RegexField(r"^[0-9a-fA-F]{64}$", required=False)
+    in_parts = serializers.BooleanField(required=False, default=False)
+    key = serializers.UUIDField(required=False)
 
 
 class FinaliseIn(serializers.Serializer):
@@ -209,12 +211,14 @@ def import_meshes(request: Request) -> Response:
 def begin_upload(request: Request) -> Response:
     """Announce a file; the answer says where to send its bytes."""
     fields = _valid(UploadIn, request)
-    made, link = uploads.begin(
-        request.user,
-        filename=fields["filename"],
-        size=fields["size"],
-        sha256=fields.get("sha256", "").lower(),
-    )
+    fields["sha256"] = fields.get("sha256", "").lower()
+    try:
+        made = uploads.begin(request.user, **fields)
+    except uploads.Refused as refusal:
+        raise ApiError(409, "key_used", str(refusal)) from None
+    if made.in_parts:
+        return Response({**describe_upload(made), "method": "parts"}, status=201)
+    link = uploads.link(made)
     if link:
         return Response(
             {"id": made.pk, "method": "post", "url": link["url"], "fields": link["fields"]}, status=201
@@ -224,12 +228,29 @@ def begin_upload(request: Request) -> Response:
     )
 
 
+@endpoint("GET", roles=SENDERS)
+def upload(request: Request, pk: UUID) -> Response:
+    """An upload of yours: its state, and which parts have arrived, so that a broken one can be carried on."""
+    return Response(describe_upload(get_object_or_404(Upload, pk=pk, user=request.user)))
+
+
+@endpoint("PUT", roles=SENDERS, request=bytes, parsers=[AnyBytes])
+def upload_part(request: Request, pk: UUID, number: int) -> Response:
+    """Take one part of an upload that was announced in parts; once answered it is stored, and it may be repeated."""
+    found = _open_upload(request, pk)
+    try:
+        uploads.receive_part(found, number, request.stream)
+    except uploads.Refused as refusal:
+        raise ApiError(400, "part_refused", str(refusal)) from None
+    return Response({"id": found.pk, "number": number, "stored": True})
+
+
 @endpoint("PUT", roles=SENDERS, request=bytes, parsers=[AnyBytes])
 def upload_file(request: Request, pk: UUID) -> Response:
     """Take the bytes of an announced upload (local store)."""
-    found = get_object_or_404(Upload, pk=pk, user=request.user)
-    if found.state != Upload.State.OPEN:
-        raise ApiError(409, "already_finalised", f"This upload is {found.state}.")
+    found = _open_upload(request, pk)
+    if found.in_parts:
+        raise ApiError(409, "in_parts", "This upload was announced in parts.")
     uploads.receive(found, request.stream)
     return Response({"id": found.pk, "state": found.state})
 
@@ -268,6 +289,21 @@ def points(request: Request, pk: int) -> HttpResponseBase:
     if pointmap is None or pointmap.points_id is None:
         raise ApiError(404, "not_found", "This photo has no points yet.")
     return _blob(request, pointmap.points, services.RAW)
+
+
+def describe_upload(row: Upload) -> dict[str, Any]:
+    """An upload with its parts; each names where to PUT its bytes while they are missing."""
+    parts = uploads.parts(row)
+    for part in parts:
+        part["url"] = part["url"] or f"/api/v1/uploads/{row.pk}/parts/{part['number']}/"
+    return {
+        "id": row.pk,
+        "filename": row.filename,
+        "size": row.size,
+        "state": row.state,
+        "part_size": uploads.PART_BYTES if row.in_parts else None,
+        "parts": parts,
+    }
 
 
 def describe(row: Batch) -> dict[str, Any]:
@@ -343,6 +379,13 @@ def _add_progress(found: Batch, rows: list[dict[str, Any]]) -> None:
         groups[group]["jobs"][state] = len(ids)
         if state == Job.State.FAILED:
             groups[group]["failed_jobs"] = sorted(ids)
+
+
+def _open_upload(request: Request, pk: UUID) -> Upload:
+    found = get_object_or_404(Upload, pk=pk, user=request.user)
+    if found.state != Upload.State.OPEN:
+        raise ApiError(409, "already_finalised", f"This upload is {found.state}.")
+    return found
 
 
 def _valid(kind: type[serializers.Serializer], request: Request) -> dict[str, Any]:
