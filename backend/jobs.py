@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     "import_meshes": Kind("cpu"),
     "make_practice": Kind("cpu"),
     "propose": Kind("gpu"),
+    "segment": Kind("interactive"),
     "store_mask": Kind("interactive"),
     "check_submission": Kind("interactive"),
     "repair_submission": Kind("interactive"),

@@ -7,7 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from backend.accounts import api as accounts
-from backend.annotation import anchors, fitting, reviewing
+from backend.annotation import anchors, fitting, reviewing, selecting
 from backend.annotation import api as annotation
 from backend.annotation import desk_api as desk
 from backend.art3do import api as art3do
@@ -57,6 +57,10 @@ api = [
     path("assignments/<int:pk>/rating/", annotation.rate),
     path("assignments/<int:pk>/alignment/", annotation.align),
     path("assignments/<int:pk>/mask/", annotation.draw),
+    path("assignments/<int:pk>/segment/", selecting.segment),
+    path("assignments/<int:pk>/confirm/", selecting.confirm_mask),
+    path("assignments/<int:pk>/reject/", selecting.reject_mask),
+    path("batches/<int:pk>/taxonomy/", selecting.taxonomy),
     path("assignments/<int:pk>/heartbeat/", annotation.heartbeat),
     path("assignments/<int:pk>/release/", annotation.release),
     path("assignments/<int:pk>/skip/", annotation.skip),

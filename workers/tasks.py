@@ -12,6 +12,7 @@ from workers import (
     proposing,
     release_check,
     releasing,
+    segmenting,
     training_runs,
 )
 from workers.app import app
@@ -57,6 +58,12 @@ def propose(job_id: int) -> None:
     jobs.run(job_id, proposing.propose_job)
     # After the job has ended, since an object opens when no job of it is under way.
     proposing.settle(job_id)
+
+
+@app.task(name="workers.tasks.segment", acks_late=True)
+def segment(job_id: int) -> None:
+    """An outline from clicks or a box, for the person who waits."""
+    jobs.run(job_id, segmenting.segment_job)
 
 
 @app.task(name="workers.tasks.store_mask", acks_late=True)

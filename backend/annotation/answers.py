@@ -17,13 +17,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backend import jobs
-from backend.accounts.access import ApiError
+from backend.accounts.access import ApiError, record
 from backend.accounts.models import User
 from backend.annotation import bracket, services
 from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Review, Task
 from backend.catalog.models import Batch, Pointmap
 from backend.proposals.models import Candidate
 
+MASK_REASONS = ("bad mask", "several objects", "unclear part")
 REASONS = ("complex geometry", "occlusion", "transparency", "small object", "other")
 
 
@@ -284,21 +285,47 @@ def draw(
     assignment_id: int,
     *,
     fence: int,
-    polygons: list[list[float]],
+    polygons: list[list[float]] | None,
     category: str,
+    outside: bool,
     key: UUID,
     active_ms: int,
 ) -> Outcome:
-    """Store a drawn mask (polygons in pixels of the upright photo); a worker rasterises it and opens what comes next."""
+    """Store a drawn mask (polygons in pixels of the upright photo), or with None confirm the imported one.
+
+    A worker rasterises it and opens what comes next. `outside`: the category is not of the batch's taxonomy.
+    """
     drawing = {"polygons": polygons, "category": category}
     assignment = hold(user, assignment_id, fence, drawing)
     if (stored := _stored(assignment, key)) is not None:
         return stored
     if assignment.stage != Task.Stage.SELECT:
-        raise ApiError(409, "wrong_stage", "This assignment asks for no mask.")
+        raise ApiError(409, "wrong_stage", _("This assignment asks for no mask."))
+    if polygons is None and not Task.objects.filter(pk=assignment.task_id, object__mask__isnull=False).exists():
+        raise ApiError(409, "no_mask", _("There is no imported mask to confirm: outline the object."))
+    taxonomy = assignment.batch.taxonomy
+    if taxonomy and not outside and category not in taxonomy:
+        message = _("Choose a category of this batch, or flag the object as outside its taxonomy.")
+        raise ApiError(400, "invalid", message, {"category": [message]})
     Assignment.objects.filter(pk=assignment.pk).update(draft=drawing)
     _finish(assignment, key=key, active_ms=active_ms, survivor=None, r=None)
     jobs.send("store_mask", key=f"store_mask:{assignment.pk}", args={"assignment": assignment.pk}, by=user)
+    return Outcome(assignment)
+
+
+@_answer
+def reject(user: User, assignment_id: int, *, fence: int, reason: str, key: UUID, active_ms: int) -> Outcome:
+    """Store that an imported mask is no object; the object's work in this batch ends with the reason."""
+    assignment = hold(user, assignment_id, fence, {"reason": reason})
+    if (stored := _stored(assignment, key)) is not None:
+        return stored
+    task = Task.objects.select_related("object").get(pk=assignment.task_id)
+    if assignment.stage != Task.Stage.SELECT or task.object.mask_id is None:
+        raise ApiError(409, "no_mask", _("There is no imported mask to reject."))
+    _finish(assignment, key=key, active_ms=active_ms, survivor=None, r=None)
+    Assignment.objects.filter(pk=assignment.pk).update(reason=reason)
+    Task.objects.filter(pk=task.pk).update(state=Task.State.CANCELLED, reason=reason)
+    record(user, "reject_mask", f"object:{task.object_id}", reason=reason)
     return Outcome(assignment)
 
 

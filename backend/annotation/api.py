@@ -111,6 +111,7 @@ class MaskIn(Fenced):
         max_length=200,
     )
     category = serializers.CharField(max_length=100, allow_blank=True, default="")
+    outside = serializers.BooleanField(default=False)
     key = serializers.UUIDField()
 
 

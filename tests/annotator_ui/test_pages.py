@@ -63,6 +63,7 @@ def test_an_outline_is_drawn_and_stored(batch: Batch, sign_in: SignIn) -> None:
     page = opened(sign_in("leo"), "/select/")
     box = page.locator("#mask").bounding_box()
     assert box
+    page.keyboard.press("p")
     for u, v in ((0.4, 0.3), (0.6, 0.3), (0.6, 0.7), (0.4, 0.7)):
         page.mouse.click(box["x"] + u * box["width"], box["y"] + v * box["height"])
     page.keyboard.press("Enter")
