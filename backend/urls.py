@@ -7,6 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from backend.accounts import api as accounts
+from backend.annotation import anchors, fitting, reviewing, selecting
 from backend.annotation import api as annotation
 from backend.annotation import desk_api as desk
 from backend.art3do import api as art3do
@@ -47,6 +48,7 @@ api = [
     path("batches/<int:pk>/propose/", proposals.propose),
     path("candidates/<uuid:key>/model.glb", proposals.model),
     path("candidates/<uuid:key>/thumbnail.png", proposals.thumbnail),
+    path("candidates/<uuid:key>/turntable.png", proposals.turntable),
     # annotation
     path("next/", annotation.next_assignment),
     path("assignments/<int:pk>/", annotation.assignment),
@@ -55,11 +57,17 @@ api = [
     path("assignments/<int:pk>/rating/", annotation.rate),
     path("assignments/<int:pk>/alignment/", annotation.align),
     path("assignments/<int:pk>/mask/", annotation.draw),
+    path("assignments/<int:pk>/segment/", selecting.segment),
+    path("assignments/<int:pk>/confirm/", selecting.confirm_mask),
+    path("assignments/<int:pk>/reject/", selecting.reject_mask),
+    path("batches/<int:pk>/taxonomy/", selecting.taxonomy),
     path("assignments/<int:pk>/heartbeat/", annotation.heartbeat),
     path("assignments/<int:pk>/release/", annotation.release),
     path("assignments/<int:pk>/skip/", annotation.skip),
     path("assignments/<int:pk>/escalate/", annotation.escalate),
     path("assignments/<int:pk>/draft/", annotation.draft),
+    path("batches/<int:pk>/anchors/", anchors.anchors),
+    path("anchors/<int:pk>/", anchors.anchor),
     path("assignments/<int:pk>/postpone/", desk.postpone),
     path("assignments/<int:pk>/resume/", desk.resume),
     path("work/", desk.work),
@@ -68,8 +76,9 @@ api = [
     path("problems/<int:pk>/settle/", desk.settle_problem),
     path("practice/", desk.practice_list),
     path("practice/<int:pk>/", desk.practice_answer),
-    path("reviews/", annotation.review_list),
-    path("reviews/<int:pk>/", annotation.review),
+    path("assignments/<int:pk>/fit/", fitting.fit),
+    path("reviews/", reviewing.review_list),
+    path("reviews/<int:pk>/", reviewing.review),
     path("progress/", annotation.progress_view),
     # art3do
     path("batches/<int:pk>/curate/", art3do.curate),

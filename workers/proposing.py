@@ -21,7 +21,7 @@ from PIL import Image as Picture
 from backend import jobs, storage
 from backend.annotation.services import open_tasks
 from backend.catalog import services as catalog
-from backend.catalog.models import Mesh, TargetObject
+from backend.catalog.models import Batch, Mesh, TargetObject
 from backend.models import Job
 from backend.proposals import services
 from backend.proposals.models import Candidate
@@ -70,8 +70,9 @@ def propose_job(job: Job) -> dict[str, Any]:
     try:
         given, source = load_object(target)
         proposer = proposer_of(row)
+        textured = Batch.objects.filter(pk=job.args["batch"], judges=Batch.Judges.TEXTURE).exists()
         for seed, proposal in _proposals(job, proposer, given):
-            ended = _take(job, seed, proposal, source)
+            ended = _take(job, seed, proposal, source, textured=textured)
             count[ended] += 1
             jobs.report(job, min(0.9, count["made"] / job.args["count"]), f"{count['made']} candidates")
     except BadInput as refusal:
@@ -79,12 +80,12 @@ def propose_job(job: Job) -> dict[str, Any]:
     return count
 
 
-def _take(job: Job, seed: int, proposal: Proposal, source: str) -> str:
+def _take(job: Job, seed: int, proposal: Proposal, source: str, *, textured: bool) -> str:
     """Finish and store one proposal; what became of it: made, alike (another has this shape), unfit (no surface)."""
     try:
         if _seen_before(job, proposal.mesh):
             return "alike"
-        finished = finish(proposal.mesh)
+        finished = finish(proposal.mesh, textured=textured)
     except BadInput:
         return "unfit"
     _store(job, seed, proposal, finished, source)
@@ -135,6 +136,7 @@ def _store(job: Job, seed: int, proposal: Proposal, finished: Finished, source: 
         mesh=mesh,
         viewer=finished.viewer,
         thumbnail=finished.thumbnail,
+        turntable=finished.turntable,
         pose=pose_json(proposal.pose),
         pointmap_source=source,
         score=proposal.score,

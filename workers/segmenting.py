@@ -22,13 +22,18 @@ MOST_CLICKS = 200
 
 
 def segment_job(job: Job) -> dict[str, Any]:
-    """The work of a `segment` job: {"polygons", "score", "seconds", "segmenter"}, in pixels of the upright photo."""
+    """The work of a `segment` job: {"polygons", "score", "seconds", "segmenter"}, in pixels of the upright photo.
+
+    Without clicks and box the photo is only made ready, so that the first click finds it so.
+    """
     assignment = Assignment.objects.select_related("task__object__image").get(pk=job.args["assignment"])
     started = time.monotonic()
     try:
-        prompt = prompt_of(job.args)
+        photo = prepared(assignment.task.object.image.display_id, settings.SAM_WEIGHTS)
         segmenter = segmenter_of(settings.SAM_WEIGHTS)
-        found = segmenter.segment(prepared(assignment.task.object.image.display_id, settings.SAM_WEIGHTS), prompt)
+        if not any(job.args[name] for name in ("positive", "negative", "box")):
+            return {"polygons": [], "seconds": round(time.monotonic() - started, 4), "segmenter": segmenter.name}
+        found = segmenter.segment(photo, prompt_of(job.args))
         polygons = polygons_of(found.mask)
     except BadInput as refusal:
         raise jobs.UserError(refusal.message) from None

@@ -3,7 +3,18 @@
 from backend import jobs
 from backend.annotation.services import reap_leases
 from backend.datasets.services import collect_recent
-from workers import art, importing, masking, practice, proposing, release_check, releasing, training_runs
+from workers import (
+    art,
+    fitting,
+    importing,
+    masking,
+    practice,
+    proposing,
+    release_check,
+    releasing,
+    segmenting,
+    training_runs,
+)
 from workers.app import app
 
 
@@ -49,6 +60,12 @@ def propose(job_id: int) -> None:
     proposing.settle(job_id)
 
 
+@app.task(name="workers.tasks.segment", acks_late=True)
+def segment(job_id: int) -> None:
+    """An outline from clicks or a box, for the person who waits."""
+    jobs.run(job_id, segmenting.segment_job)
+
+
 @app.task(name="workers.tasks.store_mask", acks_late=True)
 def store_mask(job_id: int) -> None:
     """A drawn mask onto its object."""
@@ -89,3 +106,9 @@ def check_submission(job_id: int) -> None:
 def repair_submission(job_id: int) -> None:
     """A repaired version of an artist's mesh, and the report on it."""
     jobs.run(job_id, art.repair_job)
+
+
+@app.task(name="workers.tasks.fit", acks_late=True)
+def fit(job_id: int) -> None:
+    """A pose refined on photo and points."""
+    jobs.run(job_id, fitting.fit_job)

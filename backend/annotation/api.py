@@ -9,9 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.accounts.access import ApiError, Role, endpoint
-from backend.annotation import answers, later, payload, practice, progress, reviews, services
+from backend.annotation import answers, later, payload, practice, progress, services
 from backend.annotation.models import Assignment, Comparison, Task
-from backend.paging import page
 
 WORKERS = {Role.ANNOTATOR, Role.REVIEWER}
 
@@ -21,6 +20,11 @@ class Next(serializers.Serializer):
     batch = serializers.IntegerField(required=False, min_value=1)
     task = serializers.IntegerField(required=False, min_value=1)
     prefetch = serializers.BooleanField(default=False)
+
+
+def share(**options: Any) -> serializers.FloatField:
+    """A number in [0, 1]."""
+    return serializers.FloatField(min_value=0, max_value=1, **options)
 
 
 class Fenced(serializers.Serializer):
@@ -33,6 +37,8 @@ class ComparisonIn(Fenced):
     answer = serializers.ChoiceField(choices=[c for c in Comparison.Answer.choices if c[0] != "undo"])
     key = serializers.UUIDField()
     reasons = serializers.ListField(child=serializers.CharField(max_length=40), max_length=10, default=list)
+    picked = serializers.ListField(child=serializers.UUIDField(), max_length=50, default=list)
+    coverage = serializers.ListField(child=share(), min_length=2, max_length=2, required=False)
 
 
 class UndoIn(Fenced):
@@ -41,21 +47,29 @@ class UndoIn(Fenced):
 
 
 class RatingIn(Fenced):
-    r = serializers.FloatField(min_value=0, max_value=1)
+    r = share()
+    coverage = share(required=False, allow_null=True)
     reasons = serializers.ListField(child=serializers.CharField(max_length=40), max_length=10, default=list)
     key = serializers.UUIDField()
+
+
+class Finite(serializers.FloatField):
+    """A number; «nan» and «inf» are none."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """The number, or a refusal of the field."""
+        value = float(super().to_internal_value(data))
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
 
 
 class PoseIn(serializers.Serializer):
     """R row-major, det +1; t in the pointmap's units; s three positive numbers."""
 
-    R = serializers.ListField(child=serializers.FloatField(), min_length=9, max_length=9)
-    t = serializers.ListField(
-        child=serializers.FloatField(min_value=-1e6, max_value=1e6), min_length=3, max_length=3
-    )
-    s = serializers.ListField(
-        child=serializers.FloatField(min_value=1e-6, max_value=1e6), min_length=3, max_length=3
-    )
+    R = serializers.ListField(child=Finite(), min_length=9, max_length=9)
+    t = serializers.ListField(child=Finite(min_value=-1e6, max_value=1e6), min_length=3, max_length=3)
+    s = serializers.ListField(child=Finite(min_value=1e-6, max_value=1e6), min_length=3, max_length=3)
 
     def validate_R(self, R: list[float]) -> list[float]:
         """Refuse what is not a rotation: rows orthonormal, no mirror."""
@@ -76,8 +90,14 @@ class PoseIn(serializers.Serializer):
         return R
 
 
-class AlignmentIn(Fenced, PoseIn):
-    iou = serializers.FloatField(min_value=0, max_value=1, required=False, allow_null=True, default=None)
+class Measured(serializers.Serializer):
+    """What the page measured of a pose: mask IoU, and mean |z - z of the pointmap| / z."""
+
+    iou = Finite(min_value=0, max_value=1, required=False, allow_null=True, default=None)
+    depth_residual = Finite(min_value=0, max_value=1e6, required=False, allow_null=True, default=None)
+
+
+class AlignmentIn(Fenced, PoseIn, Measured):
     version = serializers.IntegerField(min_value=0, default=0)
     key = serializers.UUIDField()
 
@@ -91,6 +111,7 @@ class MaskIn(Fenced):
         max_length=200,
     )
     category = serializers.CharField(max_length=100, allow_blank=True, default="")
+    outside = serializers.BooleanField(default=False)
     key = serializers.UUIDField()
 
 
@@ -105,12 +126,6 @@ class EscalateIn(Fenced):
 
 class DraftIn(Fenced):
     draft = serializers.JSONField()
-
-
-class ReviewIn(serializers.Serializer):
-    verdict = serializers.ChoiceField(choices=("accept", "fix", "return"))
-    note = serializers.CharField(max_length=2000, allow_blank=True, default="")
-    pose = PoseIn(required=False)
 
 
 def _checked(serializer: type[serializers.Serializer], request: Request) -> dict[str, Any]:
@@ -178,7 +193,7 @@ def compare(request: Request, pk: int) -> Response:
 def undo(request: Request, pk: int) -> Response:
     """Take back the last comparison of an unfinished bracket."""
     data = _checked(UndoIn, request)
-    return _compared(pk, answers.compare(request.user, pk, answer=Comparison.Answer.UNDO, reasons=[], **data))
+    return _compared(pk, answers.compare(request.user, pk, answer=Comparison.Answer.UNDO, **data))
 
 
 def _submitted(outcome: answers.Outcome) -> Response:
@@ -250,23 +265,6 @@ def draft(request: Request, pk: int) -> Response:
     data = _checked(DraftIn, request)
     services.save_draft(request.user, pk, data["fence"], data["draft"])
     return Response({"id": pk, "saved": True})
-
-
-@endpoint("GET", roles={Role.REVIEWER})
-def review_list(request: Request) -> Response:
-    """Submitted alignments and ratings that no reviewer has judged yet, oldest first."""
-    rows = reviews.pending(
-        request.query_params.get("stage") or Task.Stage.ALIGN, request.query_params.get("batch")
-    )
-    return page(request, rows, reviews.describe, order="id")
-
-
-@endpoint("POST", roles={Role.REVIEWER}, request=ReviewIn)
-def review(request: Request, pk: int) -> Response:
-    """Accept, fix (with your own pose) or send back an assignment."""
-    data = _checked(ReviewIn, request)
-    row = reviews.judge(request.user, pk, verdict=data["verdict"], note=data["note"], pose=data.get("pose"))
-    return Response({"assignment_id": pk, "verdict": row.verdict})
 
 
 @endpoint("GET", roles={*WORKERS, Role.ARTIST, Role.RESEARCHER})

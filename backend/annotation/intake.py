@@ -13,7 +13,8 @@ from backend.catalog.models import Batch, TargetObject
 def enqueue(batch: Batch, targets: Iterable[TargetObject]) -> int:
     """Add objects to a batch in the given order; one that is in it stays as it is. Returns how many were added.
 
-    With a mask an object waits for candidates (compare); without one somebody draws it first (select).
+    With a mask an object waits for candidates (compare); without one somebody draws it first, and where the batch
+    checks masks somebody confirms it first (select).
     """
     Batch.objects.select_for_update().get(pk=batch.pk)
     targets = list(targets)
@@ -29,11 +30,11 @@ def enqueue(batch: Batch, targets: Iterable[TargetObject]) -> int:
     return len(fresh)
 
 
-def drawn(select: Task) -> Task:
-    """What comes after a drawn mask: the same object waits for candidates. Calling it again changes nothing."""
+def drawn(select: Task, target: TargetObject) -> Task:
+    """What comes after a select task: the object waits for candidates. Calling it again changes nothing."""
     task, _ = Task.objects.get_or_create(
         batch_id=select.batch_id,
-        object_id=select.object_id,
+        object=target,
         stage=Task.Stage.COMPARE,
         round=1,
         defaults={"needed": select.batch.overlap, "sort_key": select.sort_key, "priority": select.priority},
@@ -43,7 +44,7 @@ def drawn(select: Task) -> Task:
 
 def _first_task(batch: Batch, target: TargetObject, position: int) -> Task:
     task = Task(batch=batch, object=target, sort_key=position)
-    if target.mask_id:
+    if target.mask_id and not batch.checks_masks:
         task.stage, task.state, task.needed = Task.Stage.COMPARE, Task.State.WAITING, batch.overlap
     else:
         task.stage, task.state = Task.Stage.SELECT, Task.State.OPEN

@@ -229,13 +229,20 @@ def open_tasks(batch_id: int, object_id: int) -> bool:
 
 
 def open_align(batch_id: int, object_id: int, candidate_id: int, *, note: str = "") -> None:
-    """Make the alignment of a chosen mesh claimable; once per object of a batch."""
+    """Make the alignment of a chosen mesh claimable, once per mesh; an open one of another mesh is closed."""
+    close_align(batch_id, object_id, but=candidate_id)
+    rows = Task.objects.filter(batch_id=batch_id, object_id=object_id, stage=Task.Stage.ALIGN)
+    last = rows.order_by("-round").first()
+    if last is not None and last.candidate_id == candidate_id:
+        rows.filter(pk=last.pk, state=Task.State.CANCELLED, n_done=0).update(state=Task.State.OPEN)
+        return
     Task.objects.bulk_create(
         [
             Task(
                 batch_id=batch_id,
                 object_id=object_id,
                 stage=Task.Stage.ALIGN,
+                round=last.round + 1 if last else 1,
                 state=Task.State.OPEN,
                 candidate_id=candidate_id,
                 sort_key=object_id,
@@ -244,3 +251,11 @@ def open_align(batch_id: int, object_id: int, candidate_id: int, *, note: str = 
         ],
         ignore_conflicts=True,
     )
+
+
+def close_align(batch_id: int, object_id: int, *, but: int | None = None) -> None:
+    """The object's mesh is not chosen any more: its open alignment is handed to nobody, save that of mesh `but`."""
+    rows = Task.objects.filter(
+        batch_id=batch_id, object_id=object_id, stage=Task.Stage.ALIGN, state=Task.State.OPEN
+    )
+    rows.exclude(candidate_id=but).update(state=Task.State.CANCELLED)

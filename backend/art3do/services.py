@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, Max, OuterRef
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from backend import jobs, storage
@@ -101,7 +102,8 @@ def best_candidates(object_ids: list[int]) -> dict[int, Candidate]:
     for candidate in ready.order_by("score", "-id"):
         found[candidate.object_id] = candidate
     rated = Rating.objects.filter(candidate__object__in=object_ids).select_related("candidate")
-    for rating in rated.order_by("r", "-id"):
+    rated = rated.annotate(counts=Coalesce("assignment__review__r", "r"))
+    for rating in rated.order_by("counts", "-id"):
         found[rating.candidate.object_id] = rating.candidate
     return found
 

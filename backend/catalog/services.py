@@ -58,6 +58,7 @@ def store_object(
     box: list[int] | None = None,
     name: str = "",
     category: str = "",
+    by: Any = None,
 ) -> tuple[TargetObject, bool]:
     """The object of this image and mask (PNG), and whether it is new. Without a mask: the one that waits for its mask."""
     # NULL masks are distinct to PostgreSQL, so the image's row lock keeps two importers apart.
@@ -65,7 +66,9 @@ def store_object(
     return TargetObject.objects.get_or_create(
         image=image,
         mask=storage.put(mask, PNG) if mask else None,
-        defaults={"area": area, "box": box or [], "name": name[:200], "category": category[:100]},
+        defaults={
+            "area": area, "box": box or [], "name": name[:200], "category": category[:100], "drawn_by": by,
+        },
     )
 
 

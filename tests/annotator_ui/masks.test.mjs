@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { box, iou, polygons, simplified } from "../../annotator_ui/static/annotator_ui/masks.js";
+import { box, filled, iou, polygons, simplified, swept } from "../../annotator_ui/static/annotator_ui/masks.js";
 
 const mask = (rows) => Uint8Array.from(rows.join("").split("").map(Number));
 
@@ -60,3 +60,18 @@ function inside(corners, x, y) {
   });
   return odd;
 }
+
+test("holes are filled and specks dropped, the rest stays", () => {
+  const rows = ["1111100", "1000100", "1010101", "1111100"];
+  assert.deepEqual([...filled(mask(rows), 7, 4)], [...mask(["1111100", "1111100", "1111101", "1111100"])]);
+  assert.deepEqual([...swept(mask(rows), 7, 4, 0.2)], [...mask(["1111100", "1000100", "1010100", "1111100"])]);
+});
+
+test("outlines of a part in a corner of a big mask lie where it is, fast", () => {
+  const [width, height] = [2048, 1536];
+  const big = new Uint8Array(width * height);
+  for (let y = 1500; y < 1536; y += 1) big.fill(1, y * width + 2000, (y + 1) * width);
+  const started = performance.now();
+  assert.deepEqual(polygons(big, width, height), [[[2000, 1500], [2048, 1500], [2048, 1536], [2000, 1536]]]);
+  assert.ok(performance.now() - started < 1000);
+});

@@ -88,7 +88,6 @@ def test_a_photo_is_prepared_once(assignment: Assignment) -> None:
     ("prompt", "reason"),
     [
         ({"positive": [[320, 10]]}, "outside the photo"),
-        ({}, "click on the object or draw a box"),
         ({"box": [400, 10, 500, 20]}, "box is empty or lies outside"),
         ({"positive": [["x", 1]]}, "clicks are"),
         ({"positive": [[1, 2, 3]]}, "clicks are"),
@@ -100,6 +99,12 @@ def test_a_photo_is_prepared_once(assignment: Assignment) -> None:
 def test_an_unfit_prompt_is_the_persons_to_correct(assignment: Assignment, prompt: dict, reason: str) -> None:
     with pytest.raises(jobs.UserError, match=reason):
         segment(assignment, **prompt)
+
+
+def test_no_prompt_only_makes_the_photo_ready(assignment: Assignment) -> None:
+    assert segment(assignment)["polygons"] == []
+    segment(assignment, positive=[[185, 110]])
+    assert segmenting.prepared.cache_info().misses == 1
 
 
 def test_sam_is_used_where_its_folder_is_named(assignment: Assignment, settings: Any, tmp_path: Path) -> None:

@@ -2,8 +2,13 @@
 
 import { t, w } from "./words.js";
 
-export function percent(value) {
-  return value === null || value === undefined ? "–" : `${Math.round(value * 100)} %`;
+export function percent(value, digits = 0) {
+  return value === null || value === undefined ? "–" : `${(value * 100).toFixed(digits)} %`;
+}
+
+/** A number with so many digits behind the point, in one width however it changes. */
+export function fixed(value, digits = 3) {
+  return value === null || value === undefined ? "–" : value.toFixed(digits);
 }
 
 export function number(value, digits = 3) {

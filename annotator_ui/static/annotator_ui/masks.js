@@ -28,61 +28,83 @@ export function box(mask, width, height) {
 /** The mask as polygons of pixel corners for an even-odd fill, one per part, with its holes reached by a cut of no width.
  *  Parts and holes below `least` pixels are left out; corners within `by` pixels of a simpler line too. */
 export function polygons(mask, width, height, { least = 16, by = 0 } = {}) {
-  const labels = new Int32Array(width * height);
-  const parts = [];
-  eachPart(mask, width, height, 1, (x, y, pixels) => {
-    const outline = pixels.length >= least ? trace(lookup(mask, width, height, 1), x, y) : null;
-    parts.push(outline && simplified(outline, by));
-    for (const at of pixels) labels[at] = parts.length;
-  });
-  const gaps = enclosed(mask, width, height);
-  eachPart(gaps, width, height, 1, (x, y, pixels) => {
-    const around = labels[y * width + x - 1] - 1;
-    if (pixels.length < least || !parts[around]) return;
-    const hole = simplified(trace(lookup(gaps, width, height, 1), x, y), by);
-    parts[around] = [...parts[around], parts[around][0], ...hole, hole[0]];
-  });
-  return parts.filter(Boolean);
+  const bounds = box(mask, width, height);
+  if (!bounds) return [];
+  const [left, top] = [bounds[0] - 1, bounds[1] - 1];
+  const small = cropped(mask, width, bounds);
+  const inside = parts(small.mask, small.width, small.height, 1);
+  const gaps = enclosed(small.mask, small.width, small.height);
+  const outlines = inside.parts.map(({ first, size }) => (size < least ? null : simplified(trace(lookup(small, 1), ...place(first, small.width)), by)));
+  for (const { first, size } of parts(gaps, small.width, small.height, 1).parts) {
+    const around = inside.labels[first - 1] - 1;
+    if (size < least || !outlines[around]) continue;
+    const hole = simplified(trace(lookup({ ...small, mask: gaps }, 1), ...place(first, small.width)), by);
+    outlines[around] = [...outlines[around], outlines[around][0], ...hole, hole[0]];
+  }
+  return outlines.filter(Boolean).map((outline) => outline.map(([x, y]) => [x + left, y + top]));
 }
 
-const lookup = (mask, width, height, value) => (x, y) =>
+/** The mask without holes. */
+export function filled(mask, width, height) {
+  const gaps = enclosed(mask, width, height);
+  return mask.map((value, at) => value | gaps[at]);
+}
+
+/** The mask without parts that are specks beside the largest one. */
+export function swept(mask, width, height, share = 0.02) {
+  const { labels, parts: found } = parts(mask, width, height, 1);
+  const least = share * found.reduce((most, { size }) => Math.max(most, size), 0);
+  return mask.map((value, at) => (value && found[labels[at] - 1].size >= least ? 1 : 0));
+}
+
+/** The part of the mask in its box, with a pixel of background around. */
+function cropped(mask, width, [x0, y0, x1, y1]) {
+  const size = [x1 - x0 + 2, y1 - y0 + 2];
+  const made = new Uint8Array(size[0] * size[1]);
+  for (let y = y0; y < y1; y += 1) made.set(mask.subarray(y * width + x0, y * width + x1), (y - y0 + 1) * size[0] + 1);
+  return { mask: made, width: size[0], height: size[1] };
+}
+
+const place = (at, width) => [at % width, Math.floor(at / width)];
+
+const lookup = ({ mask, width, height }, value) => (x, y) =>
   x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] === value;
 
-/** Call back(x, y, pixels) for each part of pixels of `value` that share sides; (x, y) is its first pixel by rows. */
-function eachPart(mask, width, height, value, back) {
-  const seen = new Uint8Array(width * height);
-  for (let at = 0; at < mask.length; at += 1)
-    if (mask[at] === value && !seen[at]) back(at % width, Math.floor(at / width), flood(mask, seen, width, height, [at], SIDES));
+/** Parts of pixels of `value` that share sides (or corners, if `diagonal`): {labels from 1 by pixel, parts: [{first, size, border}]}. */
+function parts(mask, width, height, value, diagonal = false) {
+  const labels = new Int32Array(mask.length);
+  const queue = new Int32Array(mask.length);
+  const found = [];
+  const reach = diagonal ? 1 : 0;
+  for (let start = 0; start < mask.length; start += 1) {
+    if (mask[start] !== value || labels[start]) continue;
+    const part = { first: start, size: 0, border: false };
+    const label = found.push(part);
+    let end = 0;
+    queue[end++] = start;
+    labels[start] = label;
+    while (part.size < end) {
+      const at = queue[part.size++];
+      const x = at % width;
+      const y = (at - x) / width;
+      part.border ||= x === 0 || y === 0 || x === width - 1 || y === height - 1;
+      for (let dy = -1; dy <= 1; dy += 1)
+        for (let dx = -1; dx <= 1; dx += 1) {
+          if (Math.abs(dx) + Math.abs(dy) > 1 + reach || x + dx < 0 || x + dx >= width || y + dy < 0 || y + dy >= height) continue;
+          const to = at + dy * width + dx;
+          if (labels[to] || mask[to] !== value) continue;
+          labels[to] = label;
+          queue[end++] = to;
+        }
+    }
+  }
+  return { labels, parts: found };
 }
 
 /** Background that no path of pixels, diagonals included, leads to from the border: 1 there, else 0. */
 function enclosed(mask, width, height) {
-  const seen = new Uint8Array(width * height);
-  const border = [];
-  for (let x = 0; x < width; x += 1) border.push(x, (height - 1) * width + x);
-  for (let y = 0; y < height; y += 1) border.push(y * width, y * width + width - 1);
-  flood(mask, seen, width, height, border.filter((at) => mask[at] === 0), [...SIDES, ...DIAGONALS]);
-  return mask.map((value, at) => (value === 0 && !seen[at] ? 1 : 0));
-}
-
-const SIDES = [[-1, 0], [1, 0], [0, -1], [0, 1]];
-const DIAGONALS = [[-1, -1], [1, -1], [-1, 1], [1, 1]];
-
-/** Pixels of the same value that `steps` lead to from `starts`; marks them in `seen`. */
-function flood(mask, seen, width, height, starts, steps) {
-  const found = [...new Set(starts)];
-  for (const at of found) seen[at] = 1;
-  for (let next = 0; next < found.length; next += 1) {
-    const at = found[next];
-    for (const [dx, dy] of steps) {
-      const [x, y] = [(at % width) + dx, Math.floor(at / width) + dy];
-      const to = y * width + x;
-      if (x < 0 || y < 0 || x >= width || y >= height || seen[to] || mask[to] !== mask[at]) continue;
-      seen[to] = 1;
-      found.push(to);
-    }
-  }
-  return found;
+  const { labels, parts: found } = parts(mask, width, height, 0, true);
+  return mask.map((value, at) => (value === 0 && !found[labels[at] - 1].border ? 1 : 0));
 }
 
 // Walks pixel corners with the mask on the right hand; straight runs keep their ends only.

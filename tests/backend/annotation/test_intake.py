@@ -42,5 +42,6 @@ def test_a_drawn_object_waits_for_candidates_once() -> None:
     target = TargetObject.objects.create(image=world.target("a").image)
     enqueue(batch, [target])
     select = Task.objects.get()
-    assert drawn(select).pk == drawn(select).pk
-    assert (drawn(select).stage, drawn(select).needed) == ("compare", 2)
+    assert drawn(select, select.object).pk == drawn(select, select.object).pk
+    after = drawn(select, select.object)
+    assert (after.stage, after.needed) == ("compare", 2)

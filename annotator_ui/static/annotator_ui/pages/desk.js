@@ -207,7 +207,7 @@ export class Desk {
       window.location.assign("/?stay");
       return;
     }
-    this.tabs.take();
+    this.tabs.take(this.assignment.id);
     const own = await this.#own(this.assignment.id);
     if (own) await this.#show(own);
     else await this.lost();
@@ -228,8 +228,7 @@ export class Desk {
   async #takeBack() {
     const own = await this.#own(this.assignment.id);
     if (!own) return this.next();
-    this.tabs.show(own.id);
-    this.tabs.take();
+    this.tabs.take(own.id);
     return this.#show(own);
   }
 

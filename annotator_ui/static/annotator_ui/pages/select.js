@@ -1,197 +1,340 @@
-// Select: outline one object on the photo with polygon, brush and eraser, and name its category.
+// Select: outline one object on the photo by clicks, brush and polygon, or judge an imported mask; name its category.
 
+import * as api from "../api.js";
 import { History } from "../history.js";
 import { SELECT } from "../keys.js";
 import { polygons } from "../masks.js";
-import { Strokes, paint } from "../strokes.js";
+import { Asker, promptOf, unanswered } from "../prompts.js";
+import { Drawing, Strokes } from "../strokes.js";
+import { t } from "../words.js";
+import { Category } from "./category.js";
 import { Desk } from "./desk.js";
-import { drawPhoto, fit, loadImage } from "./photo.js";
-import { $, bindKeys, busy, complain, fill, h, keyButton, listKeys, toast } from "./ui.js";
+import { loadImage, maskBytes } from "./photo.js";
+import { flagged, rejection, segment } from "./select_ask.js";
+import { Pointers } from "./select_pointer.js";
+import { SelectStage } from "./select_stage.js";
+import { $, bindKeys, busy, complain, fill, keyButton, listKeys, toast } from "./ui.js";
 
-const TOOLS = { polygon: "Polygon", brush: "Brush", eraser: "Eraser" };
-const COLOUR = "#ffb000";
-const CLOSE_PX = 10;
-const desk = new Desk({ stage: "select", open });
-const history = new History(() => draw());
-const strokes = new Strokes(history);
+const DRAFT_MS = 4000;
+const ARROWS = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
+const NUDGE_PX = { false: 12, true: 1 };
+const TOOLS = { segment: t("Click / box"), brush: t("Brush"), eraser: t("Eraser"), polygon: t("Polygon"), cut: t("Cut polygon"), flag: t("Flag") };
+const HELP = {
+  segment: t("Click the object, or drag a box around it. Further clicks correct the outline."),
+  brush: t("Paint what belongs to the object."),
+  eraser: t("Wipe what does not belong to the object."),
+  polygon: t("Click corners; Enter or the first corner closes and adds it."),
+  cut: t("Click corners; Enter or the first corner closes and cuts it away."),
+  flag: t("Click an object elsewhere in the photo that no category fits, and name it."),
+};
+const desk = new Desk({ stage: "select", open, prefetched: () => prepare(desk.ahead), keep: () => saveDraft() });
+const history = new History();
+const strokes = new Strokes(history, shown);
+const category = new Category(changed);
+const asker = new Asker((prompt, isStale) => segment(desk.assignment, prompt, isStale));
 const canvas = $("#mask");
-let photo = null;
-let tool = "polygon";
-let corners = [];
-let stroke = null;
-let pointer = null;
+const stage = new SelectStage({ photo: $("#photo"), mask: canvas }, content);
+const work = { tool: "segment", negative: false, corners: [], stroke: null, box: null, pointer: null, flags: [], outline: false, restored: false };
+let drawing = null;
+let draftTimer = 0;
 
 async function open(assignment) {
-  photo = await loadImage(assignment.object.photo_url);
-  strokes.list = [];
-  history.clear();
-  corners = [];
-  $("#category").value = assignment.object.category || "";
-  drawAll();
+  const { object, batch, draft } = assignment;
+  clearTimeout(draftTimer);
+  draftTimer = 0;
+  asker.drop();
+  drawing = null;
+  prepare(assignment);
+  const kept = Array.isArray(draft?.polygons) || draft?.flags ? draft : {};
+  await category.open(batch.id, { category: kept.category ?? object.category ?? "", outside: kept.outside });
+  await stage.open(object.photo_url);
+  const made = new Drawing(...stage.photoSize);
+  if (kept.polygons) made.startFrom(kept.polygons);
+  else made.start(object.mask_url ? maskBytes(await loadImage(object.mask_url), made.raster.width, made.raster.height) : null);
+  drawing = made;
+  Object.assign(work, { corners: [], stroke: null, box: null, pointer: null, flags: kept.flags ?? [], restored: Boolean(kept.polygons) });
+  strokes.reset();
+  setTool("segment");
 }
 
-const place = () => fit([0, 0, photo.naturalWidth, photo.naturalHeight], canvas.clientWidth, canvas.clientHeight);
-
-/** Photo pixel under a pointer event. */
-function pixel(event) {
-  const bounds = canvas.getBoundingClientRect();
-  const { scale, x, y } = place();
-  return [(event.clientX - bounds.left - x) / scale, (event.clientY - bounds.top - y) / scale];
+/** Have the segmenter look at a photo before the first click, and the browser fetch it. */
+function prepare(assignment) {
+  if (assignment?.stage !== "select") return;
+  segment(assignment, {}, () => true).catch((problem) => console.info("not prepared:", problem.message));
+  if (assignment !== desk.assignment) loadImage(assignment.object.photo_url).catch(() => {});
 }
 
-function drawAll() {
-  if (!photo) return;
-  drawPhoto($("#photo"), photo, null);
+function content() {
+  return { ...work, drawing, list: strokes.list, brush: isBrush() ? brush() : 0, opacity: Number($("#opacity").value) };
+}
+
+const isBrush = () => work.tool === "brush" || work.tool === "eraser";
+const isPolygon = () => work.tool === "polygon" || work.tool === "cut";
+/** Brush size in photo pixels: the slider is in pixels of the screen. */
+const brush = () => Number($("#size").value) / stage.view.scale;
+const isReady = () => drawing !== null && $("#veil").hidden;
+/** Whether the mask on screen is the imported one as it came. */
+const isImported = () => Boolean(desk.assignment.object.mask_url) && !strokes.list.length && !work.restored;
+
+/** The list of edits has changed: the raster follows, and a click whose reply is missing is asked for again. */
+function shown() {
+  drawing.show(strokes.list);
+  const missing = unanswered(strokes.list);
+  if (missing) answer(missing);
+  else asker.drop();
+  changed();
+}
+
+async function answer(edit) {
+  canvas.setAttribute("aria-busy", "true");
+  try {
+    if (!(await asker.ask(edit, strokes.list))) return;
+    drawing.answered(edit, strokes.list);
+    canvas.dataset.answers = Number(canvas.dataset.answers ?? 0) + 1;
+    changed();
+  } catch (problem) {
+    if (problem.code === "lease_lost") desk.lost();
+    else complain(problem);
+  }
+  canvas.removeAttribute("aria-busy");
+  draw();
+}
+
+function changed() {
+  saveDraftSoon();
   draw();
 }
 
 function draw() {
-  drawEdits();
-  if (!photo) return;
-  const ratio = Math.min(window.devicePixelRatio || 1, 2);
-  canvas.width = Math.round(canvas.clientWidth * ratio);
-  canvas.height = Math.round(canvas.clientHeight * ratio);
-  const context = canvas.getContext("2d");
-  const { scale, x, y } = place();
-  context.setTransform(scale * ratio, 0, 0, scale * ratio, x * ratio, y * ratio);
-  context.fillStyle = context.strokeStyle = COLOUR;
-  context.globalAlpha = 1;
-  paint(context, stroke ? [...strokes.list, stroke] : strokes.list);
-  drawOpen(context, scale);
-  canvas.style.opacity = 0.6;
+  if (!drawing) return;
+  drawButtons();
+  stage.redraw();
 }
 
-function drawOpen(context, scale) {
-  if (tool === "polygon" && corners.length) {
-    context.lineWidth = 2 / scale;
-    context.beginPath();
-    [...corners, ...(pointer ? [pointer] : [])].forEach(([x, y], at) => (at ? context.lineTo(x, y) : context.moveTo(x, y)));
-    context.stroke();
-    for (const [x, y] of corners) context.fillRect(x - 3 / scale, y - 3 / scale, 6 / scale, 6 / scale);
-  } else if (tool !== "polygon" && pointer) {
-    context.lineWidth = 1.5 / scale;
-    context.beginPath();
-    context.arc(...pointer, brush() / 2, 0, 2 * Math.PI);
-    context.stroke();
+const tool = {
+  down(at) {
+    if (!isBrush()) return;
+    work.stroke = { kind: work.tool, points: [stage.under(at)], size: brush() };
+    drawing.live(work.stroke);
+    stage.redraw();
+  },
+  drag(at, { start, still }) {
+    work.pointer = stage.under(at);
+    if (work.stroke) {
+      work.stroke.points.push(work.pointer);
+      drawing.live(work.stroke);
+    } else if (work.tool === "segment" && !still) work.box = boxOf(stage.under(start), work.pointer);
+    stage.redraw();
+  },
+  up(at, { negative }) {
+    const place = stage.under(at);
+    const { stroke, box } = work;
+    work.stroke = work.box = null;
+    if (stroke) endStroke(stroke);
+    else if (box) strokes.add({ kind: "box", box, polygons: null });
+    else tap(place, negative !== work.negative);
+  },
+  cancel() {
+    work.box = null;
+    if (work.stroke) drawing.repaint(strokes.list);
+    work.stroke = null;
+    stage.redraw();
+  },
+  hover(at) {
+    work.pointer = at && stage.under(at);
+    stage.redraw();
+  },
+};
+
+const boxOf = ([x0, y0], [x1, y1]) => inside([Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)]);
+const inside = (places) => places.map((value, at) => Math.max(0, Math.min(stage.photoSize[at % 2], value)));
+
+function endStroke(stroke) {
+  // It is on the raster already, as it was painted.
+  drawing.lived([...strokes.list, stroke]);
+  strokes.add(stroke);
+}
+
+/** A click with the tool: by pointer, finger or the keyboard's cursor. */
+function tap(place, negative) {
+  const isOutside = inside(place).some((value, at) => value !== place[at]);
+  if (work.tool === "segment") {
+    if (isOutside) return;
+    const { positive, box } = promptOf(strokes.list);
+    if (negative && !positive.length && !box) return void toast(t("First click on the object itself."));
+    strokes.add({ kind: "click", at: place, positive: !negative, polygons: null });
+  } else if (work.tool === "flag") {
+    if (!isOutside) flag(place);
+  } else if (isBrush()) {
+    strokes.add({ kind: work.tool, points: [place], size: brush() });
+  } else if (work.corners.length > 2 && stage.isNear(place, work.corners[0])) closePolygon();
+  else {
+    work.corners = [...work.corners, inside(place)];
+    draw();
   }
 }
 
-/** Brush size in photo pixels: the slider is in pixels of the screen. */
-const brush = () => Number($("#size").value) / place().scale;
-
-function down(event) {
-  if (!photo || event.button) return;
-  canvas.setPointerCapture(event.pointerId);
-  const at = pixel(event);
-  if (tool === "polygon") {
-    const near = corners.length > 2 && Math.hypot(at[0] - corners[0][0], at[1] - corners[0][1]) * place().scale < CLOSE_PX;
-    if (near) closePolygon();
-    else corners.push(at);
-  } else stroke = { kind: tool, points: [at], size: brush() };
-  draw();
-}
-
-function move(event) {
-  if (!photo) return;
-  pointer = pixel(event);
-  if (stroke) stroke.points.push(pointer);
-  if (stroke || corners.length || tool !== "polygon") draw();
-}
-
-function up() {
-  if (!stroke) return;
-  const finished = stroke;
-  stroke = null;
-  strokes.add(finished);
+async function flag(place) {
+  const found = await flagged(desk.assignment, place);
+  if (!found) return;
+  work.flags = [...work.flags, found];
+  toast(t("Flagged. Thank you."));
+  changed();
 }
 
 function closePolygon() {
-  const points = corners;
-  corners = [];
-  if (!strokes.add({ kind: "polygon", points })) toast("A polygon needs at least three corners.");
+  const { corners, tool: kind } = work;
+  work.corners = [];
+  if (!strokes.add({ kind: "polygon", points: corners, cut: kind === "cut" })) toast(t("A polygon needs at least three corners."));
   draw();
 }
 
 /** What is drawn, as polygons in pixels of the photo (flat: x0, y0, x1, y1, ...). */
 function outlines() {
-  const [width, height] = [photo.naturalWidth, photo.naturalHeight];
-  const surface = new OffscreenCanvas(width, height);
-  const context = surface.getContext("2d", { willReadFrequently: true });
-  paint(context, strokes.list);
-  const { data } = context.getImageData(0, 0, width, height);
-  const mask = Uint8Array.from({ length: width * height }, (_, at) => (data[at * 4 + 3] > 127 ? 1 : 0));
-  return polygons(mask, width, height, { by: 0.8 }).map((outline) => outline.flat()).filter((flat) => flat.length >= 6);
+  const { data, width, height, scale } = drawing.raster;
+  return polygons(data, width, height, { by: 0.8 }).map((corners) => corners.flat().map((value) => Number((value / scale).toFixed(2)))).filter((flat) => flat.length >= 6);
 }
 
+function saveDraftSoon() {
+  if (strokes.list.length || work.restored || work.flags.length || category.input.value) draftTimer ||= setTimeout(() => saveDraft().catch(() => {}), DRAFT_MS);
+}
+
+async function saveDraft() {
+  clearTimeout(draftTimer);
+  draftTimer = 0;
+  if (!drawing) return;
+  const { id, fence } = desk.assignment;
+  desk.started = true;
+  const draft = { ...category.state, flags: work.flags, ...(isImported() ? {} : { polygons: outlines() }) };
+  await api.put(`assignments/${id}/draft/`, { fence, draft }).catch((problem) => {
+    if (problem.code === "lease_lost") desk.lost();
+    throw problem;
+  });
+}
+
+/** Confirm the imported mask, or store what was drawn. */
 async function submit() {
-  if (corners.length) closePolygon();
+  const named = category.read();
+  if (!named) return;
+  if (isImported()) return void (await finish("confirm", named, t("Mask confirmed.")));
+  if (unanswered(strokes.list)) return void toast(t("The outline of your last click is on its way."));
   const found = outlines();
-  if (!found.length) return toast("Outline the object first.", "bad");
-  if (found.length > 200 || found.some((outline) => outline.length > 20_000)) return toast("This outline is too ragged to store: smooth it with the brush.", "bad");
-  try {
-    if (await desk.answer("mask", { polygons: found, category: $("#category").value.trim() })) {
-      toast("Mask stored.");
-      await desk.next();
-    }
-  } catch (problem) {
-    complain(problem);
-  }
-  return undefined;
+  if (!found.length) return void toast(t("Outline the object first."), "bad");
+  if (found.length > 200 || found.some((outline) => outline.length > 20_000)) return void toast(t("This outline is too ragged to store: drop the specks, or smooth it with the brush."), "bad");
+  await finish("mask", { polygons: found, ...named }, t("Mask stored."));
 }
 
-function drawEdits() {
+async function finish(verb, body, words) {
+  clearTimeout(draftTimer);
+  draftTimer = 0;
+  if (!(await desk.answer(verb, body))) return;
+  drawing = null;
+  toast(words);
+  await desk.next();
+}
+
+async function reject() {
+  if (!desk.assignment.object.mask_url) return;
+  const reason = await rejection();
+  if (reason) await finish("reject", { reason }, t("Mask rejected."));
+}
+
+function drawButtons() {
+  const imported = isImported();
+  const isEmpty = !strokes.list.length && !drawing.base;
+  const button = (action, label, properties) => keyButton(SELECT, action, label, () => act(action), properties);
   fill(
     $("#edits"),
-    keyButton(SELECT, "undo", "Undo", () => act("undo"), { disabled: !history.canUndo && !corners.length }),
-    keyButton(SELECT, "redo", "Redo", () => act("redo"), { disabled: !history.canRedo }),
-    h("button", { type: "button", disabled: !strokes.list.length, onclick: () => strokes.clear() }, "Clear"),
-    h("button", { type: "button", onclick: () => desk.skip() }, "Skip…"),
+    button("undo", t("Undo"), { disabled: !history.canUndo && !work.corners.length }),
+    button("redo", t("Redo"), { disabled: !history.canRedo }),
+    button("holes", t("Fill holes"), { disabled: isEmpty }),
+    button("specks", t("Drop specks"), { disabled: isEmpty }),
+    keyless(t("Clear"), () => strokes.add({ kind: "clear" }), isEmpty),
   );
-  $("#submit").disabled = !strokes.list.length && corners.length < 3;
+  fill(
+    $("#answers"),
+    button("submit", imported ? t("Confirm the mask") : t("Store the mask"), { class: "primary", id: "submit", disabled: isEmpty && work.corners.length < 3 }),
+    desk.assignment.object.mask_url ? button("reject", t("Reject…")) : null,
+    button("skip", t("Skip…")),
+  );
+}
+
+function keyless(label, action, disabled) {
+  const made = document.createElement("button");
+  Object.assign(made, { type: "button", textContent: label, disabled, onclick: action });
+  return made;
 }
 
 function setTool(next) {
-  tool = next;
-  if (tool !== "polygon") corners = [];
-  for (const button of document.querySelectorAll("#tools button"))
-    button.setAttribute("aria-pressed", String(button.dataset.action === tool));
+  work.tool = next;
+  if (!isPolygon()) work.corners = [];
+  for (const button of document.querySelectorAll("#palette button")) button.setAttribute("aria-pressed", String(button.dataset.action === next || (button.dataset.action === "not" && work.negative)));
+  $("#help").textContent = HELP[next];
+  $("#size").closest("label").hidden = !isBrush();
+  $("#palette [data-action=not]").hidden = next !== "segment";
   draw();
 }
 
-const resize = (by) => {
+function resizeBrush(by) {
   $("#size").value = Number($("#size").value) + by;
   draw();
-};
+}
+
+/** The keyboard's cursor; the photo moves along when it leaves the canvas. */
+function nudge(dx, dy, fine) {
+  const at = stage.over(work.pointer ?? stage.under(stage.size.map((each) => each / 2)));
+  const to = [at[0] + dx * NUDGE_PX[fine], at[1] + dy * NUDGE_PX[fine]];
+  const off = to.map((each, axis) => Math.min(0, each) + Math.max(0, each - stage.size[axis]));
+  if (off.some(Boolean)) stage.pan(off.map((each) => -each));
+  tool.hover(to.map((each, axis) => each - off[axis]));
+}
 
 const ACTIONS = {
-  close: () => corners.length && closePolygon(),
-  cancel: () => (corners = []) && draw(),
-  undo: () => (corners.length ? corners.pop() && draw() : history.undo()),
+  not: () => (work.negative = !work.negative, setTool(work.tool)),
+  tap: () => work.pointer && tap(work.pointer, work.negative),
+  tapnot: () => work.pointer && tap(work.pointer, !work.negative),
+  cancel: () => (work.corners = [], tool.cancel(), draw()),
+  undo: () => (work.corners.length ? (work.corners = work.corners.slice(0, -1), draw()) : history.undo()),
   redo: () => history.redo(),
-  bigger: () => resize(4),
-  smaller: () => resize(-4),
-  submit: () => busy($("#submit"), submit),
+  holes: () => strokes.add({ kind: "holes" }),
+  specks: () => strokes.add({ kind: "specks" }),
+  bigger: () => resizeBrush(4),
+  smaller: () => resizeBrush(-4),
+  closer: () => stage.zoom(1.5, work.pointer ? stage.over(work.pointer) : undefined),
+  farther: () => stage.zoom(1 / 1.5, work.pointer ? stage.over(work.pointer) : undefined),
+  fit: () => stage.fit(),
+  pan: () => (pointers.isPanning = true),
+  outline: () => (work.outline = !work.outline, $("#palette-view [data-action=outline]").setAttribute("aria-pressed", String(work.outline)), draw()),
+  category: () => $("#category").focus(),
+  reject: () => reject().catch(complain),
+  skip: () => desk.skip(),
+  submit: () => (work.corners.length ? closePolygon() : busy($("#submit"), submit)),
 };
 
-function act(action) {
-  if (!photo || !$("#veil").hidden) return undefined;
+function act(action, hit = { fine: false }) {
+  if (!isReady()) return undefined;
+  // The arrows of a slider are its own.
+  if (action in ARROWS && document.activeElement.type === "range") return true;
   if (action in TOOLS) setTool(action);
+  else if (action in ARROWS) nudge(...ARROWS[action], hit.fine);
   else ACTIONS[action]();
   return undefined;
 }
 
-fill($("#tools"), ...Object.entries(TOOLS).map(([name, label]) => keyButton(SELECT, name, label, () => act(name))));
-setTool("polygon");
-listKeys(SELECT);
+/** A button of the page; after a click by pointer the keys mean the photo again. */
+function stageButton(name, label) {
+  return keyButton(SELECT, name, label, (event) => {
+    act(name);
+    if (event.detail) canvas.focus({ preventScroll: true });
+  });
+}
+
+fill($("#palette"), ...Object.entries(TOOLS).map(([name, label]) => stageButton(name, label)), stageButton("not", t("Not the object")));
+fill($("#palette-view"), ...[["farther", "−"], ["closer", "+"], ["fit", t("Whole photo")], ["outline", t("Outline only")]].map(([name, label]) => stageButton(name, label)));
+const pointers = new Pointers(canvas, { tool, view: stage, mayWork: isReady });
 bindKeys(() => SELECT, act);
-canvas.addEventListener("pointerdown", down);
-canvas.addEventListener("pointermove", move);
-canvas.addEventListener("pointerup", up);
-canvas.addEventListener("pointercancel", up);
-canvas.addEventListener("pointerleave", () => {
-  pointer = null;
-  draw();
-});
-$("#submit").addEventListener("click", () => act("submit"));
-new ResizeObserver(drawAll).observe($("#overlay"));
+document.addEventListener("keyup", () => (pointers.isPanning = false));
+for (const name of ["#size", "#opacity"]) $(name).addEventListener("input", draw);
+document.addEventListener("visibilitychange", () => document.hidden && draftTimer && saveDraft().catch(() => {}));
 desk.start();
+listKeys(SELECT);
