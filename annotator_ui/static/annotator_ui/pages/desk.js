@@ -9,7 +9,7 @@ import { t } from "../words.js";
 import { clock } from "./clock.js";
 import { hideInstructions, offerInstructions, toggleInstructions } from "./instructions.js";
 import { reportProblem } from "./problem.js";
-import { outbox } from "./session.js";
+import { keptText, outbox } from "./session.js";
 import { $, ask, bindBeside, complain, fields, fill, h, keyButton, toast, values } from "./ui.js";
 
 export { clock };
@@ -268,6 +268,9 @@ export class Desk {
   }
 
   async leave(verb, body) {
+    const kept = await this.#undelivered();
+    // Given back now, the object would lose the answers that the server has not got yet.
+    if (kept) return toast(keptText(kept), "bad");
     try {
       await api.post(`assignments/${this.assignment.id}/${verb}/`, { fence: this.assignment.fence, ...body });
     } catch (problem) {
@@ -275,6 +278,13 @@ export class Desk {
     }
     this.started = true;
     await this.next().catch(complain);
+  }
+
+  /** How many answers to this object the server has not got yet, after one more try. */
+  async #undelivered() {
+    await outbox.flush();
+    const kept = await outbox.entries().catch(() => []);
+    return kept.filter(({ path }) => path.startsWith(`assignments/${this.assignment.id}/`)).length;
   }
 
   /** Cover the view with a message, or uncover it with null. */
