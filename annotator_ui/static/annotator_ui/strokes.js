@@ -88,7 +88,7 @@ export class Raster {
   /** A round brush of `size` moved from place to place. */
   brush(from, to, size, value) {
     const [a, b] = [from, to].map((place) => place.map((each) => each * this.scale));
-    const radius = Math.max((size * this.scale) / 2, 0.5);
+    const radius = Math.max((size * this.scale) / 2, 0.75); // a pixel at least
     const length = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1;
     const [nx, ny] = [((a[1] - b[1]) / length) * radius, ((b[0] - a[0]) / length) * radius];
     const sides = [[a[0] + nx, a[1] + ny], [b[0] + nx, b[1] + ny], [b[0] - nx, b[1] - ny], [a[0] - nx, a[1] - ny]];

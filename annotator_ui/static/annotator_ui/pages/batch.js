@@ -216,6 +216,7 @@ function describe(row) {
     failed ? h("button", { type: "button", class: "plain bad", onclick: () => busy(null, () => why(row)) }, `${failed} failed: why?`) : null,
     h("br"),
     h("span", { class: "muted" }, stages.join(", ")),
+    row.rejected ? h("span", { class: "bad" }, " · ", t("mask rejected: {reason}", { reason: words(row.rejected) })) : null,
   );
 }
 

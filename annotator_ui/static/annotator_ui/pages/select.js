@@ -11,28 +11,21 @@ import { Category } from "./category.js";
 import { Desk } from "./desk.js";
 import { loadImage, maskBytes } from "./photo.js";
 import { flagged, rejection, segment } from "./select_ask.js";
+import { SelectPanel, TOOLS } from "./select_panel.js";
 import { Pointers } from "./select_pointer.js";
 import { SelectStage } from "./select_stage.js";
-import { $, bindKeys, busy, complain, fill, keyButton, listKeys, toast } from "./ui.js";
+import { $, bindKeys, busy, complain, listKeys, toast } from "./ui.js";
 
 const DRAFT_MS = 4000;
 const ARROWS = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
 const NUDGE_PX = { false: 12, true: 1 };
-const TOOLS = { segment: t("Click / box"), brush: t("Brush"), eraser: t("Eraser"), polygon: t("Polygon"), cut: t("Cut polygon"), flag: t("Flag") };
-const HELP = {
-  segment: t("Click the object, or drag a box around it. Further clicks correct the outline."),
-  brush: t("Paint what belongs to the object."),
-  eraser: t("Wipe what does not belong to the object."),
-  polygon: t("Click corners; Enter or the first corner closes and adds it."),
-  cut: t("Click corners; Enter or the first corner closes and cuts it away."),
-  flag: t("Click an object elsewhere in the photo that no category fits, and name it."),
-};
 const desk = new Desk({ stage: "select", open, prefetched: () => prepare(desk.ahead), keep: () => saveDraft() });
-const history = new History();
+const history = new History(() => changed());
 const strokes = new Strokes(history, shown);
 const category = new Category(changed);
 const asker = new Asker((prompt, isStale) => segment(desk.assignment, prompt, isStale));
 const canvas = $("#mask");
+const panel = new SelectPanel(act);
 const stage = new SelectStage({ photo: $("#photo"), mask: canvas }, content);
 const work = { tool: "segment", negative: false, corners: [], stroke: null, box: null, pointer: null, flags: [], outline: false, restored: false };
 let drawing = null;
@@ -82,7 +75,6 @@ function shown() {
   const missing = unanswered(strokes.list);
   if (missing) answer(missing);
   else asker.drop();
-  changed();
 }
 
 async function answer(edit) {
@@ -101,6 +93,7 @@ async function answer(edit) {
 }
 
 function changed() {
+  if (!drawing) return;
   saveDraftSoon();
   draw();
 }
@@ -192,7 +185,7 @@ function closePolygon() {
 /** What is drawn, as polygons in pixels of the photo (flat: x0, y0, x1, y1, ...). */
 function outlines() {
   const { data, width, height, scale } = drawing.raster;
-  return polygons(data, width, height, { by: 0.8 }).map((corners) => corners.flat().map((value) => Number((value / scale).toFixed(2)))).filter((flat) => flat.length >= 6);
+  return polygons(data, width, height, { least: 1, by: 0.8 }).map((corners) => corners.flat().map((value) => Number((value / scale).toFixed(2)))).filter((flat) => flat.length >= 6);
 }
 
 function saveDraftSoon() {
@@ -240,38 +233,16 @@ async function reject() {
 }
 
 function drawButtons() {
-  const imported = isImported();
+  const { object } = desk.assignment;
   const isEmpty = !strokes.list.length && !drawing.base;
-  const button = (action, label, properties) => keyButton(SELECT, action, label, () => act(action), properties);
-  fill(
-    $("#edits"),
-    button("undo", t("Undo"), { disabled: !history.canUndo && !work.corners.length }),
-    button("redo", t("Redo"), { disabled: !history.canRedo }),
-    button("holes", t("Fill holes"), { disabled: isEmpty }),
-    button("specks", t("Drop specks"), { disabled: isEmpty }),
-    keyless(t("Clear"), () => strokes.add({ kind: "clear" }), isEmpty),
-  );
-  fill(
-    $("#answers"),
-    button("submit", imported ? t("Confirm the mask") : t("Store the mask"), { class: "primary", id: "submit", disabled: isEmpty && work.corners.length < 3 }),
-    desk.assignment.object.mask_url ? button("reject", t("Reject…")) : null,
-    button("skip", t("Skip…")),
-  );
-}
-
-function keyless(label, action, disabled) {
-  const made = document.createElement("button");
-  Object.assign(made, { type: "button", textContent: label, disabled, onclick: action });
-  return made;
+  const cannot = { undo: !history.canUndo && !work.corners.length, redo: !history.canRedo, edit: isEmpty, submit: isEmpty && work.corners.length < 3 };
+  panel.draw({ isImported: isImported(), canReject: Boolean(object.mask_url), cannot });
 }
 
 function setTool(next) {
   work.tool = next;
   if (!isPolygon()) work.corners = [];
-  for (const button of document.querySelectorAll("#palette button")) button.setAttribute("aria-pressed", String(button.dataset.action === next || (button.dataset.action === "not" && work.negative)));
-  $("#help").textContent = HELP[next];
-  $("#size").closest("label").hidden = !isBrush();
-  $("#palette [data-action=not]").hidden = next !== "segment";
+  panel.show(next, work.negative);
   draw();
 }
 
@@ -304,7 +275,8 @@ const ACTIONS = {
   farther: () => stage.zoom(1 / 1.5, work.pointer ? stage.over(work.pointer) : undefined),
   fit: () => stage.fit(),
   pan: () => (pointers.isPanning = true),
-  outline: () => (work.outline = !work.outline, $("#palette-view [data-action=outline]").setAttribute("aria-pressed", String(work.outline)), draw()),
+  outline: () => (work.outline = !work.outline, panel.press("outline", work.outline), draw()),
+  clear: () => strokes.add({ kind: "clear" }),
   category: () => $("#category").focus(),
   reject: () => reject().catch(complain),
   skip: () => desk.skip(),
@@ -321,16 +293,7 @@ function act(action, hit = { fine: false }) {
   return undefined;
 }
 
-/** A button of the page; after a click by pointer the keys mean the photo again. */
-function stageButton(name, label) {
-  return keyButton(SELECT, name, label, (event) => {
-    act(name);
-    if (event.detail) canvas.focus({ preventScroll: true });
-  });
-}
-
-fill($("#palette"), ...Object.entries(TOOLS).map(([name, label]) => stageButton(name, label)), stageButton("not", t("Not the object")));
-fill($("#palette-view"), ...[["farther", "−"], ["closer", "+"], ["fit", t("Whole photo")], ["outline", t("Outline only")]].map(([name, label]) => stageButton(name, label)));
+panel.make(() => canvas.focus({ preventScroll: true }));
 const pointers = new Pointers(canvas, { tool, view: stage, mayWork: isReady });
 bindKeys(() => SELECT, act);
 document.addEventListener("keyup", () => (pointers.isPanning = false));

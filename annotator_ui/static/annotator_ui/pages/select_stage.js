@@ -31,8 +31,7 @@ export class SelectStage {
     this.copy = scale < 1 ? await createImageBitmap(image, { resizeWidth: Math.round(image.naturalWidth * scale), resizeHeight: Math.round(image.naturalHeight * scale), resizeQuality: "medium" }) : image;
     this.image = image;
     this.layer = null;
-    this.view = whole(this.photoSize, this.size);
-    this.redraw(true);
+    this.fit();
   }
 
   /** Keep the same photo place in the middle when the window changes. */
