@@ -3,10 +3,10 @@
 import * as api from "../api.js";
 import { History } from "../history.js";
 import { SELECT } from "../keys.js";
-import { polygons } from "../masks.js";
 import { Asker, promptOf, unanswered } from "../prompts.js";
 import { Drawing, Strokes } from "../strokes.js";
 import { t } from "../words.js";
+import { boxOf, within } from "../zoom.js";
 import { Category } from "./category.js";
 import { Desk } from "./desk.js";
 import { loadImage, maskBytes } from "./photo.js";
@@ -17,6 +17,7 @@ import { SelectStage } from "./select_stage.js";
 import { $, bindKeys, busy, complain, listKeys, toast } from "./ui.js";
 
 const DRAFT_MS = 4000;
+const KEEPALIVE_LENGTH = 60_000; // browsers send no more than 64 KiB for a page that closes
 const ARROWS = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
 const NUDGE_PX = { false: 12, true: 1 };
 const desk = new Desk({ stage: "select", open, prefetched: () => prepare(desk.ahead), keep: () => saveDraft() });
@@ -44,9 +45,9 @@ async function open(assignment) {
   const made = new Drawing(...stage.photoSize);
   if (kept.polygons) made.startFrom(kept.polygons);
   else made.start(object.mask_url ? maskBytes(await loadImage(object.mask_url), made.raster.width, made.raster.height) : null);
+  strokes.reset();
   drawing = made;
   Object.assign(work, { corners: [], stroke: null, box: null, pointer: null, flags: kept.flags ?? [], restored: Boolean(kept.polygons) });
-  strokes.reset();
   setTool("segment");
 }
 
@@ -63,7 +64,7 @@ function content() {
 
 const isBrush = () => work.tool === "brush" || work.tool === "eraser";
 const isPolygon = () => work.tool === "polygon" || work.tool === "cut";
-/** Brush size in photo pixels: the slider is in pixels of the screen. */
+/** In photo pixels: the slider is in pixels of the screen. */
 const brush = () => Number($("#size").value) / stage.view.scale;
 const isReady = () => drawing !== null && $("#veil").hidden;
 /** Whether the mask on screen is the imported one as it came. */
@@ -80,14 +81,16 @@ function shown() {
 async function answer(edit) {
   canvas.setAttribute("aria-busy", "true");
   try {
-    if (!(await asker.ask(edit, strokes.list))) return;
-    drawing.answered(edit, strokes.list);
-    canvas.dataset.answers = Number(canvas.dataset.answers ?? 0) + 1;
-    changed();
+    if (await asker.ask(edit, strokes.list)) {
+      drawing.answered(edit, strokes.list);
+      canvas.dataset.answers = Number(canvas.dataset.answers ?? 0) + 1;
+      changed();
+    }
   } catch (problem) {
     if (problem.code === "lease_lost") desk.lost();
     else complain(problem);
   }
+  if (unanswered(strokes.list)) return;
   canvas.removeAttribute("aria-busy");
   draw();
 }
@@ -116,14 +119,14 @@ const tool = {
     if (work.stroke) {
       work.stroke.points.push(work.pointer);
       drawing.live(work.stroke);
-    } else if (work.tool === "segment" && !still) work.box = boxOf(stage.under(start), work.pointer);
+    } else if (work.tool === "segment" && !still) work.box = inside(boxOf(stage.under(start), work.pointer));
     stage.redraw();
   },
   up(at, { negative }) {
     const place = stage.under(at);
     const { stroke, box } = work;
     work.stroke = work.box = null;
-    if (stroke) endStroke(stroke);
+    if (stroke) strokes.add(stroke);
     else if (box) strokes.add({ kind: "box", box, polygons: null });
     else tap(place, negative !== work.negative);
   },
@@ -139,14 +142,7 @@ const tool = {
   },
 };
 
-const boxOf = ([x0, y0], [x1, y1]) => inside([Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)]);
-const inside = (places) => places.map((value, at) => Math.max(0, Math.min(stage.photoSize[at % 2], value)));
-
-function endStroke(stroke) {
-  // It is on the raster already, as it was painted.
-  drawing.lived([...strokes.list, stroke]);
-  strokes.add(stroke);
-}
+const inside = (places) => within(places, stage.photoSize);
 
 /** A click with the tool: by pointer, finger or the keyboard's cursor. */
 function tap(place, negative) {
@@ -182,14 +178,8 @@ function closePolygon() {
   draw();
 }
 
-/** What is drawn, as polygons in pixels of the photo (flat: x0, y0, x1, y1, ...). */
-function outlines() {
-  const { data, width, height, scale } = drawing.raster;
-  return polygons(data, width, height, { least: 1, by: 0.8 }).map((corners) => corners.flat().map((value) => Number((value / scale).toFixed(2)))).filter((flat) => flat.length >= 6);
-}
-
 function saveDraftSoon() {
-  if (strokes.list.length || work.restored || work.flags.length || category.input.value) draftTimer ||= setTimeout(() => saveDraft().catch(() => {}), DRAFT_MS);
+  draftTimer ||= setTimeout(() => saveDraft().catch(() => {}), DRAFT_MS);
 }
 
 async function saveDraft() {
@@ -198,8 +188,9 @@ async function saveDraft() {
   if (!drawing) return;
   const { id, fence } = desk.assignment;
   desk.started = true;
-  const draft = { ...category.state, flags: work.flags, ...(isImported() ? {} : { polygons: outlines() }) };
-  await api.put(`assignments/${id}/draft/`, { fence, draft }).catch((problem) => {
+  const draft = { ...category.state, flags: work.flags, ...(isImported() ? {} : { polygons: drawing.outlines() }) };
+  const closes = document.hidden && JSON.stringify(draft).length < KEEPALIVE_LENGTH;
+  await api.put(`assignments/${id}/draft/`, { fence, draft }, { keepalive: closes }).catch((problem) => {
     if (problem.code === "lease_lost") desk.lost();
     throw problem;
   });
@@ -211,7 +202,7 @@ async function submit() {
   if (!named) return;
   if (isImported()) return void (await finish("confirm", named, t("Mask confirmed.")));
   if (unanswered(strokes.list)) return void toast(t("The outline of your last click is on its way."));
-  const found = outlines();
+  const found = drawing.outlines();
   if (!found.length) return void toast(t("Outline the object first."), "bad");
   if (found.length > 200 || found.some((outline) => outline.length > 20_000)) return void toast(t("This outline is too ragged to store: drop the specks, or smooth it with the brush."), "bad");
   await finish("mask", { polygons: found, ...named }, t("Mask stored."));
@@ -284,7 +275,7 @@ const ACTIONS = {
 };
 
 function act(action, hit = { fine: false }) {
-  if (!isReady()) return undefined;
+  if (!isReady() || work.stroke) return undefined;
   // The arrows of a slider are its own.
   if (action in ARROWS && document.activeElement.type === "range") return true;
   if (action in TOOLS) setTool(action);
