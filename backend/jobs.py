@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import Celery
@@ -19,12 +19,14 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone, translation
+from django.utils.translation import gettext_noop
 
 from backend.models import Job
 
 HEARTBEAT_SECONDS = 10
 LEASE_SECONDS = 60
 RESEND_SECONDS = 60
+DIED = gettext_noop("the worker died and no attempts are left")
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,22 @@ KINDS: dict[str, Kind] = {
     "segment": Kind("interactive"),
     "store_mask": Kind("interactive"),
     "check_submission": Kind("interactive"),
+    "repair_submission": Kind("interactive"),
+    "fit": Kind("interactive"),
     "release": Kind("export"),
     "verify_release": Kind("export"),
     "train": Kind("train", max_attempts=2),
     "evaluate": Kind("train"),
 }
+
+# Kinds that only answer the person who waits: their rows are grouped by the hour and deleted after a day.
+PASSING = frozenset({"fit", "segment"})
+KEPT = timedelta(days=1)
+FORGET = """
+DELETE FROM backend_job WHERE id IN (
+  SELECT id FROM backend_job WHERE "group" >= 'passing:' AND "group" < %s AND state IN ('done', 'failed', 'cancelled')
+  LIMIT 1000)
+"""
 
 _doorbell = Celery("maquette", broker=settings.REDIS_URL, set_as_current=False)
 
@@ -59,6 +72,8 @@ class UserError(Exception):
 def send(kind: str, *, key: str, args: dict[str, Any], group: str = "", by: Any = None) -> Job:
     """Create the job row once per key and ring the worker after commit. Returns the row, new or not."""
     spec = KINDS[kind]
+    if kind in PASSING:
+        group = passing(timezone.now())
     job, created = Job.objects.get_or_create(
         key=key,
         defaults={
@@ -74,6 +89,11 @@ def send(kind: str, *, key: str, args: dict[str, Any], group: str = "", by: Any 
     if created:
         transaction.on_commit(lambda: ring([job]))
     return job
+
+
+def passing(at: datetime) -> str:
+    """Group of the passing jobs that were sent in the hour of `at`; later hours sort behind it."""
+    return f"passing:{at:%Y-%m-%dT%H}"
 
 
 def send_many(kind: str, rows: list[dict[str, Any]], *, by: Any = None) -> int:
@@ -203,12 +223,15 @@ def report(job: Job, progress: float, message: str = "") -> None:
 
 
 def reap() -> int:
-    """Re-queue what died (lease over) and ring again for what no worker has picked up. Returns how many were rung."""
+    """Re-queue what died (lease over), ring again for what no worker has picked up, delete passing jobs of yesterday.
+
+    Returns how many were rung.
+    """
     now = timezone.now()
     dead = Q(state=Job.State.RUNNING, lease_until__lt=now)
     Job.objects.filter(dead, attempts__gte=F("max_attempts")).update(
         state=Job.State.FAILED,
-        error="the worker died and no attempts are left",
+        error=DIED,
         finished_at=now,
         lease_until=None,
     )
@@ -219,4 +242,6 @@ def reap() -> int:
             state=Job.State.QUEUED, sent_at=now, lease_until=None
         )
     ring(rows)
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET, [passing(now - KEPT)])
     return len(rows)

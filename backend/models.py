@@ -40,8 +40,14 @@ class Upload(models.Model):
     size = models.BigIntegerField()
     sha256 = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    in_parts = models.BooleanField(default=False, help_text="sent in parts, so that it can be resumed")
+    ticket = models.CharField(max_length=1024, blank=True, help_text="the bucket's id of the parts")
+    key = models.UUIDField(null=True, blank=True, help_text="the client's key: announced twice, made once")
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="upload_once_per_key")]
 
     def __str__(self) -> str:
         return f"{self.filename} ({self.state})"

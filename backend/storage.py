@@ -44,6 +44,12 @@ class Store(Protocol):
     def remove(self, name: str) -> None: ...
     def link(self, name: str, *, media_type: str, filename: str = "", seconds: int = 3600) -> str | None: ...
     def upload_link(self, name: str, *, size: int, seconds: int = 3600) -> dict[str, Any] | None: ...
+    def begin_parts(self, name: str) -> str: ...
+    def write_part(self, name: str, ticket: str, number: int, source: IO[bytes]) -> None: ...
+    def part_link(self, name: str, ticket: str, number: int, seconds: int = 3600) -> str | None: ...
+    def parts(self, name: str, ticket: str) -> dict[int, int]: ...
+    def join_parts(self, name: str, ticket: str) -> None: ...
+    def drop_parts(self, name: str, ticket: str) -> None: ...
 
 
 class LocalStore:
@@ -95,6 +101,45 @@ class LocalStore:
     def upload_link(self, name: str, *, size: int, seconds: int = 3600) -> dict[str, Any] | None:
         """No direct link: the client sends the bytes to the API."""
         return None
+
+    def begin_parts(self, name: str) -> str:
+        """Parts lie in a folder beside the name; no ticket is needed to write them."""
+        return ""
+
+    def write_part(self, name: str, ticket: str, number: int, source: IO[bytes]) -> None:
+        """Store one part of a file, durable before it is listed; the same number again replaces it."""
+        self.write(f"{name}.parts/{number}", source, "")
+
+    def part_link(self, name: str, ticket: str, number: int, seconds: int = 3600) -> str | None:
+        """No direct link: the client sends the part to the API."""
+        return None
+
+    def parts(self, name: str, ticket: str) -> dict[int, int]:
+        """Sizes of the parts that are stored, by number."""
+        folder = self._path(f"{name}.parts")
+        # What is still being written has a temporary name.
+        return {int(path.name): path.stat().st_size for path in folder.glob("*") if path.name.isdecimal()}
+
+    def join_parts(self, name: str, ticket: str) -> None:
+        """The parts in order become the file; durable before they are gone."""
+        numbers = sorted(self.parts(name, ticket))
+        chunks = (chunk for number in numbers for chunk in self.open(f"{name}.parts/{number}"))
+        self.write(name, _Chained(chunks), "")  # type: ignore[arg-type]
+        self.drop_parts(name, ticket)
+
+    def drop_parts(self, name: str, ticket: str) -> None:
+        """Forget the parts."""
+        shutil.rmtree(self._path(f"{name}.parts"), ignore_errors=True)
+
+
+class _Chained:
+    """Chunks of bytes as a stream to copy from."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.chunks = chunks
+
+    def read(self, size: int = CHUNK) -> bytes:
+        return next(self.chunks, b"")
 
 
 class S3Store:
@@ -159,6 +204,55 @@ class S3Store:
                 self.bucket, name, Conditions=[["content-length-range", 0, size]], ExpiresIn=seconds
             )
         )
+
+    def begin_parts(self, name: str) -> str:
+        """Open a multipart upload; its id is the ticket that its parts are written with."""
+        made = self.client.create_multipart_upload(Bucket=self.bucket, Key=name, CacheControl=IMMUTABLE)
+        return str(made["UploadId"])
+
+    def write_part(self, name: str, ticket: str, number: int, source: IO[bytes]) -> None:
+        """Send one part through the web server, for clients that cannot reach the bucket."""
+        self.client.upload_part(
+            Bucket=self.bucket, Key=name, UploadId=ticket, PartNumber=number, Body=source.read()
+        )
+
+    def part_link(self, name: str, ticket: str, number: int, seconds: int = 3600) -> str | None:
+        """Presigned PUT for one part; its size is checked before the parts are joined."""
+        params = {"Bucket": self.bucket, "Key": name, "UploadId": ticket, "PartNumber": number}
+        return str(self.client.generate_presigned_url("upload_part", Params=params, ExpiresIn=seconds))
+
+    def parts(self, name: str, ticket: str) -> dict[int, int]:
+        """Sizes of the parts that are stored, by number."""
+        return {number: part["Size"] for number, part in self._listed(name, ticket).items()}
+
+    def join_parts(self, name: str, ticket: str) -> None:
+        """The parts in order become the object."""
+        parts = [
+            {"PartNumber": number, "ETag": part["ETag"]}
+            for number, part in sorted(self._listed(name, ticket).items())
+        ]
+        self.client.complete_multipart_upload(
+            Bucket=self.bucket, Key=name, UploadId=ticket, MultipartUpload={"Parts": parts}
+        )
+
+    def drop_parts(self, name: str, ticket: str) -> None:
+        """Abort the multipart upload; one that has ended already is no error."""
+        try:
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=name, UploadId=ticket)
+        except ClientError as failure:
+            if failure.response["Error"]["Code"] != "NoSuchUpload":
+                raise
+
+    def _listed(self, name: str, ticket: str) -> dict[int, dict[str, Any]]:
+        pages = self.client.get_paginator("list_parts").paginate(
+            Bucket=self.bucket, Key=name, UploadId=ticket
+        )
+        try:
+            return {part["PartNumber"]: part for page in pages for part in page.get("Parts", [])}
+        except ClientError as failure:
+            if failure.response["Error"]["Code"] == "NoSuchUpload":
+                return {}
+            raise
 
 
 @lru_cache(maxsize=1)

@@ -7,9 +7,9 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from backend.accounts import api as accounts
+from backend.annotation import anchors, fitting, reviewing, selecting
 from backend.annotation import api as annotation
 from backend.annotation import desk_api as desk
-from backend.annotation import selecting
 from backend.art3do import api as art3do
 from backend.catalog import api as catalog
 from backend.catalog import instructions
@@ -37,7 +37,9 @@ api = [
     path("imports/images/", catalog.import_images),
     path("imports/meshes/", catalog.import_meshes),
     path("uploads/", catalog.begin_upload),
+    path("uploads/<uuid:pk>/", catalog.upload),
     path("uploads/<uuid:pk>/file/", catalog.upload_file),
+    path("uploads/<uuid:pk>/parts/<int:number>/", catalog.upload_part),
     path("uploads/<uuid:pk>/finalise/", catalog.finalise_upload),
     path("images/<int:pk>/photo/", catalog.photo),
     path("objects/<int:pk>/mask.png", catalog.mask),
@@ -46,6 +48,7 @@ api = [
     path("batches/<int:pk>/propose/", proposals.propose),
     path("candidates/<uuid:key>/model.glb", proposals.model),
     path("candidates/<uuid:key>/thumbnail.png", proposals.thumbnail),
+    path("candidates/<uuid:key>/turntable.png", proposals.turntable),
     # annotation
     path("next/", annotation.next_assignment),
     path("assignments/<int:pk>/", annotation.assignment),
@@ -63,6 +66,8 @@ api = [
     path("assignments/<int:pk>/skip/", annotation.skip),
     path("assignments/<int:pk>/escalate/", annotation.escalate),
     path("assignments/<int:pk>/draft/", annotation.draft),
+    path("batches/<int:pk>/anchors/", anchors.anchors),
+    path("anchors/<int:pk>/", anchors.anchor),
     path("assignments/<int:pk>/postpone/", desk.postpone),
     path("assignments/<int:pk>/resume/", desk.resume),
     path("work/", desk.work),
@@ -71,16 +76,21 @@ api = [
     path("problems/<int:pk>/settle/", desk.settle_problem),
     path("practice/", desk.practice_list),
     path("practice/<int:pk>/", desk.practice_answer),
-    path("reviews/", annotation.review_list),
-    path("reviews/<int:pk>/", annotation.review),
+    path("assignments/<int:pk>/fit/", fitting.fit),
+    path("reviews/", reviewing.review_list),
+    path("reviews/<int:pk>/", reviewing.review),
     path("progress/", annotation.progress_view),
     # art3do
     path("batches/<int:pk>/curate/", art3do.curate),
     path("art/tasks/", art3do.tasks),
+    path("assignments/<int:pk>/case/", art3do.case),
     path("assignments/<int:pk>/submission/", art3do.submit),
     path("submissions/", art3do.submissions),
     path("submissions/<int:pk>/", art3do.submission),
     path("submissions/<int:pk>/model.glb", art3do.model),
+    path("submissions/<int:pk>/pictures/<int:number>.png", art3do.picture),
+    path("submissions/<int:pk>/repair/", art3do.repair),
+    path("submissions/<int:pk>/pins/", art3do.pins),
     path("submissions/<int:pk>/verdict/", art3do.verdict),
     path("objects/<int:pk>/starter.zip", art3do.starter),
     # datasets

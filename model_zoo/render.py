@@ -117,11 +117,17 @@ class RayTree:
 
     def depth(self, pose: Pose, K: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Depth float32 (H,W) along z of the posed mesh in a (W, H) picture, NaN where it is not seen."""
+        return self.hits(pose, K, size)[0]
+
+    def hits(self, pose: Pose, K: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """The same depth (H,W) and the index (H,W) of the face seen, -1 where there is none."""
         # The rays go into the mesh's frame instead of the mesh into the camera's; a ray's parameter stays z.
         rays = (pixel_rays(K, size).reshape(-1, 3) @ pose.R / pose.s).astype(np.float32)
         start = (-pose.t @ pose.R / pose.s).astype(np.float32)
         out = self._scene.run(np.broadcast_to(start, rays.shape).copy(), rays, query="INTERSECT", output=1)
-        return np.where(out["geomID"] >= 0, out["tfar"], np.float32(np.nan)).reshape(size[1], size[0])
+        found = out["geomID"] >= 0
+        depth, face = np.where(found, out["tfar"], np.float32(np.nan)), np.where(found, out["primID"], -1)
+        return depth.reshape(size[1], size[0]), face.reshape(size[1], size[0])
 
 
 class _Still:

@@ -26,7 +26,7 @@ def client(user_id: int, log: int) -> None:
 
     from backend.accounts.access import ApiError
     from backend.accounts.models import User
-    from backend.annotation import answers, bracket, services
+    from backend.annotation import answers, services
     from backend.annotation.models import Assignment, Comparison
 
     user, dice = User.objects.get(pk=user_id), random.Random()
@@ -45,16 +45,15 @@ def client(user_id: int, log: int) -> None:
                 continue
             while True:
                 rows = list(Comparison.objects.filter(assignment=row).order_by("seq"))
-                state = bracket.replay(row.bracket, rows, answers.salt(row.pk))
+                state = answers.standing(row, rows)
                 key = uuid.uuid4()
                 send = partial(
-                    answers.rate, user, held, fence=row.fence, r=0.9, reasons=[], key=key, active_ms=1
+                    answers.rate, user, held, fence=row.fence, r=0.9, key=key, active_ms=1
                 )
                 if state.step is not None:
                     say = {
                         "seq": state.next_seq,
                         "answer": dice.choice(["left", "right", "equal"]),
-                        "reasons": [],
                     }
                     send = partial(answers.compare, user, held, fence=row.fence, key=key, active_ms=1, **say)
                 send()

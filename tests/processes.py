@@ -83,10 +83,12 @@ def web(workers: int = 1, threads: int = 4) -> Iterator[str]:
 
 
 @contextmanager
-def running_web(workers: int = 1, threads: int = 4) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """The same with its process, for tests that kill it."""
+def running_web(
+    workers: int = 1, threads: int = 4, port: int | None = None
+) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """The same with its process, for tests that kill it and start it again at the same address."""
     collect_static()
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "gunicorn", "backend.wsgi", "--bind", f"127.0.0.1:{port}"]
     command += ["--workers", str(workers), "--threads", str(threads), "--timeout", "60"]
     with running("web", command) as child:

@@ -16,12 +16,13 @@ import trimesh
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from PIL import Image as Picture
 
 from backend import jobs, storage
 from backend.annotation.services import open_tasks
 from backend.catalog import services as catalog
-from backend.catalog.models import Mesh, TargetObject
+from backend.catalog.models import Batch, Mesh, TargetObject
 from backend.models import Job
 from backend.proposals import services
 from backend.proposals.models import Candidate
@@ -70,21 +71,24 @@ def propose_job(job: Job) -> dict[str, Any]:
     try:
         given, source = load_object(target)
         proposer = proposer_of(row)
+        textured = Batch.objects.filter(pk=job.args["batch"], judges=Batch.Judges.TEXTURE).exists()
         for seed, proposal in _proposals(job, proposer, given):
-            ended = _take(job, seed, proposal, source)
+            ended = _take(job, seed, proposal, source, textured=textured)
             count[ended] += 1
-            jobs.report(job, min(0.9, count["made"] / job.args["count"]), f"{count['made']} candidates")
+            jobs.report(
+                job, min(0.9, count["made"] / job.args["count"]), _("%(n)s candidates") % {"n": count["made"]}
+            )
     except BadInput as refusal:
         raise jobs.UserError(f"{row.name}: {refusal.message}") from None
     return count
 
 
-def _take(job: Job, seed: int, proposal: Proposal, source: str) -> str:
+def _take(job: Job, seed: int, proposal: Proposal, source: str, *, textured: bool) -> str:
     """Finish and store one proposal; what became of it: made, alike (another has this shape), unfit (no surface)."""
     try:
         if _seen_before(job, proposal.mesh):
             return "alike"
-        finished = finish(proposal.mesh)
+        finished = finish(proposal.mesh, textured=textured)
     except BadInput:
         return "unfit"
     _store(job, seed, proposal, finished, source)
@@ -123,7 +127,7 @@ def _proposals(job: Job, proposer: Proposer, given: ObjectInput) -> Iterator[tup
 
 
 def _store(job: Job, seed: int, proposal: Proposal, finished: Finished, source: str) -> Candidate:
-    mesh, _ = catalog.store_mesh(
+    mesh, _new = catalog.store_mesh(
         finished.glb,
         source=Mesh.Source.PROPOSER,
         triangles=len(finished.mesh.faces),
@@ -135,6 +139,7 @@ def _store(job: Job, seed: int, proposal: Proposal, finished: Finished, source: 
         mesh=mesh,
         viewer=finished.viewer,
         thumbnail=finished.thumbnail,
+        turntable=finished.turntable,
         pose=pose_json(proposal.pose),
         pointmap_source=source,
         score=proposal.score,
@@ -167,10 +172,10 @@ def load_object(target: TargetObject) -> tuple[ObjectInput, str]:
     """Photo, mask and pointmap of an object for a proposer, and the source of its pointmap. Raises BadInput."""
     pointmap = catalog.best_pointmap(target.image)
     if pointmap is None or target.mask is None:
-        raise BadInput("the object has no mask or no pointmap", "incomplete")
+        raise BadInput(_("the object has no mask or no pointmap"), "incomplete")
     rgb = load_image(storage.read(target.image.display)).rgb
     mask = load_mask(storage.read(target.mask)).mask
-    points, _ = decode_pointmap(storage.read(pointmap.blob))
+    points, _camera = decode_pointmap(storage.read(pointmap.blob))
     return ObjectInput(*smaller(rgb, mask, points), category=target.category), str(pointmap.source)
 
 
@@ -205,7 +210,7 @@ def library_ids() -> list[str]:
     )
     ids = [f"{category or name}_{pk}".replace("\n", " ") for pk, category, name in rows]
     if not ids:
-        raise BadInput("the mesh library is empty: import_meshes fills it", "empty_library")
+        raise BadInput(_("the mesh library is empty: import_meshes fills it"), "empty_library")
     return ids
 
 

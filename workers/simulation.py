@@ -29,6 +29,7 @@ from model_zoo.io.meshes import load_mesh
 from model_zoo.io.poses import Pose
 
 POINTS = 2000
+PICKS = 4
 TOLERANCE = 0.05
 INDIFFERENT = 0.01
 NO_TRUTH = "simulation: no known truth"
@@ -171,8 +172,11 @@ class Simulated:
     def compare(self, task: dict[str, Any]) -> None:
         """Play the bracket, then rate the survivor."""
         object_id, bracket = task["object"]["id"], task["compare"]
-        while bracket["step"]:
+        while bracket["step"] or bracket["picking"]:
             step = bracket["step"]
+            if bracket["picking"]:
+                bracket = self.pick(task)
+                continue
             left, right = (self.knowledge.quality(object_id, step[side]["key"]) for side in ("left", "right"))
             if self.dice.random() < self.noise:
                 answer = self.dice.choice(["left", "right"])
@@ -186,8 +190,22 @@ class Simulated:
                 return
             bracket = reply["compare"]
         r = self.knowledge.quality(object_id, bracket["survivor"]["key"]) + self.dice.gauss(0, self.noise / 4)
-        self.send(task, "rating", {"r": min(max(r, 0.0), 1.0)})
+        r = min(max(r, 0.0), 1.0)
+        levels = [level["r"] for level in task["batch"]["scale"]]
+        self.send(task, "rating", {"r": min(levels, key=lambda level: abs(level - r)) if levels else r})
         self.counts["ratings"] += 1
+
+    def pick(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Answer the grid with the four that look best, each put off by the noise; the bracket after it."""
+        seen = {
+            card["key"]: self.knowledge.quality(task["object"]["id"], card["key"]) + self.dice.gauss(0, self.noise)
+            for card in task["compare"]["candidates"]
+        }
+        picked = sorted(seen, key=lambda key: -seen[key])[:PICKS]
+        body = {"seq": task["compare"]["next_seq"], "answer": "grid", "picked": picked}
+        self.counts["comparisons"] += 1
+        bracket: dict[str, Any] = self.send(task, "comparisons", body)["assignment"]["compare"]
+        return bracket
 
     def align(self, task: dict[str, Any]) -> None:
         """Put the chosen mesh into the true box, a little off."""

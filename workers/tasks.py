@@ -5,6 +5,7 @@ from backend.annotation.services import reap_leases
 from backend.datasets.services import collect_recent
 from workers import (
     art,
+    fitting,
     importing,
     masking,
     practice,
@@ -99,3 +100,15 @@ def evaluate(job_id: int) -> None:
 def check_submission(job_id: int) -> None:
     """The report on an artist's mesh."""
     jobs.run(job_id, art.check_job)
+
+
+@app.task(name="workers.tasks.repair_submission", acks_late=True)
+def repair_submission(job_id: int) -> None:
+    """A repaired version of an artist's mesh, and the report on it."""
+    jobs.run(job_id, art.repair_job)
+
+
+@app.task(name="workers.tasks.fit", acks_late=True)
+def fit(job_id: int) -> None:
+    """A pose refined on photo and points."""
+    jobs.run(job_id, fitting.fit_job)

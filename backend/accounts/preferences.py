@@ -14,9 +14,29 @@ MAX_KEYS = 4
 ACTIONS: dict[str, str] = {
     "desk": "problem instructions postpone",
     "select": "polygon brush eraser close cancel undo redo bigger smaller submit",
-    "compare": "left right equal neither undo reset turn crop skip escalate",
-    "rate": "full less more store undo reset turn crop",
-    "align": "translate rotate scale x- x+ y- y+ z+ z- yaw- yaw+ pitch- pitch+ roll- roll+ grow shrink undo redo reset view mesh points gizmo submit",
+    "compare": (
+        "left right equal neither undo reset turn nearer farther plain normals edges "
+        "wireframe outline crop zoomin zoomout skip escalate"
+    ),
+    "grid": "confirm none turn crop zoomin zoomout skip escalate",
+    "rate": (
+        "full less more store undo reset turn nearer farther plain normals edges "
+        "wireframe outline crop zoomin zoomout"
+    ),
+    "scale": (
+        "less more store undo reset turn nearer farther plain normals edges wireframe "
+        "outline crop zoomin zoomout"
+    ),
+    "align": (
+        "translate rotate scale x- x+ y- y+ z+ z- yaw- yaw+ pitch- pitch+ roll- roll+ "
+        "grow shrink axis quarter-y quarter-x quarter-z pivot middle upright ground fit "
+        "undo redo reset look fainter stronger closer farther whole photo front back "
+        "left right top bottom mesh points target gizmo cancel submit"
+    ),
+    "review": (
+        "next previous accept fix return swap wipe beside look closer farther whole less "
+        "more turn"
+    ),
     "practice": "left right go reset turn",
 }
 NAMED_KEYS = "enter|space|escape|backspace|delete|insert|home|end|pageup|pagedown|arrow(?:left|right|up|down)|f[1-9]|f1[0-2]"

@@ -11,15 +11,18 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Max
+from django.db.models import F
+from django.db.models.functions import Coalesce
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backend import jobs
 from backend.accounts.access import ApiError, record
 from backend.accounts.models import User
 from backend.annotation import bracket, services
-from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Task
-from backend.catalog.models import Pointmap
+from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Review, Task
+from backend.catalog.models import Batch, Pointmap
+from backend.proposals.models import Candidate
 
 MASK_REASONS = ("bad mask", "several objects", "unclear part")
 REASONS = ("complex geometry", "occlusion", "transparency", "small object", "other")
@@ -47,7 +50,7 @@ def hold(user: User, assignment_id: int, fence: int, draft: Any = None) -> Assig
         .first()
     )
     if assignment is None:
-        raise ApiError(404, "not_found", "You have no such assignment.")
+        raise ApiError(404, "not_found", _("You have no such assignment."))
     assignment.user = user
     if assignment.state == Assignment.State.SUBMITTED or (
         assignment.fence == fence and assignment.state == Assignment.State.LEASED
@@ -88,7 +91,9 @@ def _answer(function: Any) -> Any:
                     lost = failure
         except IntegrityError:
             raise ApiError(
-                409, "conflict", "Another answer came first, or its key was used before. Load the task again."
+                409,
+                "conflict",
+                _("Another answer came first, or its key was used before. Load the task again."),
             ) from None
         raise services.lease_lost() from lost
 
@@ -105,45 +110,49 @@ def compare(
     answer: str,
     key: UUID,
     active_ms: int,
-    reasons: list[str],
+    reasons: Sequence[str] = (),
+    picked: Sequence[UUID] = (),
+    coverage: Sequence[float] = (),
 ) -> Outcome:
-    """Store one comparison (or an undo). Same key: the stored state again; another key for a stored seq: 409."""
+    """Store one comparison, the grid's picks (opaque keys of candidates) or an undo.
+
+    Same key: the stored state again; another key for a stored seq: 409.
+    """
     assignment = hold(user, assignment_id, fence, {"seq": seq, "answer": answer})
     rows = list(Comparison.objects.filter(assignment=assignment).order_by("seq"))
     if seq <= len(rows):
         if rows[seq - 1].key == key and rows[seq - 1].answer == answer:
             return Outcome(assignment, replayed=True)
         raise ApiError(
-            409, "already_answered", "This comparison has an answer already.", {"seq": ["already answered"]}
+            409, "already_answered", _("This comparison has an answer already."), {"seq": [_("already answered")]}
         )
     if assignment.state == Assignment.State.SUBMITTED:
-        raise ApiError(409, "already_submitted", "This object is finished.")
+        raise ApiError(409, "already_submitted", _("This object is finished."))
     if assignment.stage != Task.Stage.COMPARE:
-        raise ApiError(409, "wrong_stage", "This assignment is not a comparison.")
-    state = bracket.replay(assignment.bracket, rows, salt(assignment.pk))
+        raise ApiError(409, "wrong_stage", _("This assignment is not a comparison."))
+    state = standing(assignment, rows)
     if seq != state.next_seq:
         raise ApiError(
-            409, "out_of_order", f"The next answer is number {state.next_seq}.", {"seq": ["out of order"]}
+            409,
+            "out_of_order",
+            _("The next answer is number %(seq)s.") % {"seq": state.next_seq},
+            {"seq": [_("out of order")]},
         )
     row = Comparison(
-        assignment=assignment, seq=seq, answer=answer, key=key, active_ms=active_ms, reasons=reasons
+        assignment=assignment, seq=seq, answer=answer, key=key, active_ms=active_ms, reasons=list(reasons), coverage=list(coverage)
     )
     if answer == Comparison.Answer.UNDO:
         if state.done == 0:
-            raise ApiError(409, "nothing_to_undo", "There is no comparison to undo.")
+            raise ApiError(409, "nothing_to_undo", _("There is no comparison to undo."))
+    elif answer == Comparison.Answer.GRID:
+        row.picked = _picks(assignment, state, picked)
     else:
-        if state.step is None:
-            raise ApiError(409, "bracket_over", "Every candidate has been compared; the rating is due.")
-        if answer == Comparison.Answer.NEITHER and not assignment.batch.allows_neither:
-            raise ApiError(
-                400, "invalid", "This batch has no answer «neither».", {"answer": ["not allowed here"]}
-            )
-        row.left_id, row.right_id = state.step
-        row.kept_id = bracket.keep(answer, *state.step, salt(assignment.pk), state.done)
+        _decide(assignment, state, row)
     row.save(force_insert=True)
-    after = bracket.replay(assignment.bracket, [*rows, row], salt(assignment.pk))
+    after = standing(assignment, [*rows, row])
     rating_due = after.survivor is not None and assignment.batch.asks_rating
-    if after.step is None and answer != Comparison.Answer.UNDO and not rating_due:
+    over = after.step is None and not after.picking
+    if over and answer != Comparison.Answer.UNDO and not rating_due:
         _finish(assignment, key=key, active_ms=active_ms, survivor=after.survivor, r=None)
         return Outcome(assignment)
     Assignment.objects.filter(pk=assignment.pk).update(
@@ -152,19 +161,70 @@ def compare(
     return Outcome(assignment)
 
 
+def _decide(assignment: Assignment, state: bracket.State, row: Comparison) -> None:
+    """Write into a comparison's row which pair was shown and which of it stays."""
+    if state.picking:
+        raise ApiError(409, "grid_due", _("The grid comes first: pick the most plausible candidates."))
+    if state.step is None:
+        raise ApiError(409, "bracket_over", _("Every candidate has been compared; the rating is due."))
+    if row.answer == Comparison.Answer.NEITHER and not assignment.batch.allows_neither:
+        raise ApiError(
+            400, "invalid", _("This batch has no answer «neither»."), {"answer": [_("not allowed here")]}
+        )
+    row.left_id, row.right_id = state.step
+    tie = bracket.coin(salt(assignment.pk) + ":tie", state.done)
+    row.kept_id = bracket.keep(row.answer, *state.step, tie)
+
+
+def _picks(assignment: Assignment, state: bracket.State, picked: Sequence[UUID]) -> list[int]:
+    """Ids of the candidates that go on from the grid: four, or fewer where the batch lets people call some unusable."""
+    if not state.picking:
+        raise ApiError(409, "no_grid", _("There is no grid to pick from now."))
+    few, wanted = len(picked) < bracket.PICKS, set(picked)
+    if len(wanted) > bracket.PICKS or len(wanted) != len(picked) or (few and not assignment.batch.allows_neither):
+        message = _("Pick %(n)s different candidates.") % {"n": bracket.PICKS}
+        raise ApiError(400, "invalid", message, {"picked": [message]})
+    ids = dict(Candidate.objects.filter(pk__in=assignment.bracket).values_list("key", "pk"))
+    if wanted - ids.keys():
+        message = _("A picked candidate is not of this object.")
+        raise ApiError(400, "invalid", message, {"picked": [message]})
+    return [ids[key] for key in picked]
+
+
+def standing(assignment: Assignment, rows: Sequence[bracket.Row]) -> bracket.State:
+    """Where an assignment's bracket stands after these comparison rows."""
+    thrown = bracket.coins(salt(assignment.pk), len(assignment.bracket))
+    grid = assignment.batch.protocol == Batch.Protocol.GRID
+    return bracket.replay(assignment.bracket, rows, thrown, grid=grid)
+
+
 @_answer
 def rate(
-    user: User, assignment_id: int, *, fence: int, r: float, reasons: list[str], key: UUID, active_ms: int
+    user: User,
+    assignment_id: int,
+    *,
+    fence: int,
+    r: float,
+    reasons: Sequence[str] = (),
+    key: UUID,
+    active_ms: int,
+    coverage: float | None = None,
 ) -> Outcome:
     """Store the rating of a bracket's survivor, which completes the assignment."""
     assignment = hold(user, assignment_id, fence, {"r": r})
     if (stored := _stored(assignment, key)) is not None:
         return stored
     rows = list(Comparison.objects.filter(assignment=assignment).order_by("seq"))
-    state = bracket.replay(assignment.bracket, rows, salt(assignment.pk))
+    state = standing(assignment, rows)
     if assignment.stage != Task.Stage.COMPARE or state.survivor is None:
-        raise ApiError(409, "rating_not_due", "There is no survivor to rate yet.")
-    Rating.objects.create(assignment=assignment, candidate_id=state.survivor, r=r, reasons=reasons)
+        raise ApiError(409, "rating_not_due", _("There is no survivor to rate yet."))
+    levels = [level["r"] for level in assignment.batch.scale]
+    if levels and r not in levels:
+        message = _("r is one of this batch's levels: %(levels)s.") % {"levels": ", ".join(map(str, levels))}
+        raise ApiError(400, "invalid", message, {"r": [message]})
+    Rating.objects.create(
+        assignment=assignment, candidate_id=state.survivor, r=r, reasons=list(reasons), active_ms=active_ms, coverage=coverage
+    )
     _finish(assignment, key=key, active_ms=active_ms, survivor=state.survivor, r=r, reasons=reasons)
     return Outcome(assignment)
 
@@ -179,23 +239,45 @@ def align(
     t: list[float],
     s: list[float],
     iou: float | None,
+    depth_residual: float | None,
     version: int,
     key: UUID,
     active_ms: int,
 ) -> Outcome:
-    """Store the pose of the chosen mesh on the object's pointmap, which completes the assignment."""
+    """Store the pose of the chosen mesh on the object's pointmap, which completes the assignment.
+
+    `version` is the one that the page has seen (0: none). After a 412 the annotator may store a newer one, until a
+    reviewer has judged.
+    """
     assignment = hold(user, assignment_id, fence, {"R": R, "t": t, "s": s})
-    if (stored := _stored(assignment, key)) is not None:
-        return stored
     if assignment.stage != Task.Stage.ALIGN:
-        raise ApiError(409, "wrong_stage", "This assignment is not an alignment.")
-    check_version(assignment, version)
+        raise ApiError(409, "wrong_stage", _("This assignment is not an alignment."))
+    submitted = assignment.state == Assignment.State.SUBMITTED
+    if submitted and assignment.key == key:
+        return Outcome(assignment, replayed=True)
+    last = check_version(assignment, version)
+    pose = {"R": R, "t": t, "s": s, "iou": iou, "depth_residual": depth_residual, "active_ms": active_ms}
+    if submitted:
+        return _replace(assignment, last, pose, key)
     task = Task.objects.select_related("object").get(pk=assignment.task_id)
     pointmap = Pointmap.objects.filter(image_id=task.object.image_id).order_by("-id").first()
     if pointmap is None:
-        raise ApiError(409, "no_pointmap", "This image has no pointmap to align on.")
-    _store_pose(assignment, user, task.candidate_id, pointmap.pk, R, t, s, iou)
+        raise ApiError(409, "no_pointmap", _("This image has no pointmap to align on."))
+    Alignment.objects.create(
+        assignment=assignment, candidate_id=task.candidate_id, pointmap=pointmap, by=user, **pose
+    )
     _finish(assignment, key=key, active_ms=active_ms, survivor=task.candidate_id, r=None)
+    return Outcome(assignment)
+
+
+def _replace(assignment: Assignment, last: Alignment | None, pose: dict[str, Any], key: UUID) -> Outcome:
+    """The annotator's own newer pose over one that was stored from another tab."""
+    if last is None or Review.objects.filter(assignment=assignment).exists():
+        raise ApiError(409, "already_reviewed", _("A reviewer has judged this alignment already."))
+    repose(assignment.user, last, pose)
+    Assignment.objects.filter(pk=assignment.pk).update(
+        key=key, active_ms=F("active_ms") + pose["active_ms"], finished_at=timezone.now()
+    )
     return Outcome(assignment)
 
 
@@ -255,53 +337,40 @@ def _stored(assignment: Assignment, key: UUID) -> Outcome | None:
         return None
     if assignment.key == key:
         return Outcome(assignment, replayed=True)
-    raise ApiError(409, "already_submitted", "This assignment has another answer already.")
+    raise ApiError(409, "already_submitted", _("This assignment has another answer already."))
 
 
-def check_version(assignment: Assignment, version: int) -> None:
-    """412 when somebody stored another pose since this one was loaded; both versions are named."""
-    current = Alignment.objects.filter(assignment=assignment).aggregate(top=Max("version"))["top"] or 0
-    if version != current:
-        raise ApiError(
-            412,
-            "version_conflict",
-            "Another pose was stored meanwhile.",
-            {"yours": version, "current": current},
-        )
+def check_version(assignment: Assignment, version: int) -> Alignment | None:
+    """The last stored pose; 412 when it is not the one that was seen: both versions and the stored pose are named."""
+    last = assignment.alignments.select_related("by").order_by("-version").first()
+    current = last.version if last else 0
+    if version == current:
+        return last
+    fields: dict[str, Any] = {"yours": version, "current": current}
+    if last is not None:
+        fields |= {"by": last.by.username, "pose": {"R": last.R, "t": last.t, "s": last.s}}
+    raise ApiError(412, "version_conflict", _("Another pose was stored meanwhile."), fields)
 
 
-def _store_pose(
-    assignment: Assignment,
-    by: User,
-    candidate_id: int | None,
-    pointmap_id: int,
-    R: list[float],
-    t: list[float],
-    s: list[float],
-    iou: float | None,
-) -> Alignment:
-    top = Alignment.objects.filter(assignment=assignment).aggregate(top=Max("version"))["top"] or 0
+def repose(by: User, last: Alignment, pose: dict[str, Any]) -> Alignment:
+    """A new version over `last`, of the same mesh on the same pointmap. pose: R, t, s and what the page measured."""
     return Alignment.objects.create(
-        assignment=assignment,
-        version=top + 1,
-        candidate_id=candidate_id,
-        pointmap_id=pointmap_id,
+        assignment_id=last.assignment_id,
+        version=last.version + 1,
+        candidate_id=last.candidate_id,
+        pointmap_id=last.pointmap_id,
         by=by,
-        R=R,
-        t=t,
-        s=s,
-        iou=iou,
+        **pose,
     )
 
 
-def repose(
-    reviewer: User, assignment: Assignment, R: list[float], t: list[float], s: list[float]
-) -> Alignment:
-    """A reviewer's own pose: a new version over the annotator's."""
-    last = assignment.alignments.order_by("-version").first()
-    if last is None:
-        raise ApiError(409, "nothing_to_fix", "This assignment has no alignment.")
-    return _store_pose(assignment, reviewer, last.candidate_id, last.pointmap_id, R, t, s, None)
+def best_rated(task_id: int) -> tuple[int, float] | None:
+    """The candidate that a task's people rated highest and its r; a reviewer's r counts, what was sent back does not."""
+    rows = Rating.objects.filter(assignment__task_id=task_id).exclude(
+        assignment__review__verdict=Review.Verdict.RETURN
+    )
+    rows = rows.annotate(counts=Coalesce("assignment__review__r", "r")).order_by("-counts", "id")
+    return rows.values_list("candidate_id", "counts").first()
 
 
 # The answer's end in one statement: the assignment closes, the task counts it, the audit trail names it.
@@ -354,10 +423,7 @@ def _route(
     batch = assignment.batch
     chosen, best = survivor, r
     if batch.overlap > 1:
-        ratings = Rating.objects.filter(assignment__task_id=assignment.task_id).order_by("-r", "id")
-        top = ratings.values_list("candidate_id", "r").first()
-        if top is not None:
-            chosen, best = top
+        chosen, best = best_rated(assignment.task_id) or (chosen, best)
     if chosen is None or (batch.asks_rating and (best is None or best < batch.alpha)):
         # The kind of difficulty, where the annotator named one: art cases are drawn evenly over the kinds.
         reason = next((each for each in reasons if each in REASONS), "below alpha")

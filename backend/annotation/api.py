@@ -4,14 +4,14 @@ import math
 from typing import Any
 
 from django.http import HttpResponse
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.accounts.access import ApiError, Role, endpoint
-from backend.annotation import answers, later, payload, practice, progress, reviews, services
+from backend.annotation import answers, later, payload, practice, progress, services
 from backend.annotation.models import Assignment, Comparison, Task
-from backend.paging import page
 
 WORKERS = {Role.ANNOTATOR, Role.REVIEWER}
 
@@ -21,6 +21,11 @@ class Next(serializers.Serializer):
     batch = serializers.IntegerField(required=False, min_value=1)
     task = serializers.IntegerField(required=False, min_value=1)
     prefetch = serializers.BooleanField(default=False)
+
+
+def share(**options: Any) -> serializers.FloatField:
+    """A number in [0, 1]."""
+    return serializers.FloatField(min_value=0, max_value=1, **options)
 
 
 class Fenced(serializers.Serializer):
@@ -33,6 +38,8 @@ class ComparisonIn(Fenced):
     answer = serializers.ChoiceField(choices=[c for c in Comparison.Answer.choices if c[0] != "undo"])
     key = serializers.UUIDField()
     reasons = serializers.ListField(child=serializers.CharField(max_length=40), max_length=10, default=list)
+    picked = serializers.ListField(child=serializers.UUIDField(), max_length=50, default=list)
+    coverage = serializers.ListField(child=share(), min_length=2, max_length=2, required=False)
 
 
 class UndoIn(Fenced):
@@ -41,21 +48,29 @@ class UndoIn(Fenced):
 
 
 class RatingIn(Fenced):
-    r = serializers.FloatField(min_value=0, max_value=1)
+    r = share()
+    coverage = share(required=False, allow_null=True)
     reasons = serializers.ListField(child=serializers.CharField(max_length=40), max_length=10, default=list)
     key = serializers.UUIDField()
+
+
+class Finite(serializers.FloatField):
+    """A number; «nan» and «inf» are none."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """The number, or a refusal of the field."""
+        value = float(super().to_internal_value(data))
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
 
 
 class PoseIn(serializers.Serializer):
     """R row-major, det +1; t in the pointmap's units; s three positive numbers."""
 
-    R = serializers.ListField(child=serializers.FloatField(), min_length=9, max_length=9)
-    t = serializers.ListField(
-        child=serializers.FloatField(min_value=-1e6, max_value=1e6), min_length=3, max_length=3
-    )
-    s = serializers.ListField(
-        child=serializers.FloatField(min_value=1e-6, max_value=1e6), min_length=3, max_length=3
-    )
+    R = serializers.ListField(child=Finite(), min_length=9, max_length=9)
+    t = serializers.ListField(child=Finite(min_value=-1e6, max_value=1e6), min_length=3, max_length=3)
+    s = serializers.ListField(child=Finite(min_value=1e-6, max_value=1e6), min_length=3, max_length=3)
 
     def validate_R(self, R: list[float]) -> list[float]:
         """Refuse what is not a rotation: rows orthonormal, no mirror."""
@@ -64,7 +79,7 @@ class PoseIn(serializers.Serializer):
             for j in range(i, 3):
                 dot = sum(a * b for a, b in zip(rows[i], rows[j], strict=True))
                 if not math.isfinite(dot) or abs(dot - (i == j)) > 1e-3:
-                    raise serializers.ValidationError("R is not a rotation: its rows are not orthonormal")
+                    raise serializers.ValidationError(_("R is not a rotation: its rows are not orthonormal"))
         a, b, c = rows
         if (
             a[0] * (b[1] * c[2] - b[2] * c[1])
@@ -72,12 +87,18 @@ class PoseIn(serializers.Serializer):
             + a[2] * (b[0] * c[1] - b[1] * c[0])
             < 0
         ):
-            raise serializers.ValidationError("R is not a rotation: it mirrors")
+            raise serializers.ValidationError(_("R is not a rotation: it mirrors"))
         return R
 
 
-class AlignmentIn(Fenced, PoseIn):
-    iou = serializers.FloatField(min_value=0, max_value=1, required=False, allow_null=True, default=None)
+class Measured(serializers.Serializer):
+    """What the page measured of a pose: mask IoU, and mean |z - z of the pointmap| / z."""
+
+    iou = Finite(min_value=0, max_value=1, required=False, allow_null=True, default=None)
+    depth_residual = Finite(min_value=0, max_value=1e6, required=False, allow_null=True, default=None)
+
+
+class AlignmentIn(Fenced, PoseIn, Measured):
     version = serializers.IntegerField(min_value=0, default=0)
     key = serializers.UUIDField()
 
@@ -108,12 +129,6 @@ class DraftIn(Fenced):
     draft = serializers.JSONField()
 
 
-class ReviewIn(serializers.Serializer):
-    verdict = serializers.ChoiceField(choices=("accept", "fix", "return"))
-    note = serializers.CharField(max_length=2000, allow_blank=True, default="")
-    pose = PoseIn(required=False)
-
-
 def _checked(serializer: type[serializers.Serializer], request: Request) -> dict[str, Any]:
     parsed = serializer(data=request.data)
     parsed.is_valid(raise_exception=True)
@@ -127,10 +142,10 @@ def next_assignment(request: Request) -> Response | HttpResponse:
     art = data.get("stage") == Task.Stage.ART or (request.user.role == Role.ARTIST and "stage" not in data)
     if art:
         if request.user.role not in {Role.ARTIST, Role.ADMIN}:
-            raise ApiError(403, "not_allowed", "Art tasks are for artists.")
+            raise ApiError(403, "not_allowed", _("Art tasks are for artists."))
         found = services.claim_art(request.user, task_id=data.get("task"))
     elif request.user.role == Role.ARTIST:
-        raise ApiError(403, "not_allowed", "An artist's tasks are art tasks.")
+        raise ApiError(403, "not_allowed", _("An artist's tasks are art tasks."))
     elif data.get("stage", Task.Stage.COMPARE) == Task.Stage.COMPARE and practice.is_due(request.user):
         raise practice.practice_first()
     elif "task" in data:
@@ -151,7 +166,7 @@ def assignment(request: Request, pk: int) -> Response:
     try:
         return Response(payload.assignment(pk, user_id=request.user.pk))
     except Assignment.DoesNotExist:
-        raise ApiError(404, "not_found", "You have no such assignment.") from None
+        raise ApiError(404, "not_found", _("You have no such assignment.")) from None
 
 
 def _compared(pk: int, outcome: answers.Outcome) -> Response:
@@ -179,7 +194,7 @@ def compare(request: Request, pk: int) -> Response:
 def undo(request: Request, pk: int) -> Response:
     """Take back the last comparison of an unfinished bracket."""
     data = _checked(UndoIn, request)
-    return _compared(pk, answers.compare(request.user, pk, answer=Comparison.Answer.UNDO, reasons=[], **data))
+    return _compared(pk, answers.compare(request.user, pk, answer=Comparison.Answer.UNDO, **data))
 
 
 def _submitted(outcome: answers.Outcome) -> Response:
@@ -225,7 +240,7 @@ def skip(request: Request, pk: int) -> Response:
     """Give the task back and never see it again; a reason is asked for."""
     data = _checked(EndIn, request)
     if not data["reason"]:
-        raise ApiError(400, "invalid", "Say why you skip this object.", {"reason": ["required"]})
+        raise ApiError(400, "invalid", _("Say why you skip this object."), {"reason": [_("required")]})
     services.end(request.user, pk, data["fence"], state=Assignment.State.SKIPPED, reason=data["reason"])
     return Response({"id": pk, "state": Assignment.State.SKIPPED})
 
@@ -251,23 +266,6 @@ def draft(request: Request, pk: int) -> Response:
     data = _checked(DraftIn, request)
     services.save_draft(request.user, pk, data["fence"], data["draft"])
     return Response({"id": pk, "saved": True})
-
-
-@endpoint("GET", roles={Role.REVIEWER})
-def review_list(request: Request) -> Response:
-    """Submitted alignments and ratings that no reviewer has judged yet, oldest first."""
-    rows = reviews.pending(
-        request.query_params.get("stage") or Task.Stage.ALIGN, request.query_params.get("batch")
-    )
-    return page(request, rows, reviews.describe, order="id")
-
-
-@endpoint("POST", roles={Role.REVIEWER}, request=ReviewIn)
-def review(request: Request, pk: int) -> Response:
-    """Accept, fix (with your own pose) or send back an assignment."""
-    data = _checked(ReviewIn, request)
-    row = reviews.judge(request.user, pk, verdict=data["verdict"], note=data["note"], pose=data.get("pose"))
-    return Response({"assignment_id": pk, "verdict": row.verdict})
 
 
 @endpoint("GET", roles={*WORKERS, Role.ARTIST, Role.RESEARCHER})

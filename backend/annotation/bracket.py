@@ -1,7 +1,9 @@
-"""King of the hill as a pure function: a frozen bracket and its comparison rows give the next pair or the survivor.
+"""The bracket as a pure function: a frozen order of candidates and its comparison rows give what to show next.
 
-Protocol of the paper (A.2): two candidates are shown, the one not chosen is replaced by a fresh one; on «equal» one
-of the two is kept at random; «neither» drops both. Nothing here touches the database.
+King of the hill, as in the paper (A.2): two candidates are shown, the one not chosen is replaced by a fresh one. Grid:
+the most plausible are picked from all first, then pairs meet until one is left. On «equal» one of the two is kept at
+random; «neither» drops both. Nothing here touches the database; annotator_ui/static/annotator_ui/bracket.js is the
+page's twin, and both play the cases of tests/bracket_cases.json.
 """
 
 import hashlib
@@ -9,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-UNDO = "undo"
+UNDO, GRID = "undo", "grid"
+PICKS = 4
 
 
 class Row(Protocol):
@@ -17,13 +20,26 @@ class Row(Protocol):
 
     answer: str
     kept_id: int | None
+    picked: list[int]
+
+
+@dataclass(frozen=True)
+class Coins:
+    """Fair coins per step: whether the one that comes first stands left, and whether «equal» keeps the left one."""
+
+    sides: list[bool]
+    ties: list[bool]
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a bracket stands. `step` is the pair to show (left, right), or None when it is over."""
+    """Where a bracket stands. `step` is the pair to show (left, right); `picking`: the grid is to be answered.
+
+    With neither it is over: `survivor` is what is left, or None.
+    """
 
     step: tuple[int, int] | None
+    picking: bool
     survivor: int | None
     done: int
     total: int
@@ -33,6 +49,11 @@ class State:
 def coin(salt: str, index: int) -> bool:
     """A fair coin that falls the same way after every reload."""
     return bool(hashlib.sha256(f"{salt}:{index}".encode()).digest()[0] & 1)
+
+
+def coins(salt: str, n: int) -> Coins:
+    """The coins of a bracket of n candidates; `salt` is fixed per assignment."""
+    return Coins([coin(salt, at) for at in range(n)], [coin(salt + ":tie", at) for at in range(n)])
 
 
 def live(rows: Iterable[Row]) -> list[Row]:
@@ -46,42 +67,41 @@ def live(rows: Iterable[Row]) -> list[Row]:
     return kept
 
 
-def replay(bracket: Sequence[int], rows: Sequence[Row], salt: str) -> State:
-    """State of `bracket` (candidate ids in order of showing) after `rows` (by seq).
+def replay(order: Sequence[int], rows: Sequence[Row], thrown: Coins, *, grid: bool = False) -> State:
+    """State of the bracket `order` (candidate ids in order of showing) after `rows` (by seq).
 
-    `salt` is fixed per assignment; it decides on which side the incumbent stands, at every step anew.
+    `grid`: the protocol of that name; with no more candidates than would be picked, nothing is picked.
     """
     answers = live(rows)
-    incumbent: int | None = bracket[0] if bracket else None
-    shown = min(len(bracket), 1)
-    done = 0
+    picking = grid and len(order) > PICKS
+    waiting = list(order)
     for row in answers:
-        shown += 1
-        done += 1
-        incumbent = row.kept_id
-        if incumbent is None and shown < len(bracket):
-            incumbent = bracket[shown]
-            shown += 1
-    remaining = len(bracket) - shown
+        if row.answer == GRID:
+            picking, waiting = False, [pk for pk in order if pk in row.picked]
+            continue
+        waiting = waiting[2:]
+        if row.kept_id is not None:
+            # The winner stays on the hill, or waits for the winners of the other pairs.
+            waiting.insert(len(waiting) if grid else 0, row.kept_id)
+    done = len(answers)
     step = None
-    if remaining > 0 and incumbent is not None:
-        pair = (incumbent, bracket[shown])
-        step = pair if coin(salt, done) else (pair[1], pair[0])
+    if len(waiting) > 1 and not picking:
+        first, second = waiting[:2]
+        step = (first, second) if thrown.sides[done] else (second, first)
     return State(
         step=step,
-        survivor=None if step else incumbent,
+        picking=picking,
+        survivor=waiting[0] if waiting and not step and not picking else None,
         done=done,
-        total=done + remaining,
+        total=done + (PICKS if picking else max(len(waiting) - 1, 0)),
         next_seq=len(rows) + 1,
     )
 
 
-def keep(answer: str, left: int, right: int, salt: str, index: int) -> int | None:
-    """Which candidate stays after an answer."""
-    if answer == "left":
+def keep(answer: str, left: int, right: int, tie: bool) -> int | None:
+    """Which candidate stays after an answer; `tie` is the step's coin."""
+    if answer == "left" or (answer == "equal" and tie):
         return left
-    if answer == "right":
+    if answer == "right" or answer == "equal":
         return right
-    if answer == "equal":
-        return left if coin(salt + ":tie", index) else right
     return None

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from backend.accounts.access import ApiError, record
 from backend.accounts.models import User
@@ -33,18 +34,18 @@ def _resume(user: User, assignment_id: int) -> None:
     rows = Assignment.objects.select_for_update(of=("self",)).select_related("batch")
     row = rows.filter(pk=assignment_id, user=user).first()
     if row is None:
-        raise ApiError(404, "not_found", "You have no such assignment.")
+        raise ApiError(404, "not_found", _("You have no such assignment."))
     if row.state == Assignment.State.LEASED:
         return
     if row.state != Assignment.State.POSTPONED:
-        raise ApiError(409, "not_postponed", f"This assignment is {row.state}.")
+        raise ApiError(409, "not_postponed", _("This assignment is %(state)s.") % {"state": row.state})
     if row.batch.state != Batch.State.OPEN:
-        raise ApiError(409, "batch_not_open", f"The batch {row.batch.name} is {row.batch.state} right now.")
+        raise ApiError(409, "batch_not_open", _("The batch %(batch)s is %(state)s right now.") % {"batch": row.batch.name, "state": row.batch.state})
     active = Assignment.objects.filter(user=user, batch=row.batch_id, prefetch=False, state=Assignment.State.LEASED)
     if active.exclude(stage=Task.Stage.ART).exists():
         raise _other_active()
     if not _room().filter(pk=row.task_id).update(n_leased=F("n_leased") + 1):
-        raise ApiError(409, "no_room", "Somebody else has done this object, or is working on it.")
+        raise ApiError(409, "no_room", _("Somebody else has done this object, or is working on it."))
     Assignment.objects.filter(pk=row.pk).update(
         state=Assignment.State.LEASED, prefetch=False, fence=F("fence") + 1, lease_until=services.lease_end(), finished_at=None
     )
@@ -55,14 +56,14 @@ def take(user: User, task_id: int) -> int:
     """Lease one certain task, as one that was sent back. ApiError 404 or 409."""
     task = Task.objects.filter(pk=task_id).exclude(stage=Task.Stage.ART).first()
     if task is None:
-        raise ApiError(404, "not_found", "There is no such task.")
+        raise ApiError(404, "not_found", _("There is no such task."))
     # What was leased ahead for an earlier page must not stand in the way.
     ahead = Assignment.objects.filter(user=user, batch=task.batch_id, prefetch=True, state=Assignment.State.LEASED)
     for row in ahead:
         services.end(user, row.pk, row.fence, state=Assignment.State.RELEASED)
     found = services.claim(user, stages=[task.stage], batch=task.batch_id, task=task_id)
     if found is None:
-        raise ApiError(409, "no_room", "Somebody else has done this object, or is working on it.")
+        raise ApiError(409, "no_room", _("Somebody else has done this object, or is working on it."))
     if not Assignment.objects.filter(pk=found, task=task_id).exists():
         raise _other_active()
     return found
@@ -73,7 +74,7 @@ def _room() -> QuerySet[Task]:
 
 
 def _other_active() -> ApiError:
-    return ApiError(409, "other_active", "Finish or put aside the object that you have in hand in this batch first.")
+    return ApiError(409, "other_active", _("Finish or put aside the object that you have in hand in this batch first."))
 
 
 def work(user: User) -> dict[str, list[dict[str, Any]]]:

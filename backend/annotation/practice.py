@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from backend import jobs
 from backend.accounts.access import ApiError, record
@@ -29,7 +30,7 @@ def is_due(user: User) -> bool:
 
 def practice_first() -> ApiError:
     """What somebody hears who asks for work before the practice."""
-    return ApiError(409, "practice_first", "Six practice objects come before the first real one.")
+    return ApiError(409, "practice_first", _("Six practice objects come before the first real one."))
 
 
 def items(user: User) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def answer(user: User, pair_id: int, *, answer: str, active_ms: int) -> dict[str
     """Store an answer and tell what is right; a second answer to the same object changes nothing."""
     pair = pairs().filter(pk=pair_id).first()
     if pair is None:
-        raise ApiError(404, "not_found", "There is no such practice object.")
+        raise ApiError(404, "not_found", _("There is no such practice object."))
     side = _better_side(user, pair)
     row, new = PracticeAnswer.objects.get_or_create(
         pair=pair, user=user, defaults={"right": answer == side, "active_ms": active_ms}
@@ -84,7 +85,7 @@ def answer(user: User, pair_id: int, *, answer: str, active_ms: int) -> dict[str
 def make(user: User) -> Job:
     """Have the practice made from objects with known truth; the job under way, if there is one. 409 when it is there."""
     if pairs().exists():
-        raise ApiError(409, "practice_exists", "There is a practice already.")
+        raise ApiError(409, "practice_exists", _("There is a practice already."))
     rows = Job.objects.filter(kind="make_practice").order_by("-id")
     under_way = rows.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING]).first()
     if under_way:

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from backend.accounts.access import ApiError, record
 from backend.accounts.models import User
@@ -20,9 +21,9 @@ def report(
     """Store what somebody has seen; the same key again is the same report. ApiError 404, 400 or 409."""
     target = TargetObject.objects.select_related("image").filter(pk=object_id).first()
     if target is None or not Task.objects.filter(object_id=object_id, batch_id=batch).exists():
-        raise ApiError(404, "not_found", "There is no such object in this batch.")
+        raise ApiError(404, "not_found", _("There is no such object in this batch."))
     if place and not (0 <= place[0] <= target.image.width and 0 <= place[1] <= target.image.height):
-        raise ApiError(400, "invalid", "The place lies outside the photo.", {"place": ["outside the photo"]})
+        raise ApiError(400, "invalid", _("The place lies outside the photo."), {"place": [_("outside the photo")]})
     fields = {"object_id": object_id, "batch_id": batch, "stage": stage, "kind": kind, "note": note, "place": place}
     try:
         with transaction.atomic():
@@ -32,7 +33,7 @@ def report(
     except IntegrityError:
         row = Problem.objects.get(key=key)
     if row.user_id != user.pk or row.object_id != object_id:
-        raise ApiError(409, "conflict", "This key was used for another report.")
+        raise ApiError(409, "conflict", _("This key was used for another report."))
     return row
 
 
@@ -49,7 +50,7 @@ def settle(user: User, problem_id: int) -> Problem:
             record(user, "settle", f"problem:{problem_id}")
     row = Problem.objects.select_related("object", "user").filter(pk=problem_id).first()
     if row is None:
-        raise ApiError(404, "not_found", "There is no such report.")
+        raise ApiError(404, "not_found", _("There is no such report."))
     return row
 
 

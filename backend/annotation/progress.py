@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from backend.accounts.access import ApiError
 from backend.accounts.models import User
@@ -88,7 +89,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ApiError(400, "invalid", "tz is a time zone such as Asia/Seoul.", {"tz": ["unknown"]}) from None
+        raise ApiError(400, "invalid", _("tz is a time zone such as Asia/Seoul."), {"tz": [_("unknown")]}) from None
 
 
 def _streak(user: User, start: date, tz: str) -> int:

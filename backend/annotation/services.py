@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from backend.accounts.access import ApiError, record
 from backend.accounts.models import User
@@ -206,7 +207,7 @@ def reap_leases() -> int:
 def lease_lost() -> ApiError:
     """What a zombie tab hears."""
     return ApiError(
-        409, "lease_lost", "This task is no longer yours: the lease ran out or another tab has it."
+        409, "lease_lost", _("This task is no longer yours: the lease ran out or another tab has it.")
     )
 
 
@@ -229,13 +230,20 @@ def open_tasks(batch_id: int, object_id: int) -> bool:
 
 
 def open_align(batch_id: int, object_id: int, candidate_id: int, *, note: str = "") -> None:
-    """Make the alignment of a chosen mesh claimable; once per object of a batch."""
+    """Make the alignment of a chosen mesh claimable, once per mesh; an open one of another mesh is closed."""
+    close_align(batch_id, object_id, but=candidate_id)
+    rows = Task.objects.filter(batch_id=batch_id, object_id=object_id, stage=Task.Stage.ALIGN)
+    last = rows.order_by("-round").first()
+    if last is not None and last.candidate_id == candidate_id:
+        rows.filter(pk=last.pk, state=Task.State.CANCELLED, n_done=0).update(state=Task.State.OPEN)
+        return
     Task.objects.bulk_create(
         [
             Task(
                 batch_id=batch_id,
                 object_id=object_id,
                 stage=Task.Stage.ALIGN,
+                round=last.round + 1 if last else 1,
                 state=Task.State.OPEN,
                 candidate_id=candidate_id,
                 sort_key=object_id,
@@ -244,3 +252,11 @@ def open_align(batch_id: int, object_id: int, candidate_id: int, *, note: str = 
         ],
         ignore_conflicts=True,
     )
+
+
+def close_align(batch_id: int, object_id: int, *, but: int | None = None) -> None:
+    """The object's mesh is not chosen any more: its open alignment is handed to nobody, save that of mesh `but`."""
+    rows = Task.objects.filter(
+        batch_id=batch_id, object_id=object_id, stage=Task.Stage.ALIGN, state=Task.State.OPEN
+    )
+    rows.exclude(candidate_id=but).update(state=Task.State.CANCELLED)

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from backend.art3do.models import ArtSubmission, MeshReport
+from backend.art3do.models import ArtSubmission, MeshReport, Pin
 from backend.readonly import ReadOnlyAdmin
 
 
@@ -18,4 +18,11 @@ class ArtSubmissionAdmin(ReadOnlyAdmin):
 class MeshReportAdmin(ReadOnlyAdmin):
     list_display = ("id", "submission_id", "ok", "created_at")
     readonly_fields = ("submission", "ok", "findings", "figures")
+    show_full_result_count = False
+
+
+@admin.register(Pin)
+class PinAdmin(ReadOnlyAdmin):
+    list_display = ("id", "submission_id", "by_id", "at")
+    readonly_fields = ("submission", "by", "key", "point", "text")
     show_full_result_count = False

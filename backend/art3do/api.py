@@ -1,10 +1,12 @@
-"""HTTP of the art cases: curate, list, submit a mesh, read its report, judge it, fetch the starter files."""
+"""HTTP of the art cases: curate, list, submit a mesh, read its report, repair, pin, judge, fetch the starter files."""
 
+import math
 from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
@@ -14,18 +16,25 @@ from backend import storage
 from backend.accounts.access import ApiError, Role, endpoint
 from backend.accounts.api import describe_job
 from backend.annotation.models import Assignment, Task
-from backend.art3do import services
+from backend.art3do import payload, services
 from backend.art3do.models import ArtSubmission
+from backend.art3do.payload import describe, describe_pin
+from backend.art3do.starter import starter as starter_zip
 from backend.catalog.models import Batch, TargetObject
-from backend.catalog.services import GLB
-from backend.models import Upload
+from backend.catalog.services import GLB, PNG
+from backend.models import Blob, Upload
 from backend.paging import page
 from backend.serving import serve
 from backend.uploads import MEDIA_TYPE
 
 JUDGES = frozenset({Role.REVIEWER})
 SEERS = frozenset({Role.ARTIST, Role.REVIEWER})
-INTERNAL = ("viewer", "thumbnail", "placement", "pointmap_source")
+
+
+def finite(value: float) -> None:
+    """A coordinate is a number."""
+    if not math.isfinite(value):
+        raise serializers.ValidationError(_("Not a finite number."))
 
 
 class CurateIn(serializers.Serializer):
@@ -44,9 +53,38 @@ class SubmissionIn(serializers.Serializer):
     upload = serializers.UUIDField(required=False)
 
 
+class RemarkIn(serializers.Serializer):
+    text = serializers.CharField(max_length=2000)
+    point = serializers.ListField(
+        child=serializers.FloatField(validators=[finite]), min_length=3, max_length=3, allow_null=True, default=None
+    )  # fmt: skip
+
+
+class PinIn(serializers.Serializer):
+    key = serializers.UUIDField()
+    text = serializers.CharField(max_length=2000)
+    point = serializers.ListField(
+        child=serializers.FloatField(validators=[finite]), min_length=3, max_length=3, allow_null=True, default=None
+    )  # fmt: skip
+
+
+class RepairIn(serializers.Serializer):
+    key = serializers.UUIDField()
+    fixes = serializers.ListField(
+        child=serializers.ChoiceField(choices=services.FIXES), min_length=1, max_length=20
+    )
+
+
 class VerdictIn(serializers.Serializer):
     verdict = serializers.ChoiceField(choices=("approve", "return"))
     note = serializers.CharField(max_length=2000, allow_blank=True, default="")
+    pins = serializers.ListField(child=RemarkIn(), max_length=50, default=list)
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Pins say what to mend, so they come with a return."""
+        if fields["pins"] and fields["verdict"] != "return":
+            raise serializers.ValidationError({"pins": [_("Only a return carries pins.")]})
+        return fields
 
 
 @endpoint("POST", roles=(Role.ADMIN,), request=CurateIn)
@@ -61,11 +99,11 @@ def curate(request: Request, pk: int) -> Response:
 
 @endpoint("GET", roles=(Role.ARTIST,))
 def tasks(request: Request) -> Response:
-    """Art cases: an artist's own and those that are free; all of them for an admin."""
+    """Art cases: an artist's own and those that are free, each with why it failed; all of them for an admin."""
     rows = (
         Task.objects.filter(stage=Task.Stage.ART)
         .select_related("batch", "object")
-        .prefetch_related("submissions")
+        .prefetch_related("submissions", payload.pinned("submissions__pins"))
     )
     if request.user.role == Role.ARTIST:
         mine = Assignment.objects.filter(
@@ -73,7 +111,15 @@ def tasks(request: Request) -> Response:
         )
         free = Q(state=Task.State.OPEN, needed__gt=F("n_leased") + F("n_done"), batch__state=Batch.State.OPEN)
         rows = rows.filter(free | Exists(mine))
-    reply = page(request, rows, describe_task)
+    shown: list[Task] = []
+
+    def seen(row: Task) -> dict[str, Any]:
+        shown.append(row)
+        return payload.describe_task(row)
+
+    reply = page(request, rows, seen)
+    reasons = payload.why(shown)
+    last = {row.pk: payload.returned(row) for row in shown}
     own = Assignment.objects.filter(
         user=request.user,
         task__in=[row["id"] for row in reply.data["results"]],
@@ -82,7 +128,19 @@ def tasks(request: Request) -> Response:
     by_task = {row.task_id: {"id": row.pk, "fence": row.fence, "state": row.state} for row in own}
     for row in reply.data["results"]:
         row["assignment"] = by_task.get(row["id"])
+        row["why"] = reasons[row["id"]]
+        # What was said to another artist is between those two.
+        row["returned"] = last[row["id"]] if row["assignment"] or request.user.role != Role.ARTIST else None
     return reply
+
+
+@endpoint("GET", roles=SEERS)
+def case(request: Request, pk: int) -> Response:
+    """The case of an art assignment: why it failed, what was last returned, and all its versions with their pins."""
+    rows = Assignment.objects.filter(stage=Task.Stage.ART)
+    if request.user.role == Role.ARTIST:
+        rows = rows.filter(user=request.user)
+    return Response(payload.case(get_object_or_404(rows, pk=pk)))
 
 
 @endpoint("POST", roles=(Role.ARTIST,), request=SubmissionIn, parsers=[MultiPartParser, JSONParser])
@@ -92,13 +150,15 @@ def submit(request: Request, pk: int) -> Response:
     parsed.is_valid(raise_exception=True)
     fields = dict(parsed.validated_data)
     if ("file" in fields) == ("upload" in fields):
-        raise ApiError(400, "invalid", "Send either a file or the id of an upload.", {"file": ["required"]})
+        raise ApiError(
+            400, "invalid", _("Send either a file or the id of an upload."), {"file": [_("required")]}
+        )
     get_object_or_404(Assignment, pk=pk, user=request.user, stage=Task.Stage.ART)
     row = services.submit(
         request.user, pk, fence=fields["fence"], key=fields["key"], upload=_upload(request, fields)
     )
     job = describe_job(row.job) if row.job else None
-    return Response({"submission": describe(_submissions().get(pk=row.pk)), "job": job}, status=202)
+    return Response({"submission": describe(payload.submissions().get(pk=row.pk)), "job": job}, status=202)
 
 
 @endpoint("GET", roles=SEERS)
@@ -108,15 +168,52 @@ def submissions(request: Request) -> Response:
     state = request.query_params.get("state", "")
     if state:
         if state not in ArtSubmission.State.values:
-            raise ApiError(400, "invalid", f"There is no state {state!r}.", {"state": ["unknown"]})
+            raise ApiError(
+                400,
+                "invalid",
+                _("There is no state %(state)r.") % {"state": state},
+                {"state": [_("unknown")]},
+            )
         rows = rows.filter(state=state)
     return page(request, rows, describe)
 
 
 @endpoint("GET", roles=SEERS)
 def submission(request: Request, pk: int) -> Response:
-    """One submission with the report on its mesh and the reviewer's note."""
-    return Response(describe(get_object_or_404(_visible(request), pk=pk)))
+    """One submission with the report on its mesh, the reviewer's note and pins, and the case's other versions."""
+    row = get_object_or_404(_visible(request), pk=pk)
+    return Response({**describe(row), "versions": payload.versions(row.assignment)})
+
+
+@endpoint("GET", roles=SEERS, response=bytes)
+def picture(request: Request, pk: int, number: int) -> HttpResponseBase:
+    """A picture of the report, as its finding names it."""
+    report = getattr(get_object_or_404(_visible(request), pk=pk), "report", None)
+    if report is None or number >= len(report.pictures):
+        raise ApiError(404, "not_found", _("There is no such picture."))
+    blob = get_object_or_404(Blob, pk=report.pictures[number])
+    return serve(
+        request, storage.blob_name(blob.sha256), size=blob.size, etag=blob.sha256[:32], media_type=PNG
+    )
+
+
+@endpoint("POST", roles=(Role.ARTIST,), request=RepairIn)
+def repair(request: Request, pk: int) -> Response:
+    """Have safe repairs made on a version of yours: the result is the next version, checked again."""
+    parsed = RepairIn(data=request.data)
+    parsed.is_valid(raise_exception=True)
+    row = services.repair(request.user, pk, **parsed.validated_data)
+    job = describe_job(row.job) if row.job else None
+    return Response({"submission": describe(payload.submissions().get(pk=row.pk)), "job": job}, status=202)
+
+
+@endpoint("POST", roles=SEERS, request=PinIn)
+def pins(request: Request, pk: int) -> Response:
+    """Pin a remark to a version, at a point of its mesh or on the whole; its artist answers the same way."""
+    parsed = PinIn(data=request.data)
+    parsed.is_valid(raise_exception=True)
+    found = get_object_or_404(_visible(request), pk=pk)
+    return Response(describe_pin(services.pin(request.user, found, **parsed.validated_data)), status=201)
 
 
 @endpoint("GET", roles=SEERS, response=bytes)
@@ -131,76 +228,24 @@ def model(request: Request, pk: int) -> HttpResponseBase:
 
 @endpoint("POST", roles=JUDGES, request=VerdictIn)
 def verdict(request: Request, pk: int) -> Response:
-    """Approve a submission or send it back with a note."""
+    """Approve a submission or send it back with a note and pins."""
     parsed = VerdictIn(data=request.data)
     parsed.is_valid(raise_exception=True)
     services.judge(request.user, pk, **parsed.validated_data)
-    return Response(describe(_submissions().get(pk=pk)))
+    return Response(describe(payload.submissions().get(pk=pk)))
 
 
 @endpoint("GET", roles=SEERS, response=bytes)
 def starter(request: Request, pk: int) -> HttpResponseBase:
     """A ZIP to start from: photo, mask, pointmap, camera, and the best candidate with its pose."""
     target = get_object_or_404(TargetObject.objects.select_related("image__display", "mask"), pk=pk)
-    reply = StreamingHttpResponse(services.starter(target), content_type="application/zip")
+    reply = StreamingHttpResponse(starter_zip(target), content_type="application/zip")
     reply["Content-Disposition"] = f'attachment; filename="object-{pk}.zip"'
     return reply
 
 
-def describe_task(row: Task) -> dict[str, Any]:
-    """An art case as the artist's list shows it."""
-    return {
-        "id": row.pk,
-        "state": row.state,
-        "batch": {"id": row.batch.pk, "name": row.batch.name},
-        "object": {
-            "id": row.object.pk,
-            "name": row.object.name,
-            "category": row.object.category,
-            "photo_url": f"/api/v1/images/{row.object.image_id}/photo/",
-            "mask_url": f"/api/v1/objects/{row.object.pk}/mask.png" if row.object.mask_id else None,
-            "starter_url": f"/api/v1/objects/{row.object.pk}/starter.zip",
-        },
-        "reason": row.reason,
-        "note": row.note,
-        "submissions": [
-            {"id": sent.pk, "version": sent.version, "state": sent.state} for sent in row.submissions.all()
-        ],
-    }
-
-
-def describe(row: ArtSubmission) -> dict[str, Any]:
-    """A submission with its report; what only the workers need is left out."""
-    report = getattr(row, "report", None)
-    return {
-        "id": row.pk,
-        "version": row.version,
-        "state": row.state,
-        "note": row.note,
-        "task": describe_task(row.task),
-        "artist": row.assignment.user.username,
-        "assignment": row.assignment_id,
-        "created_at": row.created_at,
-        "job": describe_job(row.job) if row.job else None,
-        "model_url": f"/api/v1/submissions/{row.pk}/model.glb" if row.mesh_id else None,
-        "report": report
-        and {
-            "ok": report.ok,
-            "findings": report.findings,
-            "figures": {name: value for name, value in report.figures.items() if name not in INTERNAL},
-        },
-    }
-
-
-def _submissions() -> QuerySet[ArtSubmission]:
-    rows = ArtSubmission.objects.select_related(
-        "task__batch", "task__object", "assignment__user", "job", "report", "mesh__blob"
-    )
-    return rows.prefetch_related("task__submissions")
-
-
 def _visible(request: Request) -> QuerySet[ArtSubmission]:
-    rows = _submissions()
+    rows = payload.submissions()
     return rows.filter(assignment__user=request.user) if request.user.role == Role.ARTIST else rows
 
 
@@ -216,6 +261,9 @@ def _upload(request: Request, fields: dict[str, Any]) -> Upload:
     found = Upload.objects.filter(pk=fields["upload"], user=request.user, state=Upload.State.STORED).first()
     if found is None:
         raise ApiError(
-            400, "invalid", "There is no finalised upload of yours with this id.", {"upload": ["unknown"]}
+            400,
+            "invalid",
+            _("There is no finalised upload of yours with this id."),
+            {"upload": [_("unknown")]},
         )
     return found

@@ -1,5 +1,7 @@
-"""Stage 2.5: what artists send for the hardest objects, and the report on each mesh."""
+"""Stage 2.5: what artists send for the hardest objects, the report on each mesh, and what is said about it."""
 
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from backend.annotation.models import Assignment, Task
@@ -25,6 +27,12 @@ class ArtSubmission(models.Model):
     job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.CHECKING)
     note = models.TextField(blank=True, help_text="the reviewer's words")
+    repaired_from = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="repairs"
+    )
+    fixes = ArrayField(
+        models.CharField(max_length=30), default=list, blank=True, help_text="repairs asked for"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -36,6 +44,22 @@ class MeshReport(models.Model):
 
     submission = models.OneToOneField(ArtSubmission, on_delete=models.CASCADE, related_name="report")
     ok = models.BooleanField()
-    findings = models.JSONField(default=list, help_text="[{check, level, message, fix}]")
+    findings = models.JSONField(
+        default=list, help_text="[{check, level, message, params, advice, fix, picture, points}]"
+    )
+    pictures = models.JSONField(default=list, help_text="sha256 of each picture; findings name them by place")
     figures = models.JSONField(default=dict, help_text="triangles, extents, watertight, ...")
     created_at = models.DateTimeField(auto_now_add=True)
+
+
+class Pin(models.Model):
+    """A remark on a submission, at a point of its mesh or on the whole."""
+
+    submission = models.ForeignKey(ArtSubmission, on_delete=models.CASCADE, related_name="pins")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    key = models.UUIDField(unique=True, help_text="the client's key: sent twice, pinned once")
+    point = ArrayField(
+        models.FloatField(), size=3, null=True, blank=True, help_text="x y z in the frame of the GLB"
+    )
+    text = models.TextField()
+    at = models.DateTimeField(auto_now_add=True)

@@ -23,19 +23,22 @@ steps AS (
 )""".replace("{here}", _HERE.format(table="t"))
 
 # Brackets whose survivor may be used: rated at the bar or above (any survivor where the batch asks no rating), never
-# called unusable, not sent back by a reviewer.
+# called unusable, not sent back by a reviewer; where the batch asks for review, a rating counts once it is accepted or
+# fixed. A reviewer's r stands for the annotator's.
 _ACCEPTED = (
     _LIVE
     + """, accepted AS (
   SELECT a.id, a.batch_id, t.object_id, a.survivor_id, a.bracket, a.user_id, a.origin = 'simulation' AS simulated,
-         CASE WHEN b.asks_rating THEN rating.r ELSE 1 END AS r, b.asks_alignment, b.asks_review
+         CASE WHEN b.asks_rating THEN coalesce(review.r, rating.r) ELSE 1 END AS r, b.asks_alignment, b.asks_review
   FROM annotation_assignment a
   JOIN annotation_task t ON t.id = a.task_id
   JOIN catalog_batch b ON b.id = a.batch_id
   LEFT JOIN annotation_rating rating ON rating.assignment_id = a.id AND rating.candidate_id = a.survivor_id
   LEFT JOIN annotation_review review ON review.assignment_id = a.id
   WHERE a.batch_id = ANY(%(batches)s) AND a.stage = 'compare' AND a.state = 'submitted' AND a.survivor_id IS NOT NULL
-    AND {here} AND (NOT b.asks_rating OR rating.r >= b.alpha) AND review.verdict IS DISTINCT FROM 'return'
+    AND {here} AND (NOT b.asks_rating OR coalesce(review.r, rating.r) >= b.alpha)
+    AND CASE WHEN b.asks_review AND b.asks_rating THEN review.verdict IN ('accept', 'fix')
+             ELSE review.verdict IS DISTINCT FROM 'return' END
     AND NOT EXISTS (SELECT 1 FROM live l WHERE l.assignment_id = a.id AND l.answer = 'neither'
                     AND a.survivor_id IN (l.left_id, l.right_id))
 )""".replace("{here}", _HERE.format(table="t"))
@@ -142,8 +145,10 @@ ORDER BY s.object_id, s.id
 """,
     "dpo": """
 INSERT INTO datasets_release_pairs (release_id, preferencepair_id)
-SELECT %(release)s, p.id FROM datasets_preferencepair p LEFT JOIN annotation_rating r ON r.assignment_id = p.assignment_id
-WHERE p.batch_id = ANY(%(batches)s) AND coalesce(r.r, 1) >= %(min_rating)s AND (%(include_simulated)s OR NOT p.simulated)
+SELECT %(release)s, p.id FROM datasets_preferencepair p
+LEFT JOIN annotation_rating r ON r.assignment_id = p.assignment_id
+LEFT JOIN annotation_review v ON v.assignment_id = p.assignment_id
+WHERE p.batch_id = ANY(%(batches)s) AND coalesce(v.r, r.r, 1) >= %(min_rating)s AND (%(include_simulated)s OR NOT p.simulated)
 ORDER BY p.object_id, p.id
 """,
 }
@@ -164,13 +169,14 @@ LEFT JOIN annotation_alignment l ON l.id = s.alignment_id
 WHERE rs.release_id = %(release)s ORDER BY s.object_id, s.id
 """,
     "dpo": """
-SELECT p.id, p.object_id, p.chosen_id, p.rejected_id, p.weight, p.simulated, r.r, b.name AS batch, a.user_id,
+SELECT p.id, p.object_id, p.chosen_id, p.rejected_id, p.weight, p.simulated, coalesce(v.r, r.r) AS r, b.name AS batch, a.user_id,
        extract(epoch FROM p.created_at) AS created
 FROM datasets_release_pairs rp
 JOIN datasets_preferencepair p ON p.id = rp.preferencepair_id
 JOIN catalog_batch b ON b.id = p.batch_id
 JOIN annotation_assignment a ON a.id = p.assignment_id
 LEFT JOIN annotation_rating r ON r.assignment_id = p.assignment_id
+LEFT JOIN annotation_review v ON v.assignment_id = p.assignment_id
 WHERE rp.release_id = %(release)s ORDER BY p.object_id, p.id
 """,
 }

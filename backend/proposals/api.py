@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.http import HttpResponseBase
+from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
@@ -41,10 +41,18 @@ def thumbnail(request: Request, key: UUID) -> HttpResponseBase:
     return _copy(request, key, "thumbnail", ".png", PNG)
 
 
+@endpoint("GET", roles=EVERYONE, response=bytes)
+def turntable(request: Request, key: UUID) -> HttpResponseBase:
+    """Eight views of the candidate side by side (PNG), each turned 45 degrees further."""
+    return _copy(request, key, "turntable", ".turntable.png", PNG)
+
+
 def _copy(request: Request, key: UUID, field: str, suffix: str, media_type: str) -> HttpResponseBase:
     """Name, ETag and link hold the opaque key alone: a blob's hash would tell who made the candidate."""
     row = get_object_or_404(Candidate.objects.select_related(field).only("key", f"{field}__size"), key=key)
-    size = getattr(row, field).size
+    blob = getattr(row, field)
+    if blob is None:
+        raise Http404
     return serve(
-        request, storage.view_name(key, suffix), size=size, etag=f"{key}{suffix}", media_type=media_type
+        request, storage.view_name(key, suffix), size=blob.size, etag=f"{key}{suffix}", media_type=media_type
     )

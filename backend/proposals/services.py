@@ -138,6 +138,7 @@ def store_candidate(
     pointmap_source: str,
     score: float,
     seconds: float,
+    turntable: bytes | None = None,
 ) -> Candidate:
     """Store one candidate of a job; the same seed again gives the row that is there.
 
@@ -145,6 +146,8 @@ def store_candidate(
     """
     args = job.args
     blobs = {"viewer": storage.put(viewer, catalog.GLB), "thumbnail": storage.put(thumbnail, catalog.PNG)}
+    if turntable is not None:
+        blobs["turntable"] = storage.put(turntable, catalog.PNG)
     row, new = Candidate.objects.get_or_create(
         batch_id=args["batch"],
         object_id=args["object"],
@@ -162,14 +165,16 @@ def store_candidate(
         },
     )
     if new:
-        publish(row.key, viewer, thumbnail)
+        publish(row.key, viewer, thumbnail, turntable)
     return row
 
 
-def publish(key: UUID, viewer: bytes, thumbnail: bytes) -> None:
-    """Write a candidate's viewer copy and thumbnail under its opaque key."""
+def publish(key: UUID, viewer: bytes, thumbnail: bytes, turntable: bytes | None = None) -> None:
+    """Write a candidate's viewer copy, thumbnail and strip of views under its opaque key."""
     storage.store().write(storage.view_name(key, ".glb"), io.BytesIO(viewer), catalog.GLB)
     storage.store().write(storage.view_name(key, ".png"), io.BytesIO(thumbnail), catalog.PNG)
+    if turntable is not None:
+        storage.store().write(storage.view_name(key, ".turntable.png"), io.BytesIO(turntable), catalog.PNG)
 
 
 def shortfall(batch: Batch) -> list[tuple[TargetObject, int, str]]:

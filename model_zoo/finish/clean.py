@@ -11,6 +11,7 @@ from trimesh.visual.texture import TextureVisuals
 
 from model_zoo.io.errors import BadInput
 
+AGGRESSION = 3  # of simplifying: less keeps the outline better and takes longer
 MOST_FACES = 50_000
 SPECK_AREA, SPECK_SIDE = 0.0005, 0.02  # a part below both shares of the whole is a floater
 
@@ -78,12 +79,17 @@ def capped(mesh: trimesh.Trimesh, most_faces: int) -> trimesh.Trimesh:
     """The mesh with at most `most_faces` triangles; texture coordinates and colours come from the nearest vertex."""
     if len(mesh.faces) <= most_faces:
         return mesh
-    share = 1 - most_faces / len(mesh.faces)
     vertices, faces = fast_simplification.simplify(
-        np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int32), share
+        np.asarray(mesh.vertices, np.float32),
+        np.asarray(mesh.faces, np.int32),
+        target_count=most_faces,
+        agg=AGGRESSION,
     )
     nearest = trimesh.proximity.cKDTree(mesh.vertices).query(vertices)[1]
-    simple = trimesh.Trimesh(vertices, faces[:most_faces], process=False)
+    # Of a mesh of countless loose parts more are left than were wanted: then the smallest go.
+    area = trimesh.triangles.area(vertices[faces])
+    faces = faces[np.sort(np.argsort(-area, kind="stable")[:most_faces])]
+    simple = trimesh.Trimesh(vertices, faces, process=False)
     visual = mesh.visual
     if visual.kind == "texture" and visual.uv is not None:
         simple.visual = TextureVisuals(uv=np.asarray(visual.uv)[nearest], material=visual.material)

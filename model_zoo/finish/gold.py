@@ -49,9 +49,9 @@ def _wrong_proportions(mesh: trimesh.Trimesh, random: np.random.Generator) -> tr
 
 
 def _half_missing(mesh: trimesh.Trimesh, random: np.random.Generator) -> trimesh.Trimesh:
-    """All beyond a plane across the longest side is cut away; CUT of the surface goes."""
-    axis = int(np.argmax(mesh.extents))
-    along = mesh.triangles_center[:, axis] * random.choice([-1, 1])
+    """All beyond a slanted plane is cut away, so that it shows from every side; CUT of the surface goes."""
+    middle, size = mesh.bounds.mean(0), np.maximum(mesh.extents, 1e-9)
+    along = (mesh.triangles_center - middle) / size @ random.choice([-1, 1], 3)
     order = np.argsort(along)
     share = np.cumsum(mesh.area_faces[order]) / mesh.area
     return _without(mesh, order[share > 1 - CUT])

@@ -33,6 +33,7 @@ class LoadedMesh:
     mesh: trimesh.Trimesh
     format: str
     warnings: list[str] = field(default_factory=list)
+    dropped: int = 0  # faces without area that were left out
 
 
 def load_mesh(data: bytes, *, name: str = "") -> LoadedMesh:
@@ -49,11 +50,12 @@ def load_mesh(data: bytes, *, name: str = "") -> LoadedMesh:
         form, parts = _read_bundle(data, notes)
     else:
         form, parts = _read_single(data, name, notes)
+    given = sum(len(part.faces) for part in parts)
     parts = [drop_unused(part) for part in drop_degenerate(parts, notes)]
     check_extent(parts, notes)
     mesh = combine(parts, notes)
     check_topology(mesh.vertices, mesh.faces, notes)
-    return LoadedMesh(mesh, form, list(dict.fromkeys(notes)))
+    return LoadedMesh(mesh, form, list(dict.fromkeys(notes)), given - len(mesh.faces))
 
 
 def _read_single(

@@ -30,6 +30,7 @@ MAGIC: list[tuple[bytes, str, str]] = [
     (b"Rar!", "unsupported", "a RAR archive (use ZIP)"),
     (b"(\xb5/\xfd", "unsupported", "a Zstandard archive (use ZIP)"),
     (b"Kaydara FBX", "unsupported", "an FBX file (export it as GLB)"),
+    (b"; FBX", "unsupported", "an FBX file (export it as GLB)"),
     (b"BLENDER", "unsupported", "a Blender file (export it as GLB)"),
     (b"PXR-USDC", "unsupported", "a USD file (export it as GLB)"),
     (b"\x7fELF", "unsupported", "a program"),

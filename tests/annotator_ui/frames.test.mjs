@@ -21,11 +21,11 @@ test("a pose survives the way to three and back", () => {
   near(back.s, pose.s);
 });
 
-test("a point lands on the pixel that the intrinsics give", () => {
+test("a point lands on the pixel that the intrinsics give, whose centre is half a pixel from its corner", () => {
   const camera = { fx: 620, fy: 610, cx: 300, cy: 260 };
   const [x, y, z] = [0.2, -0.3, 1.7];
   const clip = new Vector4(...flip([x, y, z]), 1).applyMatrix4(intrinsicsToProjection(camera, 640, 480, 0.1, 10));
   const pixel = [((clip.x / clip.w + 1) / 2) * 640, ((1 - clip.y / clip.w) / 2) * 480];
-  near(pixel, [(camera.fx * x) / z + camera.cx, (camera.fy * y) / z + camera.cy], 1e-4);
+  near(pixel, [(camera.fx * x) / z + camera.cx + 0.5, (camera.fy * y) / z + camera.cy + 0.5], 1e-4);
   assert.ok(Math.abs(clip.z / clip.w) <= 1);
 });

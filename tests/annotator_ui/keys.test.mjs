@@ -15,7 +15,8 @@ test("answers have a digit and a letter", () => {
   assert.equal(find(COMPARE, event("1")).action, "left");
   assert.equal(find(COMPARE, event("D", { shiftKey: false })).action, "right");
   assert.equal(find(COMPARE, event("z")).action, "undo");
-  assert.equal(find(COMPARE, event("9")), null);
+  assert.equal(find(COMPARE, event("9")).action, "chip");
+  assert.equal(find(COMPARE, event("y")), null);
 });
 
 test("Shift makes a nudge fine", () => {

@@ -30,10 +30,13 @@ test("the tab where the person goes on takes the work from the other one", () =>
   const [first, second] = [tab(channel()), tab(channel())];
   first.tabs.show(7);
   second.tabs.show(7);
-  second.tabs.take();
+  second.tabs.take(7);
   assert.deepEqual(first.heard, ["taken"]);
   second.tabs.show(7);
   assert.deepEqual(second.heard, ["elsewhere"]);
+  first.tabs.take(7);
+  first.tabs.show(7);
+  assert.deepEqual([first.heard, second.heard], [["taken"], ["elsewhere", "taken"]]);
 });
 
 test("tabs on different assignments do not meet", () => {

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backend.annotation.intake import enqueue
-from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Task
+from backend.annotation.models import Alignment, Assignment, Task
 from backend.catalog.models import Batch
 from tests.annotator_ui import desk
 
@@ -37,64 +37,6 @@ def opened(page: Page, path: str) -> Page:
     page.goto(path)
     page.wait_for_selector(READY, state="attached")
     return page
-
-
-def count(page: Page, text: str) -> None:
-    expect(page.locator("#count")).to_have_text(re.compile(text))
-
-
-def test_a_bracket_is_answered_by_keys_undone_resumed_and_rated(batch: Batch, sign_in: SignIn) -> None:
-    page = opened(sign_in("ada"), "/compare/")
-    for key, then in (("1", "^2 of 2"), ("z", "^1 of 2"), ("3", "^2 of 2")):
-        page.keyboard.press(key)
-        count(page, then)
-    opened(page, page.url)
-    count(page, "^2 of 2")
-    page.keyboard.press("d")
-    count(page, "^Rate the survivor")
-    for key in ("8", "Enter"):
-        page.keyboard.press(key)
-    count(page, "^1 of 2")
-    answers = Comparison.objects.order_by("seq").values_list("answer", flat=True)
-    assert (list(answers), Rating.objects.get().r) == (["left", "undo", "equal", "right"], 0.8)
-
-
-def test_both_viewports_show_a_mesh(batch: Batch, sign_in: SignIn) -> None:
-    page = opened(sign_in("ada"), "/compare/")
-    page.keyboard.press("r")
-    page.wait_for_timeout(800)
-    left, right = desk.lit(page.locator("#viewports").screenshot())
-    assert 0.2 < left < 0.8 and abs(left - right) < 0.05
-
-
-def test_an_answer_given_without_network_is_kept_and_sent_later(batch: Batch, sign_in: SignIn) -> None:
-    page = opened(sign_in("ada"), "/compare/")
-    page.context.set_offline(True)
-    page.keyboard.press("1")
-    expect(page.locator("#status")).to_have_text(re.compile("kept here"))
-    page.context.set_offline(False)
-    count(page, "^2 of 2")
-    assert Comparison.objects.count() == 1
-
-
-def test_a_lost_lease_is_a_choice_and_not_silence(batch: Batch, sign_in: SignIn) -> None:
-    page = opened(sign_in("ada"), "/compare/")
-    Assignment.objects.filter(prefetch=False).update(fence=9)
-    page.keyboard.press("1")
-    page.get_by_role("button", name="Try to take it back").click()
-    expect(page.locator("#viewports[aria-busy]")).to_have_count(0)
-    page.keyboard.press("1")
-    count(page, "^2 of 2")
-
-
-def test_skipping_asks_why_and_brings_the_next_object(batch: Batch, sign_in: SignIn) -> None:
-    page = opened(sign_in("ada"), "/compare/")
-    page.keyboard.press("x")
-    before = page.url
-    page.get_by_role("button", name="Skip it").click()
-    expect(page).not_to_have_url(before)
-    page.wait_for_selector(READY, state="attached")
-    assert Assignment.objects.get(state="skipped").reason == "cannot tell"
 
 
 def test_a_mesh_is_aligned_and_the_overlap_is_measured(batch: Batch, sign_in: SignIn) -> None:
@@ -149,8 +91,7 @@ def test_a_reviewer_sees_the_pose_and_accepts(batch: Batch, people: SimpleNamesp
     )  # fmt: skip
     page = sign_in("rev")
     page.goto("/review/")
-    page.locator("#list button").click()
-    expect(page.locator("#work")).to_contain_text(re.compile(r"Mask IoU 0\.9"))
+    expect(page.locator("#work")).to_contain_text(re.compile(r"Mask IoU\s*0\.9"))
     page.get_by_role("button", name="Accept").click()
     expect(page.locator("#list")).to_contain_text("Nothing waits")
     assert work.review.verdict == "accept"

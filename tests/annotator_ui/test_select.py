@@ -392,6 +392,25 @@ def test_one_finger_draws_and_two_fingers_zoom(drawn: Batch, sign_in: SignIn) ->
     assert mask[120, 110] and mask[120, 190] and not mask[120, 230] and not mask[20].any()
 
 
+def test_an_admin_sets_the_taxonomy_and_has_masks_checked(people: SimpleNamespace, sign_in: SignIn) -> None:
+    page = sign_in("leo")
+    page.goto("/batches/")
+    page.locator("#new summary").click()
+    page.fill("[name=name]", "mugs")
+    page.get_by_label("Imported masks are checked first").check()
+    page.fill("[name=taxonomy]", "cup\n\n bowl \ncup")
+    page.get_by_role("button", name="Make the batch").click()
+    page.wait_for_url("**/batches/*/")
+    made = Batch.objects.get()
+    assert (made.checks_masks, made.taxonomy) == (True, ["cup", "bowl"])
+    page.get_by_text("Settings", exact=True).click()
+    page.fill("[name=taxonomy]", "mug")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#toasts")).to_contain_text("Changed")
+    made.refresh_from_db()
+    assert (made.checks_masks, made.taxonomy) == (True, ["mug"])
+
+
 FRAMES = """() => {
   window.frames_ms = [];
   document.querySelector("#mask").addEventListener("pointermove", () => {

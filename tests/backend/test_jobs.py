@@ -123,3 +123,14 @@ def test_a_job_speaks_the_language_of_the_person_who_waits(people: SimpleNamespa
         job = jobs.send("release", key=f"release:{person}", args={}, by=person)
         jobs.run(job.pk, lambda job: spoken.append(translation.get_language()))
     assert spoken == ["ko", "en", "en"]
+
+
+def test_a_passing_job_is_forgotten_after_a_day_and_others_are_kept() -> None:
+    old = jobs.passing(timezone.now() - timedelta(hours=26))
+    fit = jobs.send("fit", key="fit", args={})
+    assert fit.group == jobs.passing(timezone.now())
+    for number, fields in enumerate(({"group": old, "state": "done"}, {"group": old}, {"state": "done"})):
+        queue(f"row{number}", **fields)
+    Job.objects.filter(key="row1").update(state="running", lease_until=timezone.now() + timedelta(minutes=1))
+    jobs.reap()
+    assert set(Job.objects.values_list("key", flat=True)) == {"fit", "row1", "row2"}

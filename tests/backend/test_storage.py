@@ -76,7 +76,8 @@ def send(link: dict[str, Any], data: bytes) -> int:
 
 
 def begin(people: SimpleNamespace, data: bytes, **more: Any) -> tuple[Any, dict[str, Any]]:
-    upload, link = uploads.begin(people.leo, filename="a.zip", size=len(data), **more)
+    upload = uploads.begin(people.leo, filename="a.zip", size=len(data), **more)
+    link = uploads.link(upload)
     assert link is not None
     return upload, link
 

@@ -33,7 +33,9 @@ def measure(name: str) -> bool:
     urls = embedded.ensure(folder)
     try:
         print(f"\n== {name.removeprefix('bench_')}", flush=True)
-        return not subprocess.run([sys.executable, "-m", f"tests.bench.{name}"], cwd=HERE.parents[1]).returncode
+        return not subprocess.run(
+            [sys.executable, "-m", f"tests.bench.{name}"], cwd=HERE.parents[1]
+        ).returncode
     finally:
         embedded.release(folder, wait=True)
         for variable in urls:

@@ -17,12 +17,14 @@ def test_a_finished_mesh_is_what_was_proposed() -> None:
     assert len(delivered.faces) == len(mesh.faces)
 
 
-def test_the_viewer_copy_is_compressed_and_the_picture_a_png() -> None:
+def test_the_viewer_copy_is_compressed_and_the_pictures_are_png() -> None:
     done = finish(make("mug", 1))
     assert b"EXT_meshopt_compression" in done.viewer and b"mug" not in done.viewer
     assert Picture.open(io.BytesIO(done.thumbnail)).format == "PNG"
+    assert Picture.open(io.BytesIO(done.turntable)).size == (1792, 224)
 
 
 def test_the_same_mesh_is_finished_to_the_same_bytes() -> None:
     first, second = finish(make("mug", 1)), finish(make("mug", 1))
-    assert (first.glb, first.viewer, first.thumbnail) == (second.glb, second.viewer, second.thumbnail)
+    assert first.glb == second.glb and first.viewer == second.viewer
+    assert (first.thumbnail, first.turntable) == (second.thumbnail, second.turntable)

@@ -72,6 +72,7 @@ export const get = (path) => call("GET", path);
 export const post = (path, body = {}, options) => call("POST", path, body, options);
 export const put = (path, body, options) => call("PUT", path, body, options);
 export const patch = (path, body) => call("PATCH", path, body);
+export const remove = (path) => call("DELETE", path);
 
 /** All rows of a list, page by page, up to `limit`. */
 export async function all(path, limit = 500) {

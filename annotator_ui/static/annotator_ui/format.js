@@ -2,8 +2,13 @@
 
 import { t, w } from "./words.js";
 
-export function percent(value) {
-  return value === null || value === undefined ? "–" : `${Math.round(value * 100)} %`;
+export function percent(value, digits = 0) {
+  return value === null || value === undefined ? "–" : `${(value * 100).toFixed(digits)} %`;
+}
+
+/** A number with so many digits behind the point, in one width however it changes. */
+export function fixed(value, digits = 3) {
+  return value === null || value === undefined ? "–" : value.toFixed(digits);
 }
 
 export function number(value, digits = 3) {
@@ -54,6 +59,7 @@ export const NAMED = [
   w("submitted"), w("skipped"), w("released"), w("postponed"), w("expired"), w("returned"),
   w("checking"), w("refused"), w("in review"), w("approved"), w("frozen"), w("building"),
   w("select"), w("compare"), w("align"), w("art"), w("samples"), w("pairs"), w("objects"), w("candidates"), w("people"),
-  w("problem"), w("outside taxonomy"),
+  w("problem"), w("outside taxonomy"), w("mitl"), w("art3do"), w("practice"), w("sft"), w("dpo"), w("tiny"), w("small"), w("full"),
+  w("rows"), w("simulated"), w("train"), w("validation"), w("layouts"), w("without layout"), w("fallback layouts withheld"), w("other pointmap layouts withheld"),
   w("annotator"), w("artist"), w("reviewer"), w("researcher"), w("admin"),
 ];

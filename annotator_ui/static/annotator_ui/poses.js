@@ -50,9 +50,14 @@ export function turned(pose, axis, degrees, pivot) {
   return reshaped(pose, { R: multiply(about(axis, degrees), pose.R) }, pivot);
 }
 
-/** The pose grown by `factor`, `pivot` held. */
-export function grown(pose, factor, pivot) {
-  return reshaped(pose, { s: pose.s.map((value) => value * factor) }, pivot);
+/** The pose turned about the mesh's own axis, `pivot` held. */
+export function spun(pose, axis, degrees, pivot) {
+  return reshaped(pose, { R: multiply(pose.R, about(axis, degrees)) }, pivot);
+}
+
+/** The pose grown by `factor` on all axes of the mesh, or on one (0, 1, 2), `pivot` held. */
+export function grown(pose, factor, pivot, axis = null) {
+  return reshaped(pose, { s: pose.s.map((value, at) => (axis === null || axis === at ? value * factor : value)) }, pivot);
 }
 
 export function moved(pose, by) {
@@ -63,9 +68,26 @@ export function copied({ R, t, s }) {
   return { R: [...R], t: [...t], s: [...s] };
 }
 
+/** Whether two poses are the same, number by number. */
+export function isSame(a, b) {
+  return ["R", "t", "s"].every((name) => a[name].every((value, at) => value === b[name][at]));
+}
+
+/** How far b is from a: {degrees, distance (of the middle of the mesh, a point of the GLB), factors (b.s / a.s)}. */
+export function apart(a, b, middle) {
+  const turn = multiply(b.R, [a.R[0], a.R[3], a.R[6], a.R[1], a.R[4], a.R[7], a.R[2], a.R[5], a.R[8]]);
+  const cosine = (turn[0] + turn[4] + turn[8] - 1) / 2;
+  const [from, to] = [apply(a, middle), apply(b, middle)];
+  return {
+    degrees: Math.acos(Math.max(-1, Math.min(1, cosine))) / RADIAN,
+    distance: Math.hypot(...to.map((value, at) => value - from[at])),
+    factors: b.s.map((value, at) => value / a.s[at]),
+  };
+}
+
 /** Whether numbers make a pose: finite, positive scales, R orthonormal and right-handed. */
 export function isPose({ R, t, s }) {
-  if (R.length !== 9 || t.length !== 3 || s.length !== 3) return false;
+  if (![R, t, s].every(Array.isArray) || R.length !== 9 || t.length !== 3 || s.length !== 3) return false;
   if (![...R, ...t, ...s].every(Number.isFinite) || s.some((value) => value <= 0)) return false;
   const transposed = [R[0], R[3], R[6], R[1], R[4], R[7], R[2], R[5], R[8]];
   const unit = multiply(R, transposed);

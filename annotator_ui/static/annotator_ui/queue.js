@@ -20,11 +20,6 @@ export function countOf(compare) {
   return t("{n} of {total}", { n: Math.min(compare.done + 1, compare.total), total: compare.total });
 }
 
-/** The number the next answer must carry. */
-export function nextSeq(compare) {
-  return compare.step?.seq ?? compare.next_seq;
-}
-
 /** Rating as the page words it, against the batch's bar. */
 export function verdictOf(r, alpha) {
   return r >= alpha ? t("reaches the bar of {alpha}", { alpha }) : t("below the bar of {alpha}", { alpha });
@@ -35,7 +30,14 @@ export function modelsOf(assignment) {
   const { compare, align } = assignment;
   if (align) return [align.candidate.model_url];
   if (!compare) return [];
+  // While the grid is up nobody knows which meshes will be wanted.
+  if (compare.picking) return [];
   const first = compare.step ? [compare.step.left, compare.step.right] : [compare.survivor?.candidate ?? compare.survivor];
   const urls = [...first, ...(compare.candidates ?? [])].filter(Boolean).map((candidate) => candidate.model_url);
   return [...new Set(urls.filter(Boolean))];
+}
+
+/** Pictures that the grid shows: a strip of eight views per candidate, or the one picture of an older candidate. */
+export function stripsOf({ compare }) {
+  return compare?.picking ? compare.candidates.map(({ turntable_url, thumbnail_url }) => turntable_url ?? thumbnail_url) : [];
 }

@@ -22,8 +22,9 @@ export class Tabs {
     if (id !== null) this.channel.postMessage({ kind: "open", id });
   }
 
-  /** The person wants to work here: the other tab steps back. */
-  take() {
-    this.channel.postMessage({ kind: "take", id: this.own });
+  /** The person wants to work on it here: the other tab steps back. */
+  take(id) {
+    this.own = id;
+    this.channel.postMessage({ kind: "take", id });
   }
 }

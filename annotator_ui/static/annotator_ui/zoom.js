@@ -1,35 +1,39 @@
-// Where the photo lies on the screen: {scale, x, y} puts photo pixel (u, v) at (x + scale u, y + scale v).
+// Where a picture lies in a window: {scale, x, y}, window = scale * picture + (x, y). Zooming and panning as pure steps.
 
-const CLOSEST = 32; // screen pixels to one of the photo
-const KEPT = 48; // screen pixels of the photo that stay in sight
+const CLOSEST = 8; // window pixels per pixel of the picture, unless the whole picture is shown larger
 
-/** The whole photo in the middle of the canvas. */
-export function whole([width, height], [across, down]) {
-  const scale = Math.min(across / width, down / height);
-  return { scale, x: (across - width * scale) / 2, y: (down - height * scale) / 2 };
+/** A region [x, y, w, h] of the picture, fitted into a window of width x height. */
+export function fit([x, y, w, h], width, height) {
+  const scale = Math.min(width / w, height / h);
+  return { scale, x: (width - w * scale) / 2 - x * scale, y: (height - h * scale) / 2 - y * scale };
 }
 
-/** Zoomed by a factor about a place on the screen, which keeps its photo pixel. */
-export function zoomed(view, factor, [x, y], photo, canvas) {
-  const scale = Math.min(CLOSEST, Math.max(whole(photo, canvas).scale / 2, view.scale * factor));
-  const by = scale / view.scale;
-  return moved({ scale, x: x - (x - view.x) * by, y: y - (y - view.y) * by }, [0, 0], photo, canvas);
+/** The same place with the window's point `at` held fast while the scale changes by `factor`. */
+export function zoomed(place, factor, [x, y]) {
+  return { scale: place.scale * factor, x: x - (x - place.x) * factor, y: y - (y - place.y) * factor };
 }
 
-/** Moved over the screen; some of the photo always stays in sight. */
-export function moved({ scale, x, y }, [dx, dy], [width, height], [across, down]) {
-  const keep = (at, length, room) => Math.min(room - KEPT, Math.max(KEPT - length * scale, at));
-  return { scale, x: keep(x + dx, width, across), y: keep(y + dy, height, down) };
+export function moved(place, dx, dy) {
+  return { ...place, x: place.x + dx, y: place.y + dy };
 }
 
-/** Photo place under a place on the screen. */
-export const under = ({ scale, x, y }, [u, v]) => [(u - x) / scale, (v - y) / scale];
+/** The nearest place at which the picture [w, h] fills the window [width, height] or lies wholly inside it. */
+export function held(place, picture, window) {
+  const whole = fit([0, 0, ...picture], ...window).scale;
+  const scale = Math.min(Math.max(place.scale, whole), Math.max(CLOSEST, whole));
+  const middle = window.map((side) => side / 2);
+  const at = scale === place.scale ? place : zoomed(place, scale / place.scale, middle);
+  const [x, y] = [at.x, at.y].map((offset, axis) => {
+    const room = window[axis] - picture[axis] * scale;
+    return Math.min(Math.max(offset, Math.min(0, room)), Math.max(0, room));
+  });
+  return { scale, x, y };
+}
 
-/** Place on the screen of a photo place. */
-export const over = ({ scale, x, y }, [u, v]) => [x + u * scale, y + v * scale];
-
-/** The box [x0, y0, x1, y1] between two places, in whatever order. */
-export const boxOf = ([x0, y0], [x1, y1]) => [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
-
-/** Flat places x, y, ... put into the photo. */
-export const within = (places, photo) => places.map((value, at) => Math.max(0, Math.min(photo[at % 2], value)));
+/** Two fingers moved from `before` to `after` (two points each): what they hold moves and grows with them. */
+export function pinched(place, before, after) {
+  const middle = ([a, b]) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+  const apart = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]);
+  const [from, to] = [middle(before), middle(after)];
+  return moved(zoomed(place, apart(after) / Math.max(apart(before), 1), from), to[0] - from[0], to[1] - from[1]);
+}

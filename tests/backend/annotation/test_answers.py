@@ -7,8 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from rest_framework.test import APIClient
 
+from backend.accounts.models import Token
 from backend.annotation import services
 from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Task
 from tests.backend import world
@@ -179,3 +183,20 @@ def test_a_fix_stores_the_reviewers_pose_as_a_new_version(
         ("ada", [0, 0, 2]),
         ("rev", [0, 0, 3]),
     ]
+
+
+@pytest.mark.parametrize("protocol", ["king_of_the_hill", "grid"])
+def test_a_claim_takes_six_statements_and_a_completing_answer_five(people: SimpleNamespace, protocol: str) -> None:
+    world.task(world.batch(protocol=protocol, asks_rating=False, asks_alignment=False), "mug", n=2)
+    client = APIClient(HTTP_AUTHORIZATION=f"Bearer {Token.issue(people.ada)[0]}")
+
+    def post(path: str, **body: Any) -> tuple[int, Any]:
+        with CaptureQueriesContext(connection) as seen:
+            reply = client.post(f"/api/v1/{path}", body, format="json")
+        frame = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT")
+        return len([query for query in seen.captured_queries if not query["sql"].startswith(frame)]), reply.json()
+
+    claims, work = post("next/", stage="compare")
+    answer = {"fence": work["fence"], "key": str(uuid.uuid4()), "seq": 1, "answer": "left", "coverage": [0.5, 0.5]}
+    submits, _ = post(f"assignments/{work['id']}/comparisons/", **answer)
+    assert (claims, submits) == (6, 5)

@@ -1,10 +1,16 @@
-"""The king of the hill, as a pure function."""
+"""The protocols as a pure function; the page's twin plays the same table of cases."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backend.annotation import bracket
+
+CASES = json.loads((Path(__file__).parents[2] / "bracket_cases.json").read_text())
+SIGHT: dict[str, Any] = {"step": None, "picking": False, "survivor": None}
 
 
 @dataclass
@@ -13,46 +19,43 @@ class Row:
 
     answer: str
     kept_id: int | None = None
+    picked: list[int] = field(default_factory=list)
+
+
+def thrown(sides: str, ties: str) -> bracket.Coins:
+    """Coins written as letters: L is heads."""
+    return bracket.Coins([side == "L" for side in sides], [tie == "L" for tie in ties])
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_a_case_is_played_as_the_table_says(case: dict[str, Any]) -> None:
+    order, coins, rows = list(range(case["n"])), thrown(case["sides"], case["ties"]), []
+    for move in case["play"]:
+        state = bracket.replay(order, rows, coins, grid=case["grid"])
+        seen = {"step": state.step and list(state.step), "picking": state.picking, "survivor": state.survivor}
+        counts = {name: getattr(state, name) for name in ("done", "total") if name in move}
+        told = {"answer", "picked"}
+        assert {**seen, **counts} == {**SIGHT, **{name: move[name] for name in move if name not in told}}
+        assert state.next_seq == len(rows) + 1
+        if "answer" in move:
+            pair = state.step or (0, 0)
+            kept = bracket.keep(move["answer"], *pair, coins.ties[state.done])
+            rows.append(Row(move["answer"], kept, move.get("picked", [])))
 
 
 def test_seven_comparisons_find_the_best_of_eight() -> None:
     candidates = [3, 1, 8, 5, 2, 7, 4, 6]
     rows: list[Row] = []
-    while (state := bracket.replay(candidates, rows, "a")).step:
+    while (state := bracket.replay(candidates, rows, bracket.coins("a", 8))).step:
         rows.append(Row("left", max(state.step)))
     assert (len(rows), state.survivor, state.done, state.total) == (7, 8, 7, 7)
 
 
-def test_an_undo_brings_back_the_pair_that_was_shown_on_the_same_sides() -> None:
-    before = bracket.replay([1, 2, 3], [], "a")
-    after = bracket.replay([1, 2, 3], [Row("left", 1), Row("undo")], "a")
-    assert after.step == before.step
-    assert after.next_seq == 3
-
-
-def test_undo_twice_takes_back_two_comparisons() -> None:
-    rows = [Row("left", 1), Row("left", 3), Row("undo"), Row("undo")]
-    assert bracket.replay([1, 2, 3, 4], rows, "a").done == 0
-
-
-def test_neither_drops_both_and_goes_on_with_two_fresh_ones() -> None:
-    state = bracket.replay([1, 2, 3, 4], [Row("neither")], "a")
-    assert state.step is not None
-    assert set(state.step) == {3, 4}
-
-
-@pytest.mark.parametrize(("candidates", "survivor"), [([1, 2], None), ([1, 2, 3], 3)])
-def test_after_neither_a_last_fresh_one_survives_alone(candidates: list[int], survivor: int | None) -> None:
-    state = bracket.replay(candidates, [Row("neither")], "a")
-    assert (state.step, state.survivor) == (None, survivor)
-
-
-def test_the_incumbent_stands_on_both_sides_about_equally_often() -> None:
-    lefts = sum(bracket.replay([1, 2], [], f"assignment:{n}").step == (1, 2) for n in range(2000))
+def test_the_one_that_comes_first_stands_on_both_sides_about_equally_often() -> None:
+    lefts = sum(bracket.coins(f"assignment:{n}", 1).sides[0] for n in range(2000))
     assert 900 < lefts < 1100
 
 
-def test_equal_keeps_one_of_the_two_by_a_coin_that_is_stable() -> None:
-    kept = {bracket.keep("equal", 1, 2, f"a{n}", 0) for n in range(50)}
-    assert kept == {1, 2}
-    assert bracket.keep("equal", 1, 2, "a", 0) == bracket.keep("equal", 1, 2, "a", 0)
+def test_coins_fall_the_same_way_again_and_ties_apart_from_sides() -> None:
+    assert bracket.coins("a", 8) == bracket.coins("a", 8)
+    assert {bracket.coins(f"a{n}", 1).ties[0] == bracket.coins(f"a{n}", 1).sides[0] for n in range(50)} == {True, False}

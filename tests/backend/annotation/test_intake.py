@@ -43,4 +43,5 @@ def test_a_drawn_object_waits_for_candidates_once() -> None:
     enqueue(batch, [target])
     select = Task.objects.get()
     assert drawn(select, select.object).pk == drawn(select, select.object).pk
-    assert (drawn(select).stage, drawn(select).needed) == ("compare", 2)
+    after = drawn(select, select.object)
+    assert (after.stage, after.needed) == ("compare", 2)

@@ -1,9 +1,6 @@
 """From an escalated object through an artist's mesh to a sample."""
 
-import io
-import json
 import uuid
-import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -12,13 +9,13 @@ from backend import storage
 from backend.accounts.access import ApiError
 from backend.annotation.models import Assignment, Task
 from backend.art3do import services
-from backend.art3do.models import ArtSubmission
+from backend.art3do.models import ArtSubmission, Pin
 from backend.datasets.models import Sample
 from backend.datasets.services import collect
 from backend.models import Job
 from backend.proposals.models import Candidate
 from tests.backend.art3do.cases import checked, claimed, escalated, sent
-from tests.backend.datasets.rows import PLAIN, World
+from tests.backend.datasets.rows import World
 
 pytestmark = pytest.mark.django_db
 
@@ -128,18 +125,54 @@ def test_nobody_judges_the_own_mesh(people: SimpleNamespace) -> None:
         services.judge(people.art, row.pk, verdict="approve", note="")
 
 
-def test_the_starter_zip_holds_what_an_artist_needs(people: SimpleNamespace) -> None:
-    world = World()
-    target = world.target()
-    world.bracket(target, PLAIN, winner=0)
-    archive = zipfile.ZipFile(io.BytesIO(b"".join(services.starter(target.row))))
-    assert archive.testzip() is None
-    assert archive.read("candidate.glb") == storage.read(target.candidates[0].mesh.blob)
-    assert json.loads(archive.read("camera.json"))["candidate_pose"]["t"] == [0, 0, 2]
-    assert {"photo.jpg", "mask.png", "pointmap.npz"} < set(archive.namelist())
-
-
 def test_checking_twice_reports_once(people: SimpleNamespace) -> None:
     row = checked(sent(people.art, claimed(people.art).assignment))
     services.conclude(row, ok=False, findings=[], figures={}, mesh=None)
     assert ArtSubmission.objects.get().state == "in_review"
+
+
+def test_a_repair_asked_twice_with_one_key_is_one_version(people: SimpleNamespace) -> None:
+    row, key = checked(sent(people.art, claimed(people.art).assignment)), uuid.uuid4()
+    made = [services.repair(people.art, row.pk, fixes=["merge_vertices"], key=key) for _ in range(2)]
+    assert made[0] == made[1] and (made[0].version, made[0].fixes) == (2, ["merge_vertices"])
+    assert made[0].repaired_from == row and made[0].state == "checking"
+    assert Job.objects.get(kind="repair_submission").queue == "interactive"
+
+
+def test_a_refused_version_can_be_repaired_and_one_being_checked_cannot(people: SimpleNamespace) -> None:
+    row = sent(people.art, claimed(people.art).assignment)
+    with pytest.raises(ApiError, match="still being checked"):
+        services.repair(people.art, row.pk, fixes=["merge_vertices"], key=uuid.uuid4())
+    checked(row, ok=False)
+    assert services.repair(people.art, row.pk, fixes=["merge_vertices"], key=uuid.uuid4()).version == 2
+
+
+def test_only_the_artist_who_holds_the_case_repairs(people: SimpleNamespace) -> None:
+    row = checked(sent(people.art, claimed(people.art).assignment))
+    with pytest.raises(ApiError, match="no such submission"):
+        services.repair(people.leo, row.pk, fixes=["merge_vertices"], key=uuid.uuid4())
+    Assignment.objects.update(state="expired")
+    with pytest.raises(ApiError) as refusal:
+        services.repair(people.art, row.pk, fixes=["merge_vertices"], key=uuid.uuid4())
+    assert refusal.value.code == "lease_lost"
+
+
+def test_a_return_pins_its_remarks_once(people: SimpleNamespace) -> None:
+    row = checked(sent(people.art, claimed(people.art).assignment))
+    pins = [{"text": "too thin here", "point": [0.1, 0.2, 0.3]}, {"text": "good otherwise", "point": None}]
+    for _ in range(2):
+        services.judge(people.rev, row.pk, verdict="return", note="thin", pins=pins)
+    assert list(Pin.objects.order_by("id").values_list("text", "point")) == [
+        ("too thin here", [0.1, 0.2, 0.3]),
+        ("good otherwise", None),
+    ]
+
+
+def test_a_version_carries_so_many_pins_and_no_more(
+    people: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "MOST_PINS", 1)
+    row = checked(sent(people.art, claimed(people.art).assignment))
+    services.pin(people.rev, row, key=uuid.uuid4(), text="one")
+    with pytest.raises(ApiError, match="at most 1"):
+        services.pin(people.rev, row, key=uuid.uuid4(), text="two")

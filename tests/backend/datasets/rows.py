@@ -110,12 +110,20 @@ class World:
         winner: int,
         r: float | None = 0.9,
         by: Any = None,
+        picked: list[int] | None = None,
     ) -> Assignment:
-        """Comparisons as (answer, left, right) by candidate place, the survivor's place, and its rating."""
+        """Comparisons as (answer, left, right) by candidate place, the survivor's place, and its rating.
+
+        `picked`: places that went on from a grid before them.
+        """
         ids = [candidate.pk for candidate in target.candidates]
         assignment = self.assignment(
             target.row, "compare", by or self.ada, bracket=ids, survivor_id=ids[winner]
         )
+        if picked is not None:
+            Comparison.objects.create(
+                assignment=assignment, seq=1, answer="grid", picked=[ids[place] for place in picked], key=uuid.uuid4()
+            )
         Comparison.objects.bulk_create(
             Comparison(
                 assignment=assignment,
@@ -125,7 +133,7 @@ class World:
                 right_id=ids[right],
                 key=uuid.uuid4(),
             )
-            for seq, (answer, left, right) in enumerate(answers, 1)
+            for seq, (answer, left, right) in enumerate(answers, 1 if picked is None else 2)
         )
         if r is not None:
             Rating.objects.create(assignment=assignment, candidate_id=ids[winner], r=r)

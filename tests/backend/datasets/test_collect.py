@@ -1,6 +1,9 @@
 """Which answers become samples and preference pairs."""
 
+import uuid
+
 import pytest
+from django.db.models import F
 
 from backend.annotation.models import Alignment, Review
 from backend.datasets.models import PreferencePair, Sample
@@ -66,6 +69,44 @@ def test_what_was_called_unusable_is_never_chosen() -> None:
     assert not Sample.objects.exists() and not pairs()
 
 
+def test_a_grids_survivor_is_preferred_over_the_unpicked_and_the_beaten() -> None:
+    world = World()
+    target = world.target(8)
+    final = [("left", 0, 1), ("right", 2, 3), ("left", 0, 3)]
+    world.bracket(target, final, winner=0, picked=[0, 1, 2, 3])
+    collect([world.batch])
+    first, *others = (candidate.pk for candidate in target.candidates)
+    assert pairs() == {(first, other) for other in others}
+
+
+def test_in_a_knockout_a_tie_with_the_survivor_is_no_pair_and_what_was_dropped_is_worse() -> None:
+    world = World()
+    target = world.target(8)
+    final = [("neither", 0, 1), ("left", 2, 3), ("equal", 2, 4)]
+    world.bracket(target, final, winner=2, picked=[0, 1, 2, 3, 4])
+    collect([world.batch])
+    ids = [candidate.pk for candidate in target.candidates]
+    assert pairs() == {(ids[2], ids[place]) for place in (0, 1, 3, 5, 6, 7)}
+
+
+def test_a_grid_that_was_undone_counts_no_more_than_its_second_try() -> None:
+    world = World()
+    target = world.target(8)
+    answers = [("equal", 0, 1), ("undo", 0, 0), ("undo", 0, 0), ("left", 0, 1), ("left", 2, 3), ("left", 0, 2)]
+    answer = world.bracket(target, answers, winner=0, picked=[0, 1, 2, 3])
+    answer.comparisons.filter(seq__gte=5).update(seq=F("seq") + 10)
+    answer.comparisons.create(seq=5, answer="grid", picked=answer.comparisons.get(seq=1).picked, key=uuid.uuid4())
+    collect([world.batch])
+    assert len(pairs()) == 7
+
+
+def test_a_survivor_picked_alone_is_preferred_over_all_the_others() -> None:
+    world = World()
+    world.bracket(world.target(8), [], winner=5, picked=[5])
+    collect([world.batch])
+    assert len(pairs()) == 7
+
+
 def test_without_rating_the_survivor_counts_as_accepted() -> None:
     world = World({"asks_rating": False})
     world.bracket(world.target(), PLAIN, winner=0, r=None)
@@ -88,13 +129,34 @@ def test_a_sample_waits_for_its_alignment_but_pairs_do_not() -> None:
 def test_where_review_is_asked_only_an_accepted_pose_counts() -> None:
     world = World({"asks_alignment": True, "asks_review": True})
     target = world.target()
-    world.bracket(target, PLAIN, winner=0)
+    answer = world.bracket(target, PLAIN, winner=0)
+    Review.objects.create(assignment=answer, reviewer=world.bot, verdict="accept")
     pose = world.align(target, target.candidates[0])
     collect([world.batch])
     assert not Sample.objects.exists()
     Review.objects.create(assignment=pose.assignment, reviewer=world.bot, verdict="accept")
     collect([world.batch])
     assert Sample.objects.count() == 1
+
+
+@pytest.mark.parametrize(("verdict", "made"), [(None, 0), ("accept", 1), ("fix", 1), ("return", 0)])
+def test_where_review_is_asked_a_rating_counts_once_it_is_judged(verdict: str | None, made: int) -> None:
+    world = World({"asks_review": True})
+    answer = world.bracket(world.target(), PLAIN, winner=0)
+    if verdict:
+        Review.objects.create(assignment=answer, reviewer=world.bot, verdict=verdict)
+    collect([world.batch])
+    assert (Sample.objects.count(), len(pairs())) == (made, 2 * made)
+
+
+def test_a_reviewers_rating_stands_for_the_annotators() -> None:
+    world = World({"alpha": 0.5})
+    low, high = (world.bracket(world.target(), PLAIN, winner=0, r=r) for r in (0.3, 0.9))
+    Review.objects.create(assignment=low, reviewer=world.bot, verdict="fix", r=0.8)
+    Review.objects.create(assignment=high, reviewer=world.bot, verdict="fix", r=0.1)
+    collect([world.batch])
+    assert list(Sample.objects.values_list("assignment_id", "r")) == [(low.pk, 0.8)]
+    assert len(pairs()) == 2
 
 
 def test_a_reviewers_corrected_pose_replaces_the_first() -> None:

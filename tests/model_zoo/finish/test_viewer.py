@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from model_zoo.finish.viewer import BUCKET, TRIANGLES, alike, viewer_copy
+from model_zoo.finish.viewer import BUCKET, COARSE, TRIANGLES, alike, viewer_copy
 from model_zoo.library import make
+from model_zoo.render import view
 
 TOOL = Path(__file__).parents[3] / "node_modules" / ".bin" / "gltfpack"
 
@@ -39,6 +40,15 @@ def test_the_surface_is_the_same_with_even_triangles(source):
     assert np.allclose(shown.bounds, mesh.bounds) and np.isclose(shown.area, mesh.area, rtol=1e-6)
 
 
+def test_the_coarse_copy_has_the_same_outline():
+    mesh = make("teapot", 2)
+    coarse = alike(mesh, COARSE)
+    assert COARSE - 2 <= len(coarse.faces) <= COARSE
+    for yaw in (0, 60, 120):
+        full, few = (view(each, (256, 256), yaw, 20).mask for each in (mesh, coarse))
+        assert (full & few).sum() / (full | few).sum() > 0.99
+
+
 def test_sharp_edges_stay_sharp():
     normals = alike(plain_box()).vertex_normals
     assert np.allclose(np.abs(normals).max(1), 1)
@@ -48,13 +58,15 @@ def test_copies_of_all_sources_have_one_layout_one_size_and_no_names(copies):
     layouts = set()
     for data in copies.values():
         document = json.loads(data[20 : 20 + struct.unpack("<I", data[12:16])[0]])
-        assert "generator" not in document["asset"] and '"name"' not in json.dumps(document)
+        assert "generator" not in document["asset"]
+        assert [node["name"] for node in document["nodes"]] == ["full", "coarse"]
+        assert json.dumps(document).count('"name"') == 2
         assert len(data) == BUCKET and struct.unpack("<I", data[8:12])[0] == len(data)
-        primitive = document["meshes"][0]["primitives"][0]
+        primitives = [mesh["primitives"][0] for mesh in document["meshes"]]
         layouts.add(
             json.dumps(
                 [
-                    sorted(primitive["attributes"]),
+                    [sorted(primitive["attributes"]) for primitive in primitives],
                     document["nodes"],
                     document["materials"],
                     document["extensionsUsed"],

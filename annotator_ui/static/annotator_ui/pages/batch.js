@@ -3,6 +3,8 @@
 import * as api from "../api.js";
 import { counts, number, when, words } from "../format.js";
 import { t } from "../words.js";
+import { anchorChoice } from "./anchors.js";
+import { named } from "./names.js";
 import { drawPhoto, loadImage, stencil } from "./photo.js";
 import { importReport } from "./report.js";
 import { selected, selecting } from "./select_settings.js";
@@ -17,7 +19,7 @@ let following = null;
 
 async function load() {
   batch = await api.get(`batches/${id}/`);
-  fill($("#name"), batch.name, " ", stateOf(batch.state));
+  fill($("#name"), named(batch.name), " ", stateOf(batch.state));
   drawFacts();
 }
 
@@ -26,13 +28,16 @@ function drawFacts() {
   fill(
     $("#facts"),
     facts([
-      ...["objects", "candidates", "waiting", "open", "done", "escalated"].map((name) => [name, number(plain[name] ?? 0)]),
-      ["samples", typeof samples === "object" ? counts(samples) : number(samples ?? 0)],
+      ...["objects", "candidates", "waiting", "open", "done", "escalated"].map((name) => [words(name), number(plain[name] ?? 0)]),
+      [words("samples"), typeof samples === "object" ? counts(samples) : number(samples ?? 0)],
       ["N", number(batch.n_candidates)],
-      ["bar α", number(batch.alpha)],
-      ["overlap", number(batch.overlap)],
+      [t("bar α"), number(batch.alpha)],
+      [t("overlap"), number(batch.overlap)],
+      [t("protocol"), batch.protocol === "grid" ? t("grid") : t("king of the hill")],
+      [t("judged"), batch.judges === "texture" ? t("texture") : t("shape")],
+      [t("scale"), batch.scale.length ? named(batch.scale.map(({ r, label }) => `${r} ${label}`).join(" · ")) : t("slider")],
     ]),
-    stages && Object.keys(stages).length ? h("p", { class: "small" }, `Tasks: ${counts(stages)}`) : null,
+    stages && Object.keys(stages).length ? h("p", { class: "small" }, t("Tasks: {counts}", { counts: counts(stages) })) : null,
   );
 }
 
@@ -41,19 +46,19 @@ function drawActions() {
   const form = h(
     "form",
     { class: "form" },
-    h("label", {}, "Photo or ZIP", h("input", { type: "file", name: "file", required: true, accept: "image/*,.zip" }), h("span", { class: "hint" }, "A photo, or a ZIP of photos with masks (STEM.mask_NAME.png), depth, pointmaps, cameras beside them.")),
+    h("label", {}, t("Photo or ZIP"), h("input", { type: "file", name: "file", required: true, accept: "image/*,.zip" }), h("span", { class: "hint" }, t("A photo, or a ZIP of photos with masks (STEM.mask_NAME.png), depth, pointmaps, cameras beside them."))),
     ...fields([
-      { name: "licence", label: "Licence", maxlength: 100 },
-      { name: "attribution", label: "Attribution", maxlength: 2000 },
+      { name: "licence", label: t("Licence"), maxlength: 100 },
+      { name: "attribution", label: t("Attribution"), maxlength: 2000 },
     ]),
-    h("p", {}, h("button", { class: "primary", type: "submit" }, "Upload")),
+    h("p", {}, h("button", { class: "primary", type: "submit" }, t("Upload"))),
     progress,
   );
   onSubmit(form, () => upload(form, progress));
   fill(
     $("#actions"),
-    h("div", { class: "card" }, h("h2", {}, "Photos in"), form),
-    h("div", { class: "card" }, h("h2", {}, "Work"), h("div", { class: "row", id: "work-buttons" }), settings(), artCases()),
+    h("div", { class: "card" }, h("h2", {}, t("Photos in")), form),
+    h("div", { class: "card" }, h("h2", {}, t("Work")), h("div", { class: "row", id: "work-buttons" }), settings(), artCases(), anchorChoice(batch)),
   );
   drawButtons();
 }
@@ -62,7 +67,7 @@ async function upload(form, progress) {
   const body = new FormData(form);
   body.set("batch", id);
   const bar = h("progress", { max: 1, value: 0 });
-  fill(progress, h("p", { class: "row small" }, "Uploading", bar));
+  fill(progress, h("p", { class: "row small" }, t("Uploading"), bar));
   const job = await api.upload("imports/images/", body, (part) => (bar.value = part)).catch((problem) => {
     fill(progress);
     throw problem;
@@ -82,22 +87,22 @@ function drawButtons() {
   };
   fill(
     $("#work-buttons"),
-    h("a", { class: "button", href: `/review/?batch=${id}` }, "Review answers"),
-    button("Propose candidates", propose, "primary"),
-    button(paused || batch.state === "closed" ? "Resume" : "Pause", () => change({ state: batch.state === "open" ? "paused" : "open" })),
-    button("Retry failed jobs", retry),
+    h("a", { class: "button", href: `/review/?batch=${id}` }, t("Review answers")),
+    button(t("Propose candidates"), propose, "primary"),
+    button(paused || batch.state === "closed" ? t("Resume") : t("Pause"), () => change({ state: batch.state === "open" ? "paused" : "open" })),
+    button(t("Retry failed jobs"), retry),
   );
 }
 
 async function propose() {
   const { jobs } = await api.post(`batches/${id}/propose/`);
-  toast(jobs ? `${number(jobs)} jobs queued.` : "Nothing to propose: every object has its candidates or no mask yet.");
+  toast(jobs ? t("{n} jobs queued.", { n: number(jobs) }) : t("Nothing to propose: every object has its candidates or no mask yet."));
   await refresh();
 }
 
 async function change(values) {
   batch = await api.patch(`batches/${id}/`, values);
-  toast("Changed.");
+  toast(t("Changed."));
   await load();
   drawButtons();
 }
@@ -106,7 +111,7 @@ async function retry() {
   const objects = await api.all(`batches/${id}/objects/`, 10_000);
   const failed = objects.flatMap((row) => row.failed_jobs);
   for (const job of failed) await api.post(`jobs/${job}/retry/`);
-  toast(failed.length ? `${failed.length} jobs queued again.` : "No job has failed.");
+  toast(failed.length ? t("{n} jobs queued again.", { n: failed.length }) : t("No job has failed."));
   await refresh();
 }
 
@@ -115,18 +120,18 @@ function settings() {
     "form",
     { class: "form" },
     ...fields([
-      { name: "alpha", label: "Bar α", type: "number", min: 0, max: 1, step: 0.05, value: batch.alpha },
-      { name: "n_candidates", label: "Candidates per object (N)", type: "number", min: 2, max: 50, value: batch.n_candidates },
-      { name: "priority", label: "Priority", type: "number", min: -1000, max: 1000, value: batch.priority },
-      { name: "asks_review", label: "Answers wait for a reviewer", type: "checkbox", value: batch.asks_review },
-      { name: "allows_neither", label: "Allow “neither is usable”", type: "checkbox", value: batch.allows_neither },
+      { name: "alpha", label: t("Bar α"), type: "number", min: 0, max: 1, step: 0.05, value: batch.alpha },
+      { name: "n_candidates", label: t("Candidates per object (N)"), type: "number", min: 2, max: 50, value: batch.n_candidates },
+      { name: "priority", label: t("Priority"), type: "number", min: -1000, max: 1000, value: batch.priority },
+      { name: "asks_review", label: t("Answers wait for a reviewer"), type: "checkbox", value: batch.asks_review },
+      { name: "allows_neither", label: t("Allow “neither is usable”"), type: "checkbox", value: batch.allows_neither },
       ...selecting(batch),
-      { name: "instructions", label: "Instructions", type: "textarea", value: batch.instructions },
+      { name: "instructions", label: t("Instructions"), type: "textarea", value: batch.instructions },
     ]),
-    h("p", {}, h("button", { type: "submit" }, "Save")),
+    h("p", {}, h("button", { type: "submit" }, t("Save"))),
   );
   onSubmit(form, (wanted) => change(selected(wanted)));
-  return h("details", {}, h("summary", {}, "Settings"), form);
+  return h("details", {}, h("summary", {}, t("Settings")), form);
 }
 
 /** Escalated objects of this batch become cases for the artists, in an Art-3DO batch of their own. */
@@ -135,17 +140,17 @@ function artCases() {
     "form",
     { class: "form" },
     ...fields([
-      { name: "name", label: "Name of the Art-3DO batch", required: true, maxlength: 60, pattern: "[A-Za-z0-9_\\-]+" },
-      { name: "count", label: "At most this many, evenly over the reasons", type: "number", min: 1, max: 10_000 },
+      { name: "name", label: t("Name of the Art-3DO batch"), required: true, maxlength: 60, pattern: "[A-Za-z0-9_\\-]+" },
+      { name: "count", label: t("At most this many, evenly over the reasons"), type: "number", min: 1, max: 10_000 },
     ]),
-    h("p", {}, h("button", { type: "submit" }, "Hand escalated objects to the artists")),
+    h("p", {}, h("button", { type: "submit" }, t("Hand escalated objects to the artists"))),
   );
   onSubmit(form, async (wanted) => {
     const made = await api.post(`batches/${id}/curate/`, wanted);
-    toast(`${number(made.cases)} cases in the batch ${made.name}.`);
+    toast(t("{n} cases in the batch {name}.", { n: number(made.cases), name: made.name }));
     await refresh();
   });
-  return h("details", {}, h("summary", {}, "Art cases"), form);
+  return h("details", {}, h("summary", {}, t("Art cases")), form);
 }
 
 /** Objects as tiles; those on the page keep their picture when the figures move on. */
@@ -153,14 +158,14 @@ async function refresh() {
   await load();
   const page = await api.get(`batches/${id}/objects/?limit=${LIMIT}`);
   const section = $("#objects");
-  if (!tiles.size) fill(section, h("h2", {}, "Objects"), h("div", { class: "tiles" }));
+  if (!tiles.size) fill(section, h("h2", {}, t("Objects")), h("div", { class: "tiles" }));
   const grid = $(".tiles", section);
   if (grid)
     for (const row of page.results) {
       if (!tiles.has(row.id)) grid.append(tile(row));
       describe(row);
     }
-  if (!page.results.length) fill(section, h("h2", {}, "Objects"), h("p", { class: "muted" }, "No objects yet: upload photos with masks, or photos alone to have masks drawn."));
+  if (!page.results.length) fill(section, h("h2", {}, t("Objects")), h("p", { class: "muted" }, t("No objects yet: upload photos with masks, or photos alone to have masks drawn.")));
   else more(section, page.next);
   return page.results.some((row) => row.jobs.queued + row.jobs.running > 0);
 }
@@ -169,7 +174,7 @@ function more(section, next) {
   $(".more", section)?.remove();
   following ??= next;
   if (!following) return;
-  const button = h("button", { type: "button", class: "more" }, "More objects");
+  const button = h("button", { type: "button", class: "more" }, t("More objects"));
   button.addEventListener("click", () =>
     busy(button, async () => {
       const page = await api.get(api.withQuery(`batches/${id}/objects/?limit=${LIMIT}`, { cursor: following }));
@@ -185,14 +190,14 @@ function more(section, next) {
 }
 
 function tile(row) {
-  const canvas = h("canvas", { role: "img", "aria-label": row.name || "object" });
+  const canvas = h("canvas", { role: "img", translate: "no", "aria-label": row.name || t("object") });
   const text = h("div", {});
   const element = h("article", { class: "tile" }, canvas, text);
   tiles.set(row.id, { element, text });
   const seen = new IntersectionObserver(([entry]) => {
     if (!entry.isIntersecting) return;
     seen.disconnect();
-    picture(canvas, row).catch(() => canvas.setAttribute("aria-label", "The photo cannot be loaded."));
+    picture(canvas, row).catch(() => canvas.setAttribute("aria-label", t("The photo cannot be loaded.")));
   });
   seen.observe(canvas);
   return element;
@@ -206,14 +211,15 @@ async function picture(canvas, row) {
 function describe(row) {
   const { text } = tiles.get(row.id);
   const { queued, running, failed } = row.jobs;
-  const stages = Object.entries(row.stage_states).map(([stage, state]) => `${stage} ${state}`);
+  const waits = t("{running} running, {queued} queued", { running, queued });
+  const stages = Object.entries(row.stage_states).map(([stage, state]) => `${words(stage)} ${words(state)}`);
   fill(
     text,
-    h("strong", {}, row.name || row.category || `object ${row.id}`),
+    h("strong", { translate: "no" }, row.name || row.category || t("object {id}", { id: row.id })),
     h("br"),
-    `${row.candidates_ready} of ${batch.n_candidates} candidates`,
-    queued + running ? h("span", { class: "muted" }, ` · ${running} running, ${queued} queued`) : null,
-    failed ? h("button", { type: "button", class: "plain bad", onclick: () => busy(null, () => why(row)) }, `${failed} failed: why?`) : null,
+    t("{ready} of {n} candidates", { ready: row.candidates_ready, n: batch.n_candidates }),
+    queued + running ? h("span", { class: "muted" }, ` · ${waits}`) : null,
+    failed ? h("button", { type: "button", class: "plain bad", onclick: () => busy(null, () => why(row)) }, t("{failed} failed: why?", { failed })) : null,
     h("br"),
     h("span", { class: "muted" }, stages.join(", ")),
     row.rejected ? h("span", { class: "bad" }, " · ", t("mask rejected: {reason}", { reason: words(row.rejected) })) : null,
@@ -224,7 +230,7 @@ function describe(row) {
 async function why(row) {
   const jobs = await Promise.all(row.failed_jobs.map((job) => api.get(`jobs/${job}/`)));
   const errors = [...new Set(jobs.map((job) => job.error))];
-  await ask(`${row.name || "Object"}: failed jobs`, null, [[null, "Close", "primary"]], [h("ul", {}, ...errors.map((error) => h("li", {}, error)))]);
+  await ask(t("{name}: failed jobs", { name: row.name || t("object") }), null, [[null, t("Close"), "primary"]], [h("ul", {}, ...errors.map((error) => h("li", {}, error)))]);
 }
 
 const RUNS_WORK = ["reviewer", "admin"];
@@ -241,11 +247,11 @@ async function problems() {
     return button;
   };
   const columns = [
-    [t("Object"), (row) => `${row.object.category || row.object.name || t("object")} ${row.object.id}`],
+    [t("Object"), (row) => named(`${row.object.category || row.object.name || t("object")} ${row.object.id}`)],
     [t("What"), (row) => words(row.kind)],
-    [t("Note"), (row) => row.note],
+    [t("Note"), (row) => named(row.note)],
     [t("Stage"), (row) => words(row.stage)],
-    [t("By"), (row) => row.user],
+    [t("By"), (row) => named(row.user)],
     [t("At"), (row) => when(row.at)],
     ["", settle],
   ];

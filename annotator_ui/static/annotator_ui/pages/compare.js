@@ -1,199 +1,258 @@
-// Compare and rate: one key per answer, the bracket as the server keeps it, then the survivor's rating.
+// Compare and rate: one key per answer. The page plays the bracket itself and shows what comes next at once; the server
+// confirms, and where it holds something else the page goes back to that.
 
 import * as api from "../api.js";
-import { COMPARE, RATE } from "../keys.js";
+import { Bracket } from "../bracket.js";
+import { COMPARE, GRID, RATE, SCALE } from "../keys.js";
 import { box } from "../masks.js";
-import { ESCALATE_REASONS, countOf, modelsOf, nextSeq, verdictOf } from "../queue.js";
-import { Duel } from "../scene/duel.js";
-import { MeshShelf } from "../scene/meshes.js";
+import { countOf, modelsOf, stripsOf } from "../queue.js";
+import { t } from "../words.js";
+import { Chips } from "./compare_chips.js";
+import { Grid } from "./compare_grid.js";
+import { Rating, whyLow } from "./compare_rating.js";
+import { Views } from "./compare_views.js";
 import { Desk } from "./desk.js";
-import { around, drawPhoto, loadImage, maskBytes, stencil } from "./photo.js";
-import { $, ask, bindKeys, busy, complain, fields, h, fill, keyButton, listKeys, needsWebGL, toast, values } from "./ui.js";
+import { PhotoView, around, loadImage, maskBytes, stencil } from "./photo.js";
+import { $, bindKeys, busy, complain, fill, h, isStill, keyButton, listKeys, toast } from "./ui.js";
 
-const shelf = new MeshShelf(api.bytes);
-const viewports = $("#viewports");
-const duel = needsWebGL(
-  () =>
-    new Duel($("#gl"), places, {
-      antialias: new URLSearchParams(window.location.search).get("aa") !== "0",
-      still: window.matchMedia("(prefers-reduced-motion: reduce)").matches,
-    }),
-);
-const desk = new Desk({ stage: "compare", open, prefetched: (urls) => urls.forEach((url) => shelf.get(url).catch(() => {})) });
-let picture = null;
-let cropped = true;
-let sending = false;
+const PATIENCE_MS = 400;
+const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] };
+const ANSWERS = ["left", "right", "equal", "neither"];
 
-function places() {
-  const outer = $("#gl").getBoundingClientRect();
-  return [$("#left"), $("#right")].map((element) => {
-    const { left, top, width, height } = element.getBoundingClientRect();
-    return { x: left - outer.left, y: top - outer.top, width, height };
-  });
+const still = isStill();
+const desk = new Desk({ stage: "compare", open, prefetched });
+const views = new Views({ act, still });
+const photo = new PhotoView($("#photo"));
+const chips = new Chips();
+const grid = new Grid({ onChange: drawPicks, wanted: (card) => views.preload([card.model_url]), still });
+const rating = new Rating({ onStore: () => busy(null, rate) });
+/** The bracket as this page plays it; null while the server's is fetched. */
+let bracket = null;
+let mode = "";
+let storing = false;
+let patience = 0;
+const underway = new Set();
+
+function prefetched(urls) {
+  views.preload(urls);
+  for (const url of stripsOf(desk.ahead)) loadImage(url).catch(() => {});
 }
 
 async function open(assignment) {
   const { object } = assignment;
-  const urls = modelsOf(assignment);
-  duel.show(null, null);
-  shelf.keep([...urls, ...modelsOf(desk.ahead ?? {})]);
-  const [photo, mask] = await Promise.all([loadImage(object.photo_url), object.mask_url ? loadImage(object.mask_url) : null]);
-  const region = mask && box(maskBytes(mask, object.width, object.height), object.width, object.height);
-  picture = { photo, shape: mask && stencil(mask), crop: region && around(region, object.width, object.height) };
-  drawPicture();
+  const [picture, mask] = await Promise.all([loadImage(object.photo_url), object.mask_url ? loadImage(object.mask_url) : null]);
+  const data = mask && maskBytes(mask, object.width, object.height);
+  const region = mask && box(data, object.width, object.height);
+  photo.show(picture, mask && stencil(mask), region && around(region, object.width, object.height));
+  const urls = assignment.compare.candidates.map((card) => card.model_url);
+  views.open(assignment, mask && { data, width: object.width, height: object.height }, [...urls, ...modelsOf(desk.ahead ?? {})]);
+  take(assignment);
   await step();
-  urls.slice(2).forEach((url) => shelf.get(url).catch(() => {}));
 }
 
-function drawPicture() {
-  if (!picture) return;
-  const whole = [0, 0, picture.photo.naturalWidth, picture.photo.naturalHeight];
-  const region = cropped && picture.crop ? picture.crop : whole;
-  const canvas = $("#photo");
-  canvas.style.aspectRatio = `${region[2]} / ${region[3]}`;
-  drawPhoto(canvas, picture.photo, picture.shape, region);
+/** Go on from what the server says. */
+function take({ compare, batch }) {
+  clearTimeout(patience);
+  bracket = new Bracket(compare, batch.protocol === "grid");
+  mode = "";
+  storing = false;
 }
 
-const rating = () => !desk.assignment?.compare?.step && Boolean(desk.assignment?.compare?.survivor);
+const modeOf = ({ picking, step: pair, survivor }) =>
+  picking ? "grid" : pair ? "pair" : survivor && desk.assignment.batch.asks_rating ? "rate" : "over";
+
+/** The keys of what is on screen, without those that the batch does not allow. */
+function table() {
+  const { batch } = desk.assignment ?? {};
+  if (mode === "rate") return batch.scale?.length ? SCALE : RATE;
+  const forbidden = batch?.allows_neither ? [] : ["neither", "none"];
+  return (mode === "grid" ? GRID : COMPARE).filter(({ action }) => !forbidden.includes(action));
+}
 
 /** Show what the bracket asks for now. */
 async function step() {
-  const { compare, batch } = desk.assignment;
-  const alone = rating();
-  viewports.classList.toggle("single", alone);
-  $("#left .tag").textContent = alone ? "The survivor" : "Left";
-  const shown = alone ? [compare.survivor, null] : [compare.step.left, compare.step.right];
-  const loaded = await Promise.all(
-    shown.map(async (item) => item && { geometry: await shelf.get(item.model_url), pose: item.pose }),
-  );
-  duel.show(...loaded);
-  $("#count").textContent = alone ? `Rate the survivor of ${compare.total + 1}` : countOf(compare);
-  Object.assign($("#done"), { max: Math.max(1, compare.total), value: compare.done });
-  drawButtons(alone, compare, batch);
-  listKeys(alone ? RATE : answerKeys(batch));
+  const { state } = bracket;
+  const next = modeOf(state);
+  if (next !== mode) arrange(next);
+  $("[data-action=undo]")?.toggleAttribute("disabled", !bracket.canUndo);
+  Object.assign($("#done"), { max: Math.max(1, state.total), value: state.done });
+  if (mode === "over") return wait();
+  if (mode === "grid") return grid.show(bracket.order.map((key) => bracket.cards.get(key)), desk.assignment.batch.allows_neither);
+  $("#count").textContent = mode === "rate" ? t("Rate the survivor of {n}", { n: bracket.order.length }) : countOf(state);
+  const shown = mode === "rate" ? [state.survivor, null] : state.step;
+  if (await views.show(shown.map((key) => bracket?.cards.get(key) ?? null))) views.preload(comingUp());
 }
 
-const answerKeys = (batch) => COMPARE.filter(({ action }) => action !== "neither" || batch.allows_neither);
+/** Addresses of the meshes that may still be asked for. */
+function comingUp() {
+  const picked = bracket.rows.find(({ answer }) => answer === "grid")?.picked ?? bracket.order;
+  return picked.map((key) => bracket.cards.get(key).model_url);
+}
 
-function drawButtons(alone, compare, batch) {
-  const button = (table, action, label, kind, off = false) =>
-    keyButton(table, action, label, () => act(action), { class: kind, disabled: off });
-  const answers = ["left", "right", "equal", ...(batch.allows_neither ? ["neither"] : [])];
-  const names = { left: "Left is better", right: "Right is better", equal: "Equal", neither: "Neither" };
+/** Lay the page out for the grid, pairs, the rating, or the end. */
+function arrange(next) {
+  mode = next;
+  const { batch } = desk.assignment;
+  if (mode === "grid") views.leave();
+  else grid.hide();
+  $("#looks").hidden = mode === "grid";
+  if (mode === "pair") chips.show(batch.judges);
+  else chips.hide();
+  if (mode === "rate") rating.show(batch);
+  else rating.hide();
+  drawButtons();
+  listKeys(table());
+}
+
+function drawButtons() {
+  const keys = table();
+  const button = (action, label, kind = "aside") => keyButton(keys, action, label, () => act(action), { class: kind });
+  const names = { left: t("Left is better"), right: t("Right is better"), equal: t("Equal"), neither: t("Neither") };
+  const allowed = ANSWERS.filter((answer) => keys.some(({ action }) => action === answer));
+  const answers = {
+    pair: () => allowed.map((answer) => button(answer, names[answer], "answer")),
+    grid: () => [button("confirm", t("Go on"), "answer primary"), ...(keys.some(({ action }) => action === "none") ? [button("none", t("None is usable"), "answer")] : [])],
+  };
   fill(
     $("#buttons"),
-    ...(alone ? [] : answers.map((answer) => button(COMPARE, answer, names[answer], "answer"))),
-    button(COMPARE, "undo", "Undo", "aside", !compare.can_undo),
-    button(COMPARE, "reset", "Photo view", "aside"),
-    button(COMPARE, "turn", "Turntable", "aside"),
-    alone ? null : button(COMPARE, "skip", "Skip…", "aside"),
-    alone ? null : button(COMPARE, "escalate", "To the artists…", "aside"),
+    ...(answers[mode]?.() ?? []),
+    mode === "grid" || mode === "over" ? null : button("undo", t("Undo")),
+    ...(mode === "pair" || mode === "grid" ? [button("skip", t("Skip…")), button("escalate", t("To the artists…"))] : []),
   );
-  const form = $("#rating");
-  form.hidden = !alone;
-  if (alone) setRating(0.5);
-  $("#bar").style.left = `${batch.alpha * 100}%`;
-  $("#bar span").textContent = `bar ${batch.alpha}`;
 }
 
-function setRating(value) {
-  const r = Math.round(Math.max(0, Math.min(1, value)) * 100) / 100;
-  $("#r").value = r;
-  $("#r-value").textContent = r.toFixed(2);
-  $("#verdict").textContent = verdictOf(r, desk.assignment.batch.alpha);
+function drawPicks() {
+  const n = grid.picked.length;
+  $("#count").textContent = t("{count}: pick the {picks} most plausible, {n} picked", { count: countOf(bracket.state), picks: 4, n });
+  $("[data-action=confirm]").toggleAttribute("disabled", !grid.ready);
 }
 
-/** One answer at a time; the reply carries the next pair. */
-async function send(verb, body) {
-  if (sending) return;
-  sending = true;
-  viewports.setAttribute("aria-busy", "true");
+/** Store an answer that the bracket has taken already, and show what comes next without waiting for the server. */
+function send(verb, body) {
+  const going = confirm(verb, body);
+  underway.add(going);
+  going.finally(() => underway.delete(going));
+  return step().catch(offerAgain);
+}
+
+/** What the server says to an answer. Never rejects: it goes on with the server's bracket where that is another one. */
+async function confirm(verb, body) {
+  const mine = bracket;
+  let reply;
   try {
-    const reply = await desk.answer(verb, { seq: nextSeq(desk.assignment.compare), ...body });
-    if (!reply) return;
-    if (reply.assignment.state !== "leased") return void (await finished());
-    Object.assign(desk.assignment, reply.assignment);
+    reply = await desk.answer(verb, body);
+    if (!reply || mine !== bracket) return;
+    if (reply.assignment.state !== "leased") return void finished();
+    if (mine.agrees(reply.assignment.compare)) return;
+  } catch (problem) {
+    if (mine !== bracket) return;
+    complain(problem);
+  }
+  goBack();
+}
+
+/** Drop what this page believed; answers that are still on their way come first, since they may count. */
+async function goBack() {
+  bracket = null;
+  try {
+    await Promise.allSettled([...underway]);
+    const found = await api.get(`assignments/${desk.assignment.id}/`);
+    if (found.state !== "leased") return void (await desk.next());
+    desk.assignment = found;
+    take(found);
+    toast(t("The page shows again what the server has stored."));
     await step();
   } catch (problem) {
-    complain(problem);
-    if (problem.status === 409) await reload();
-  } finally {
-    sending = false;
-    viewports.removeAttribute("aria-busy");
+    offerAgain(problem);
   }
 }
 
-async function reload() {
-  desk.assignment = await api.get(`assignments/${desk.assignment.id}/`);
-  if (desk.assignment.state === "leased") await step();
-  else await desk.next();
+function offerAgain(problem) {
+  complain(problem);
+  const again = () => (bracket ? step().then(() => desk.veil(null)).catch(offerAgain) : goBack().then(() => bracket && desk.veil(null)));
+  desk.veil(problem.message).append(h("br"), h("button", { type: "button", onclick: again }, t("Try again")));
 }
 
-async function finished() {
-  toast("Stored.");
-  await desk.next();
+/** The object is finished here; its last answers may still be on their way. */
+function wait() {
+  views.leave();
+  clearTimeout(patience);
+  patience = setTimeout(() => desk.veil(t("This object is finished. Its answers are kept here until the server has them.")), PATIENCE_MS);
+}
+
+function finished() {
+  clearTimeout(patience);
+  bracket = null;
+  toast(t("Stored."));
+  return desk.next().catch(complain);
 }
 
 async function rate() {
-  if (sending) return;
-  const r = Number($("#r").value);
-  const reasons = r < desk.assignment.batch.alpha ? await whyLow() : [];
-  if (!reasons) return;
-  sending = true;
+  const mine = bracket;
+  if (storing || mode !== "rate" || rating.r === null) return;
+  storing = true;
   try {
-    if (await desk.answer("rating", { r, reasons })) await finished();
+    const { r } = rating;
+    const reasons = r < desk.assignment.batch.alpha ? await whyLow() : [];
+    if (!reasons || mine !== bracket) return;
+    wait();
+    const reply = await desk.answer("rating", { r, reasons, coverage: views.coverage()[0] });
+    if (reply && mine === bracket) await finished();
   } catch (problem) {
+    if (mine !== bracket) return;
     complain(problem);
+    desk.veil(null);
+    await goBack();
   } finally {
-    sending = false;
+    storing = false;
+    clearTimeout(patience);
   }
 }
 
-/** Below the bar the object goes on to harder means; what makes it hard tells which. Null: not stored. */
-async function whyLow() {
-  const form = h("form", {}, ...fields([{ name: "reasons", label: "What makes it hard?", type: "choices", options: ESCALATE_REASONS.map((reason) => [reason, reason]) }]));
-  const text = "Below the bar this object is escalated instead of aligned.";
-  const choice = await ask("Below the bar", text, [["store", "Store and escalate", "primary"], [null, "Rate again"]], [form]);
-  return choice === "store" ? values(form).reasons : null;
-}
+const answer = (given) => {
+  if (mode !== "pair" || views.busy) return undefined;
+  return send("comparisons", { ...bracket.answer(given), reasons: chips.take(), coverage: views.coverage() });
+};
 
 const ACTIONS = {
-  left: () => send("comparisons", { answer: "left" }),
-  right: () => send("comparisons", { answer: "right" }),
-  equal: () => send("comparisons", { answer: "equal" }),
-  neither: () => desk.assignment.batch.allows_neither && send("comparisons", { answer: "neither" }),
-  undo: () => desk.assignment.compare.can_undo && send("undo", {}),
-  reset: () => duel.reset(),
-  turn: () => duel.setTurning(!duel.turning),
-  crop() {
-    cropped = !cropped;
-    drawPicture();
-  },
+  ...Object.fromEntries(ANSWERS.map((given) => [given, () => answer(given)])),
+  ...views.actions,
+  chip: ({ key }) => chips.press(key),
+  undo: () => bracket.canUndo && mode !== "over" && send("undo", bracket.undo()),
+  pick: ({ key }) => grid.toggle(Number(key) - 1),
+  confirm: () => grid.ready && send("comparisons", bracket.pick(grid.picked)),
+  none: () => send("comparisons", bracket.pick([])),
+  crop: () => photo.toggle(),
+  zoomin: () => photo.zoom(1),
+  zoomout: () => photo.zoom(-1),
+  pan: ({ key }) => photo.pan(...ARROWS[key.replace("shift+", "")]),
   skip: () => desk.skip(),
   escalate: () => desk.escalate(),
-  less: () => setRating(Number($("#r").value) - 0.05),
-  more: () => setRating(Number($("#r").value) + 0.05),
-  full: () => setRating(1),
-  store: () => rate(),
+  digit: ({ key }) => rating.set(Number(key) / 10),
+  level: ({ key }) => rating.level(Number(key) - 1),
+  less: () => rating.move(-1),
+  more: () => rating.move(1),
+  full: () => rating.set(1),
+  store: () => busy(null, rate),
+};
+const IN_GRID = {
+  turn: () => (grid.turning = !grid.turning),
+  orbit({ key }) {
+    grid.turning = false;
+    grid.step(ARROWS[key][0]);
+  },
 };
 
 function act(action, hit) {
-  if (!desk.assignment?.compare || !$("#veil").hidden) return undefined;
-  if (action === "digit") return setRating(Number(hit.key) / 10);
-  if (["less", "more"].includes(action) && document.activeElement?.id === "r") return true;
-  return ACTIONS[action]();
+  if (!bracket || storing || !$("#veil").hidden) return undefined;
+  // On the slider itself the arrows are the browser's.
+  if (document.activeElement?.id === "r" && hit?.key.startsWith("arrow")) return true;
+  const chosen = (mode === "grid" && IN_GRID[action]) || ACTIONS[action];
+  return void chosen(hit);
 }
 
-bindKeys(() => (rating() ? RATE : COMPARE), act);
-$("#r").addEventListener("input", () => setRating(Number($("#r").value)));
-$("#rating").addEventListener("submit", (event) => {
-  event.preventDefault();
-  busy(null, rate);
-});
-$("[data-action=crop]").addEventListener("click", () => ACTIONS.crop());
-new ResizeObserver(() => {
-  duel.draw();
-  drawPicture();
-}).observe(viewports);
-document.addEventListener("visibilitychange", () => document.hidden && duel.setTurning(false));
+bindKeys(table, act);
+// A click leaves the focus where it was: Enter goes on meaning what the list of keys says.
+$("#desk").addEventListener("mousedown", (event) => event.target.closest("button") && event.preventDefault());
+for (const action of ["crop", "zoomin", "zoomout"]) $(`#photo-tools [data-action=${action}]`).addEventListener("click", () => act(action));
 desk.start();

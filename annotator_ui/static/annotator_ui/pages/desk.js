@@ -9,7 +9,7 @@ import { t } from "../words.js";
 import { clock } from "./clock.js";
 import { hideInstructions, offerInstructions, toggleInstructions } from "./instructions.js";
 import { reportProblem } from "./problem.js";
-import { outbox } from "./session.js";
+import { keptText, outbox } from "./session.js";
 import { $, ask, bindBeside, complain, fields, fill, h, keyButton, toast, values } from "./ui.js";
 
 export { clock };
@@ -207,7 +207,7 @@ export class Desk {
       window.location.assign("/?stay");
       return;
     }
-    this.tabs.take();
+    this.tabs.take(this.assignment.id);
     const own = await this.#own(this.assignment.id);
     if (own) await this.#show(own);
     else await this.lost();
@@ -228,8 +228,7 @@ export class Desk {
   async #takeBack() {
     const own = await this.#own(this.assignment.id);
     if (!own) return this.next();
-    this.tabs.show(own.id);
-    this.tabs.take();
+    this.tabs.take(own.id);
     return this.#show(own);
   }
 
@@ -269,6 +268,9 @@ export class Desk {
   }
 
   async leave(verb, body) {
+    const kept = await this.#undelivered();
+    // Given back now, the object would lose the answers that the server has not got yet.
+    if (kept) return toast(keptText(kept), "bad");
     try {
       await api.post(`assignments/${this.assignment.id}/${verb}/`, { fence: this.assignment.fence, ...body });
     } catch (problem) {
@@ -276,6 +278,13 @@ export class Desk {
     }
     this.started = true;
     await this.next().catch(complain);
+  }
+
+  /** How many answers to this object the server has not got yet, after one more try. */
+  async #undelivered() {
+    await outbox.flush();
+    const kept = await outbox.entries().catch(() => []);
+    return kept.filter(({ path }) => path.startsWith(`assignments/${this.assignment.id}/`)).length;
   }
 
   /** Cover the view with a message, or uncover it with null. */

@@ -9,7 +9,7 @@ export function report({ ok, findings, figures }) {
     "div",
     {},
     h("p", { class: ok ? "good" : "bad" }, ok ? "The mesh can be used." : "The mesh cannot be used yet."),
-    h("ul", {}, ...findings.map(({ level, check, message, fix }) => h("li", {}, h("strong", { class: level === "error" ? "bad" : "" }, `${check}: `), message, fix ? ` ${fix}` : ""))),
+    h("ul", {}, ...findings.map(({ level, check, message, advice }) => h("li", {}, h("strong", { class: level === "error" ? "bad" : "" }, `${check}: `), message, advice ? ` ${advice}` : ""))),
     facts(Object.entries(figures ?? {}).map(([name, value]) => [name.replaceAll("_", " "), show(value)])),
   );
 }

@@ -1,169 +1,196 @@
-// Review: alignments, ratings and artists' meshes, each rendered before the verdict.
+// Review: what waits in a list beside the answer under review; by keyboard through the list, one verdict per answer.
 
 import * as api from "../api.js";
-import { number, when } from "../format.js";
-import { fromAngles, isPose, toAngles } from "../poses.js";
+import { fixed, number, when } from "../format.js";
+import { REVIEW } from "../keys.js";
+import { MeshShelf } from "../scene/meshes.js";
+import { t, w } from "../words.js";
+import { named } from "./names.js";
 import { problemButton } from "./problem.js";
-import { report } from "./report.js";
-import { showPosed, showTurning } from "./posed.js";
-import { $, busy, complain, facts, fields, fill, h, stateOf, table, toast, values } from "./ui.js";
+import { ReviewAlign } from "./review_align.js";
+import { artists } from "./review_art.js";
+import { ReviewRate } from "./review_rate.js";
+import { $, ask, bindKeys, busy, complain, fields, fill, h, keyButton, listKeys, table, toast, values } from "./ui.js";
 
-const TABS = { align: "Alignments", compare: "Ratings", submissions: "Artists' meshes" };
+const VIEWS = { align: ReviewAlign, compare: ReviewRate };
+const TABS = { align: w("Alignments"), compare: w("Ratings"), submissions: w("Artists' meshes") };
+const VERDICTS = { accept: w("Accepted"), fix: w("Fixed"), return: w("Sent back") };
 const address = new URLSearchParams(window.location.search);
-const batch = address.get("batch") ?? ""; // without one: all batches that ask for review
-let shown = null; // {object, batch, stage} of what is on screen
-let tab = address.get("tab") || "align";
-if (!(tab in TABS)) tab = "align";
+const shelf = new MeshShelf(api.bytes);
+const details = new Map();
+let batch = address.get("batch") ?? ""; // without one: all batches that ask for review
+let tab = address.get("tab") in TABS ? address.get("tab") : "align";
+let rows = [];
+let at = -1;
+let view = null;
+let subject = null; // {object, batch, stage} of what is on screen
+
+async function drawHead() {
+  const batches = await api.all("batches/");
+  const choice = h(
+    "select",
+    { id: "batch", onchange: () => show(tab, choice.value).catch(complain) },
+    h("option", { value: "" }, t("All batches that ask for review")),
+    ...batches.map((each) => h("option", { value: each.id, selected: String(each.id) === batch, translate: "no" }, each.name)),
+  );
+  fill($("#filters"), h("label", {}, t("Batch"), " ", choice));
+}
 
 function drawTabs() {
   fill(
     $("#tabs"),
-    ...Object.entries(TABS).map(([name, label]) => h("button", { type: "button", "aria-pressed": String(name === tab), onclick: () => show(name) }, label)),
+    ...Object.entries(TABS).map(([name, label]) => h("button", { type: "button", "aria-pressed": String(name === tab), onclick: () => show(name, batch).catch(complain) }, t(label))),
   );
 }
 
-async function show(name) {
-  tab = name;
-  shown = null;
+async function show(name, chosen) {
+  [tab, batch] = [name, chosen];
   window.history.replaceState(null, "", api.withQuery("/review/", { tab, batch }));
-  $("#work").hidden = true;
+  close();
   drawTabs();
-  await list().catch(complain);
+  rows = [];
+  if (tab === "submissions") return artists($("#list"), $("#work"), (about) => (subject = about));
+  rows = await api.all(api.withQuery("reviews/", { stage: tab, batch }), 200);
+  drawList();
+  if (rows.length) await openRow(0);
+  return undefined;
 }
 
-async function list() {
-  const submissions = tab === "submissions";
-  const rows = await api.all(submissions ? "submissions/?state=in_review" : api.withQuery("reviews/", { stage: tab, batch }), 200);
-  const open = (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => (submissions ? openSubmission(row) : openAnswer(row))) }, title(row));
-  const columns = submissions
-    ? [["Object", open], ["Version", (row) => row.version], ["By", (row) => row.artist], ["Sent", (row) => when(row.created_at)]]
-    : [
-        ["Object", open],
-        [tab === "align" ? "IoU" : "Rating", (row) => number(tab === "align" ? row.iou : row.r)],
-        ["By", (row) => row.user],
-        ["At", (row) => when(row.at)],
-      ];
-  fill($("#list"), table(TABS[tab], columns, rows, "Nothing waits for review."));
+function drawList() {
+  const own = tab === "align" ? [[t("Mask IoU"), (row) => fixed(row.iou)]] : [[t("Rating"), (row) => number(row.r)]];
+  const columns = [
+    [t("Object"), (row) => h("button", { type: "button", class: "plain", translate: "no", "data-row": row.assignment_id, onclick: () => openRow(rows.indexOf(row)).catch(complain) }, title(row))],
+    ...own,
+    [t("By"), (row) => named(row.user)],
+    [t("At"), (row) => when(row.at)],
+  ];
+  fill($("#list"), table(t(TABS[tab]), columns, rows, t("Nothing waits for review.")));
+  mark();
 }
 
-function title(row) {
-  const object = row.object ?? row.task.object;
-  return `${object.category || "object"} ${object.id}`;
+function mark() {
+  for (const button of $("#list").querySelectorAll("[data-row]")) {
+    const here = button.dataset.row === String(rows[at]?.assignment_id);
+    button.closest("tr").classList.toggle("here", here);
+    if (here) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+  }
+  $("#list [aria-current]")?.scrollIntoView({ block: "nearest" });
 }
 
-async function openAnswer(row) {
-  shown = { object: row.object.id, batch: row.batch_id, stage: row.stage };
-  const picture = h("div", {});
-  const mesh = h("div", {});
-  const form = h("form", { class: "form" });
-  const pose = row.pose;
-  form.append(
-    ...fields([{ name: "note", label: "Note", type: "textarea", hint: "Needed when it is sent back.", maxlength: 2000 }]),
-    ...(pose ? [poseFields(pose, row, picture)] : []),
-    h(
-      "p",
-      { class: "row" },
-      verdictButton("accept", "Accept", "primary", row, form),
-      pose ? verdictButton("fix", "Store my pose instead", "", row, form) : null,
-      verdictButton("return", "Send back", "", row, form),
-    ),
-  );
-  fill(
-    $("#work"),
-    h("h2", {}, title(row)),
-    facts([
-      ["By", row.user],
-      ["At", when(row.at)],
-      ["Batch", row.batch],
-      row.r === null ? ["Mask IoU as measured", number(row.iou)] : ["Rating", `${number(row.r)} (bar ${number(row.alpha)})`],
-    ]),
-    pose ? picture : h("div", { class: "columns" }, picture, mesh),
-    form,
-  );
-  $("#work").hidden = false;
-  await showPosed(picture, { object: row.object, model_url: row.candidate?.model_url, pose });
-  if (!pose && row.candidate) await showTurning(mesh, row.candidate.model_url);
+const title = (row) => `${row.object.category || t("object")} ${row.object.id}${row.round > 1 ? ` · ${t("round {round}", { round: row.round })}` : ""}`;
+
+/** The answer with all that its verdict needs; fetched once, ahead of time for the next one. */
+function detail(row) {
+  const id = row.assignment_id;
+  if (!details.has(id)) {
+    const coming = api.get(`reviews/${id}/`);
+    coming.catch(() => details.delete(id));
+    details.set(id, coming);
+  }
+  return details.get(id);
 }
 
-/** Numbers of the pose to fix; a change is drawn at once. */
-function poseFields(pose, row, picture) {
-  const start = { t: pose.t, r: toAngles(pose.R), s: pose.s };
-  const labels = { t: "Position", r: "Rotation °", s: "Scale" };
-  const grid = h(
-    "div",
-    { class: "numbers", role: "group", "aria-label": "Pose" },
-    ...Object.entries(labels).flatMap(([name, label]) => [
-      h("span", {}, label),
-      ...start[name].map((value, axis) => h("input", { type: "number", step: "any", name: `${name}${axis}`, value: Number(value.toPrecision(6)), "aria-label": `${label} ${"xyz"[axis]}` })),
-    ]),
-  );
-  grid.addEventListener("change", () => {
-    const changed = poseOf(values(grid.closest("form")));
-    if (changed) showPosed(picture, { object: row.object, model_url: row.candidate?.model_url, pose: changed }).catch(complain);
-  });
-  return h("details", {}, h("summary", {}, "Fix the pose"), grid);
-}
-
-function poseOf(found) {
-  const three = (name) => [0, 1, 2].map((axis) => found[`${name}${axis}`]);
-  const pose = { R: fromAngles(three("r")), t: three("t"), s: three("s") };
-  return isPose(pose) ? pose : null;
-}
-
-function verdictButton(verdict, label, kind, row, form) {
-  const button = h("button", { type: "button", class: kind }, label);
-  button.addEventListener("click", () =>
-    busy(button, async () => {
-      const found = values(form);
-      const body = { verdict, note: found.note };
-      if (verdict === "return" && !found.note.trim()) return toast("Say what is to be done again.", "bad");
-      if (verdict === "fix") {
-        body.pose = poseOf(found);
-        if (!body.pose) return toast("These numbers make no pose: scales must be above 0.", "bad");
-      }
-      await api.post(`reviews/${row.assignment_id}/`, body);
-      return settled();
-    }),
-  );
-  return button;
-}
-
-async function settled() {
-  toast("Verdict stored.");
+function close() {
+  view?.dispose();
+  view = subject = null;
+  at = -1;
+  document.body.classList.remove("fixing");
   $("#work").hidden = true;
-  await list();
+  fill($("#work"));
 }
 
-async function openSubmission(row) {
-  const found = await api.get(`submissions/${row.id}/`);
-  shown = { object: found.task.object.id, batch: found.task.batch.id, stage: "art" };
-  const picture = h("div", {});
-  const mesh = h("div", {});
-  const form = h("form", { class: "form" }, ...fields([{ name: "note", label: "Note for the artist", type: "textarea", maxlength: 2000 }]));
-  const decide = (verdict, label, kind) => {
-    const button = h("button", { type: "button", class: kind }, label);
-    button.addEventListener("click", () => busy(button, () => judge(row.id, verdict, values(form).note)));
-    return button;
-  };
-  form.append(h("p", { class: "row" }, decide("approve", "Approve", "primary"), decide("return", "Send back", "")));
-  fill(
-    $("#work"),
-    h("h2", {}, title(row), " ", stateOf(found.state)),
-    facts([["By", found.artist], ["Version", found.version], ["Why it was hard", found.task.reason || "–"], ["Batch", found.task.batch.name]]),
-    h("div", { class: "columns" }, picture, mesh),
-    found.report ? report(found.report) : null,
-    form,
+async function openRow(place) {
+  if (place < 0 || place >= rows.length || (place === at && view)) return;
+  close();
+  at = place;
+  mark();
+  const row = rows[place];
+  subject = { object: row.object.id, batch: row.batch_id, stage: row.stage };
+  const found = await detail(row);
+  if (rows[at] !== row) return;
+  const work = $("#work");
+  const [body, verdicts] = [h("div", { class: "answer" }), h("div", { class: "row verdicts" })];
+  fill(work, h("h2", { translate: "no" }, title(row)), notes(found), body, verdicts, keyList());
+  work.hidden = false;
+  drawVerdicts(verdicts);
+  listKeys(REVIEW, $("#keys"));
+  view = new VIEWS[tab](body, found, { shelf, settle: (body) => settle(row, body), fixing: (on) => document.body.classList.toggle("fixing", on) });
+  await view.open();
+  const next = rows[place + 1];
+  if (next) detail(next).then((ahead) => ahead.candidate && shelf.get(ahead.candidate.model_url)).catch(() => {});
+  shelf.keep([found, next && (await detail(next).catch(() => null))].flatMap((each) => each?.candidate?.model_url ?? []));
+}
+
+const keyList = () => h("details", { class: "keys" }, h("summary", {}, t("Keys")), h("dl", { id: "keys" }));
+
+/** What earlier rounds were sent back with. */
+function notes(found) {
+  if (!found.history.length) return null;
+  const who = (each) => t("{reviewer} to {user}, {at}", { ...each, at: when(each.at) });
+  return h(
+    "ul",
+    { class: "history", translate: "no" },
+    ...found.history.map((each) => h("li", {}, h("strong", {}, t(VERDICTS[each.verdict])), " ", each.note || "–", " ", h("span", { class: "small" }, who(each)))),
   );
-  $("#work").hidden = false;
-  await Promise.all([showPosed(picture, { object: found.task.object }), found.model_url ? showTurning(mesh, found.model_url) : null]);
 }
 
-async function judge(id, verdict, note) {
-  if (verdict === "return" && !note.trim()) return toast("Say what is to be done again.", "bad");
-  await api.post(`submissions/${id}/verdict/`, { verdict, note });
-  return settled();
+function drawVerdicts(holder) {
+  fill(
+    holder,
+    keyButton(REVIEW, "accept", t("Accept"), () => act("accept"), { class: "primary" }),
+    keyButton(REVIEW, "fix", t("Fix"), () => act("fix")),
+    keyButton(REVIEW, "return", t("Send back…"), () => act("return")),
+    keyButton(REVIEW, "previous", t("Previous"), () => act("previous"), { disabled: at <= 0 }),
+    keyButton(REVIEW, "next", t("Next"), () => act("next"), { disabled: at >= rows.length - 1 }),
+  );
 }
 
-problemButton(() => shown);
-drawTabs();
-show(tab);
+/** Store a verdict; the answer leaves the list and the next one is opened. */
+async function settle(row, body) {
+  try {
+    await api.post(`reviews/${row.assignment_id}/`, body);
+    toast(t("Verdict stored."));
+  } catch (problem) {
+    if (!["already_reviewed", "not_found"].includes(problem.code)) throw problem;
+    toast(t("Somebody else has judged this answer meanwhile."), "bad");
+  }
+  const place = rows.indexOf(row);
+  close();
+  rows = rows.filter((each) => each !== row);
+  details.delete(row.assignment_id);
+  drawList();
+  await openRow(Math.min(place, rows.length - 1));
+}
+
+async function sendBack() {
+  const row = rows[at];
+  const form = h("form", { class: "form" }, ...fields([{ name: "note", label: t("What is to be done again?"), type: "textarea", maxlength: 2000, required: true }]));
+  const choice = await ask(t("Send back"), t("A new round opens with your note on it."), [["send", t("Send back"), "primary"], [null, t("Cancel")]], [form]);
+  if (choice !== "send") return;
+  const { note } = values(form);
+  if (!note.trim()) toast(t("Say what is to be done again."), "bad");
+  else await settle(row, { verdict: "return", note });
+}
+
+const ACTIONS = {
+  next: () => openRow(at + 1),
+  previous: () => openRow(at - 1),
+  accept: () => settle(rows[at], { verdict: "accept" }),
+  return: sendBack,
+};
+
+/** One verdict at a time; what the page does not know is the view's. */
+function act(action, hit = {}) {
+  if (!view) return undefined;
+  if (view.fixes) return view.act(action, hit);
+  if (!(action in ACTIONS)) return view.act(action, hit);
+  busy($(`#work [data-action=${action}]`), ACTIONS[action]);
+  return undefined;
+}
+
+problemButton(() => subject);
+bindKeys(() => (view?.fixes ? view.table : REVIEW), act);
+document.addEventListener("keyup", () => view?.release?.());
+drawHead().catch(complain);
+show(tab, batch).catch(complain);

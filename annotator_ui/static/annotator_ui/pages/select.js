@@ -6,7 +6,7 @@ import { SELECT } from "../keys.js";
 import { Asker, promptOf, unanswered } from "../prompts.js";
 import { Drawing, Strokes } from "../strokes.js";
 import { t } from "../words.js";
-import { boxOf, within } from "../zoom.js";
+import { boxOf, within } from "../panning.js";
 import { Category } from "./category.js";
 import { Desk } from "./desk.js";
 import { loadImage, maskBytes } from "./photo.js";

@@ -1,7 +1,7 @@
 // The picture of the Select page: photo, mask, clicks and flags on two canvases, drawn once a frame at most.
 
 import { isPrompt, since } from "../strokes.js";
-import { moved, over, under, whole, zoomed } from "../zoom.js";
+import { moved, over, under, whole, zoomed } from "../panning.js";
 import { fit, loadImage } from "./photo.js";
 
 const COLOUR = "#ffb000";

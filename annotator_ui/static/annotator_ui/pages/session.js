@@ -9,6 +9,11 @@ import { $, fields, fill, h, me, onSubmit, status } from "./ui.js";
 // One tab of this browser sends at a time. Without a secure context there are no locks; keys keep answers single there.
 const alone = (work) => (navigator.locks ? navigator.locks.request("maquette.outbox", work) : work());
 
+/** How many answers wait, in words. */
+export function keptText(n) {
+  return n === 1 ? t("1 answer kept here, waiting for the server") : t("{n} answers kept here, waiting for the server", { n });
+}
+
 export const outbox = new Outbox({
   store: new Store(window.indexedDB),
   user: me.name,
@@ -18,8 +23,7 @@ export const outbox = new Outbox({
   onChange(waiting, problem) {
     if (!waiting) return status("");
     if (problem?.status === 401) logIn(problem);
-    if (waiting === 1) status(t("1 answer kept here, waiting for the server"));
-    else status(t("{n} answers kept here, waiting for the server", { n: waiting }));
+    status(keptText(waiting));
   },
 });
 

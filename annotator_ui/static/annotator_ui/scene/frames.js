@@ -33,12 +33,18 @@ export function objectToPose({ position, quaternion, scale }) {
   };
 }
 
-/** three's projection matrix of a pinhole camera in pixels (fx, fy, cx, cy; image width x height), from near to far. */
+/** three's projection matrix of a pinhole camera {fx, fy, cx, cy} in pixels of a width x height image, from near to far.
+ *  Pixel centres are at integer coordinates, so the image spans -0.5 to width - 0.5. */
 export function intrinsicsToProjection({ fx, fy, cx, cy }, width, height, near, far) {
   return new Matrix4().set(
-    (2 * fx) / width, 0, 1 - (2 * cx) / width, 0,
-    0, (2 * fy) / height, (2 * cy) / height - 1, 0,
+    (2 * fx) / width, 0, 1 - (2 * (cx + 0.5)) / width, 0,
+    0, (2 * fy) / height, (2 * (cy + 0.5)) / height - 1, 0,
     0, 0, -(far + near) / (far - near), (-2 * far * near) / (far - near),
     0, 0, -1, 0,
   );
+}
+
+/** The camera of a window {x, y, width, height} of the image (in its pixels, from its top left corner), drawn `scale` times as large. */
+export function cropped({ fx, fy, cx, cy }, { x, y }, scale) {
+  return { fx: fx * scale, fy: fy * scale, cx: (cx + 0.5 - x) * scale - 0.5, cy: (cy + 0.5 - y) * scale - 0.5 };
 }
