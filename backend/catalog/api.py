@@ -368,14 +368,14 @@ def _add_progress(found: Batch, rows: list[dict[str, Any]]) -> None:
     by_id = {row["id"]: row for row in rows}
     for row in rows:
         row |= {"candidates_ready": 0, "stage_states": {}, "jobs": dict.fromkeys(Job.State.values, 0)}
-        row["failed_jobs"] = []
+        row |= {"failed_jobs": [], "rejected": ""}
     ready = found.candidates.filter(object__in=by_id, state="ready")
     for pk, n in ready.values_list("object").annotate(n=Count("id")):
         by_id[pk]["candidates_ready"] = n
-    for pk, stage, state in (
-        found.tasks.filter(object__in=by_id).order_by("round").values_list("object", "stage", "state")
-    ):
+    tasks = found.tasks.filter(object__in=by_id).order_by("round")
+    for pk, stage, state, reason in tasks.values_list("object", "stage", "state", "reason"):
         by_id[pk]["stage_states"][stage] = state
+        by_id[pk]["rejected"] = reason if (stage, state) == ("select", "cancelled") else by_id[pk]["rejected"]
     groups = {f"propose:{found.pk}:{pk}": row for pk, row in by_id.items()}
     jobs_of = Job.objects.filter(group__in=groups).values_list("group", "state")
     for group, state, ids in jobs_of.annotate(ids=ArrayAgg("id")):

@@ -75,3 +75,7 @@ test("outlines of a part in a corner of a big mask lie where it is, fast", () =>
   assert.deepEqual(polygons(big, width, height), [[[2000, 1500], [2048, 1500], [2048, 1536], [2000, 1536]]]);
   assert.ok(performance.now() - started < 1000);
 });
+
+test("a part of a few pixels stays a polygon", () => {
+  for (const rows of [["110", "011", "001"], ["111", "010", "000"]]) assert.ok(polygons(mask(rows), 3, 3, { least: 1, by: 0.8 })[0].length >= 3);
+});

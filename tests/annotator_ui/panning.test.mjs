@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { moved, over, under, whole, zoomed } from "../../annotator_ui/static/annotator_ui/panning.js";
+import { boxOf, moved, over, under, whole, within, zoomed } from "../../annotator_ui/static/annotator_ui/panning.js";
 
 const [photo, canvas] = [[4000, 3000], [800, 600]];
 
@@ -30,4 +30,8 @@ test("some of the photo stays in sight", () => {
 test("a place on the screen and its photo pixel are one", () => {
   const view = { scale: 2.5, x: -13, y: 7 };
   assert.deepEqual(over(view, under(view, [40, 60])), [40, 60]);
+});
+
+test("a box is the same from whichever corner it was drawn, and ends at the photo's edge", () => {
+  assert.deepEqual(within(boxOf([90, 50], [-5, 4]), [80, 60]), [0, 4, 80, 50]);
 });

@@ -61,9 +61,9 @@ test("a stroke painted as it comes is the same as the stroke painted at once", (
     stroke.points.push(point);
     drawing.live(stroke);
   }
-  drawing.lived([stroke]);
-  strokes.add(stroke);
   const live = rows(raster);
+  strokes.add(stroke);
+  assert.deepEqual(rows(raster), live);
   drawing.repaint(strokes.list);
   assert.deepEqual(rows(raster), live);
 });
@@ -112,6 +112,13 @@ test("polygons of a draft are what lies under the edits", () => {
   const { drawing, raster } = desk(10, 1);
   drawing.startFrom([...reply(0, 0, 2, 1), ...reply(5, 0, 7, 1)]);
   assert.deepEqual(rows(raster), ["1100011000"]);
+});
+
+test("what is drawn leaves as polygons of the photo's own pixels", () => {
+  const drawing = new Drawing(4096, 64);
+  drawing.start(null);
+  drawing.raster.polygon([100, 20, 200, 20, 200, 40, 100, 40], 1);
+  assert.deepEqual(drawing.outlines(), [[100, 20, 200, 20, 200, 40, 100, 40]]);
 });
 
 test("only what has changed is handed to the screen", () => {

@@ -151,7 +151,8 @@ export function simplified(corners, by = 0.8) {
   const half = Math.floor(corners.length / 2);
   const first = thinned(corners.slice(0, half + 1), by);
   const second = thinned([...corners.slice(half), corners[0]], by);
-  return [...first.slice(0, -1), ...second.slice(0, -1)];
+  const made = [...first.slice(0, -1), ...second.slice(0, -1)];
+  return made.length < 3 ? corners : made;
 }
 
 function thinned(line, by) {

@@ -27,3 +27,9 @@ export const under = ({ scale, x, y }, [u, v]) => [(u - x) / scale, (v - y) / sc
 
 /** Place on the screen of a photo place. */
 export const over = ({ scale, x, y }, [u, v]) => [x + u * scale, y + v * scale];
+
+/** The box [x0, y0, x1, y1] between two places, in whatever order. */
+export const boxOf = ([x0, y0], [x1, y1]) => [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
+
+/** Flat places x, y, ... put into the photo. */
+export const within = (places, photo) => places.map((value, at) => Math.max(0, Math.min(photo[at % 2], value)));

@@ -2,7 +2,7 @@
 // Pure data, no canvas: an undo shortens the list, and the raster is made anew from it.
 
 import { change } from "./history.js";
-import { filled, swept } from "./masks.js";
+import { filled, polygons, swept } from "./masks.js";
 
 const LONGEST = 2048;
 
@@ -88,7 +88,7 @@ export class Raster {
   /** A round brush of `size` moved from place to place. */
   brush(from, to, size, value) {
     const [a, b] = [from, to].map((place) => place.map((each) => each * this.scale));
-    const radius = Math.max((size * this.scale) / 2, 0.5);
+    const radius = Math.max((size * this.scale) / 2, 0.75); // a pixel at least
     const length = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1;
     const [nx, ny] = [((a[1] - b[1]) / length) * radius, ((b[0] - a[0]) / length) * radius];
     const sides = [[a[0] + nx, a[1] + ny], [b[0] + nx, b[1] + ny], [b[0] - nx, b[1] - ny], [a[0] - nx, a[1] - ny]];
@@ -160,15 +160,17 @@ export class Drawing {
     else this.repaint(list);
   }
 
-  /** A stroke that is under way; its points are painted as they come. */
+  /** A stroke that is under way; its points are painted as they come, and once more when it is in the list. */
   live(stroke) {
     const [from, to] = stroke.points.length > 1 ? stroke.points.slice(-2) : [stroke.points[0], stroke.points[0]];
     this.raster.brush(from, to, stroke.size, stroke.kind === "brush" ? 1 : 0);
   }
 
-  /** The stroke has been added to the list as it was painted. */
-  lived(list) {
-    this.painted = list;
+  /** What is drawn, as polygons in pixels of the photo (flat: x0, y0, x1, y1, ...), one per part. */
+  outlines() {
+    const { data, width, height, scale } = this.raster;
+    const found = polygons(data, width, height, { least: 1, by: 0.8 });
+    return found.map((corners) => corners.flat().map((value) => Number((value / scale).toFixed(2))));
   }
 }
 

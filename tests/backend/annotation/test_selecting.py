@@ -102,6 +102,14 @@ def test_a_rejected_mask_ends_the_work_on_its_object(batch: Batch, call: Any) ->
     assert Assignment.objects.get().reason == "several objects" and not Job.objects.exists()
 
 
+def test_the_batch_page_reads_why_a_mask_was_rejected(
+    batch: Batch, call: Any, people: SimpleNamespace, api: Api
+) -> None:
+    call("reject", reason="unclear part")
+    rows = api(people.res).get(f"/api/v1/batches/{batch.pk}/objects/").json()["results"]
+    assert [row["rejected"] for row in rows] == ["unclear part"]
+
+
 def test_a_category_outside_the_taxonomy_must_be_flagged(call: Any) -> None:
     refused = call("confirm", category="teapot")
     assert (refused.status_code, list(refused.json()["error"]["fields"])) == (400, ["category"])

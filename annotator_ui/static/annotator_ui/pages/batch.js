@@ -125,11 +125,12 @@ function settings() {
       { name: "priority", label: t("Priority"), type: "number", min: -1000, max: 1000, value: batch.priority },
       { name: "asks_review", label: t("Answers wait for a reviewer"), type: "checkbox", value: batch.asks_review },
       { name: "allows_neither", label: t("Allow “neither is usable”"), type: "checkbox", value: batch.allows_neither },
+      ...selecting(batch),
       { name: "instructions", label: t("Instructions"), type: "textarea", value: batch.instructions },
     ]),
     h("p", {}, h("button", { type: "submit" }, t("Save"))),
   );
-  onSubmit(form, change);
+  onSubmit(form, (wanted) => change(selected(wanted)));
   return h("details", {}, h("summary", {}, t("Settings")), form);
 }
 
@@ -221,6 +222,7 @@ function describe(row) {
     failed ? h("button", { type: "button", class: "plain bad", onclick: () => busy(null, () => why(row)) }, t("{failed} failed: why?", { failed })) : null,
     h("br"),
     h("span", { class: "muted" }, stages.join(", ")),
+    row.rejected ? h("span", { class: "bad" }, " · ", t("mask rejected: {reason}", { reason: words(row.rejected) })) : null,
   );
 }
 

@@ -61,9 +61,9 @@ function levels(text) {
 const said = (field) => ({ ...field, label: t(field.label), hint: field.hint && t(field.hint), placeholder: field.placeholder && t(field.placeholder), options: field.options?.map(([value, text]) => [value, t(text)]) });
 
 function newBatch(form) {
-  fill(form, ...fields(SETTINGS.map(said)), h("p", {}, h("button", { class: "primary", type: "submit" }, t("Make the batch"))));
+  fill(form, ...fields([...SETTINGS.map(said), ...selecting({})]), h("p", {}, h("button", { class: "primary", type: "submit" }, t("Make the batch"))));
   onSubmit(form, async (values) => {
-    const made = await api.post("batches/", { ...values, scale: levels(values.scale) });
+    const made = await api.post("batches/", { ...selected(values), scale: levels(values.scale) });
     window.location.assign(`/batches/${made.id}/`);
   });
 }

@@ -3,36 +3,30 @@
 import * as api from "../api.js";
 import { History } from "../history.js";
 import { SELECT } from "../keys.js";
-import { polygons } from "../masks.js";
 import { Asker, promptOf, unanswered } from "../prompts.js";
 import { Drawing, Strokes } from "../strokes.js";
 import { t } from "../words.js";
+import { boxOf, within } from "../panning.js";
 import { Category } from "./category.js";
 import { Desk } from "./desk.js";
 import { loadImage, maskBytes } from "./photo.js";
 import { flagged, rejection, segment } from "./select_ask.js";
+import { SelectPanel, TOOLS } from "./select_panel.js";
 import { Pointers } from "./select_pointer.js";
 import { SelectStage } from "./select_stage.js";
-import { $, bindKeys, busy, complain, fill, keyButton, listKeys, toast } from "./ui.js";
+import { $, bindKeys, busy, complain, listKeys, toast } from "./ui.js";
 
 const DRAFT_MS = 4000;
+const KEEPALIVE_LENGTH = 60_000; // browsers send no more than 64 KiB for a page that closes
 const ARROWS = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
 const NUDGE_PX = { false: 12, true: 1 };
-const TOOLS = { segment: t("Click / box"), brush: t("Brush"), eraser: t("Eraser"), polygon: t("Polygon"), cut: t("Cut polygon"), flag: t("Flag") };
-const HELP = {
-  segment: t("Click the object, or drag a box around it. Further clicks correct the outline."),
-  brush: t("Paint what belongs to the object."),
-  eraser: t("Wipe what does not belong to the object."),
-  polygon: t("Click corners; Enter or the first corner closes and adds it."),
-  cut: t("Click corners; Enter or the first corner closes and cuts it away."),
-  flag: t("Click an object elsewhere in the photo that no category fits, and name it."),
-};
 const desk = new Desk({ stage: "select", open, prefetched: () => prepare(desk.ahead), keep: () => saveDraft() });
-const history = new History();
+const history = new History(() => changed());
 const strokes = new Strokes(history, shown);
 const category = new Category(changed);
 const asker = new Asker((prompt, isStale) => segment(desk.assignment, prompt, isStale));
 const canvas = $("#mask");
+const panel = new SelectPanel(act);
 const stage = new SelectStage({ photo: $("#photo"), mask: canvas }, content);
 const work = { tool: "segment", negative: false, corners: [], stroke: null, box: null, pointer: null, flags: [], outline: false, restored: false };
 let drawing = null;
@@ -51,9 +45,9 @@ async function open(assignment) {
   const made = new Drawing(...stage.photoSize);
   if (kept.polygons) made.startFrom(kept.polygons);
   else made.start(object.mask_url ? maskBytes(await loadImage(object.mask_url), made.raster.width, made.raster.height) : null);
+  strokes.reset();
   drawing = made;
   Object.assign(work, { corners: [], stroke: null, box: null, pointer: null, flags: kept.flags ?? [], restored: Boolean(kept.polygons) });
-  strokes.reset();
   setTool("segment");
 }
 
@@ -70,7 +64,7 @@ function content() {
 
 const isBrush = () => work.tool === "brush" || work.tool === "eraser";
 const isPolygon = () => work.tool === "polygon" || work.tool === "cut";
-/** Brush size in photo pixels: the slider is in pixels of the screen. */
+/** In photo pixels: the slider is in pixels of the screen. */
 const brush = () => Number($("#size").value) / stage.view.scale;
 const isReady = () => drawing !== null && $("#veil").hidden;
 /** Whether the mask on screen is the imported one as it came. */
@@ -82,25 +76,27 @@ function shown() {
   const missing = unanswered(strokes.list);
   if (missing) answer(missing);
   else asker.drop();
-  changed();
 }
 
 async function answer(edit) {
   canvas.setAttribute("aria-busy", "true");
   try {
-    if (!(await asker.ask(edit, strokes.list))) return;
-    drawing.answered(edit, strokes.list);
-    canvas.dataset.answers = Number(canvas.dataset.answers ?? 0) + 1;
-    changed();
+    if (await asker.ask(edit, strokes.list)) {
+      drawing.answered(edit, strokes.list);
+      canvas.dataset.answers = Number(canvas.dataset.answers ?? 0) + 1;
+      changed();
+    }
   } catch (problem) {
     if (problem.code === "lease_lost") desk.lost();
     else complain(problem);
   }
+  if (unanswered(strokes.list)) return;
   canvas.removeAttribute("aria-busy");
   draw();
 }
 
 function changed() {
+  if (!drawing) return;
   saveDraftSoon();
   draw();
 }
@@ -123,14 +119,14 @@ const tool = {
     if (work.stroke) {
       work.stroke.points.push(work.pointer);
       drawing.live(work.stroke);
-    } else if (work.tool === "segment" && !still) work.box = boxOf(stage.under(start), work.pointer);
+    } else if (work.tool === "segment" && !still) work.box = inside(boxOf(stage.under(start), work.pointer));
     stage.redraw();
   },
   up(at, { negative }) {
     const place = stage.under(at);
     const { stroke, box } = work;
     work.stroke = work.box = null;
-    if (stroke) endStroke(stroke);
+    if (stroke) strokes.add(stroke);
     else if (box) strokes.add({ kind: "box", box, polygons: null });
     else tap(place, negative !== work.negative);
   },
@@ -146,14 +142,7 @@ const tool = {
   },
 };
 
-const boxOf = ([x0, y0], [x1, y1]) => inside([Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)]);
-const inside = (places) => places.map((value, at) => Math.max(0, Math.min(stage.photoSize[at % 2], value)));
-
-function endStroke(stroke) {
-  // It is on the raster already, as it was painted.
-  drawing.lived([...strokes.list, stroke]);
-  strokes.add(stroke);
-}
+const inside = (places) => within(places, stage.photoSize);
 
 /** A click with the tool: by pointer, finger or the keyboard's cursor. */
 function tap(place, negative) {
@@ -189,14 +178,8 @@ function closePolygon() {
   draw();
 }
 
-/** What is drawn, as polygons in pixels of the photo (flat: x0, y0, x1, y1, ...). */
-function outlines() {
-  const { data, width, height, scale } = drawing.raster;
-  return polygons(data, width, height, { by: 0.8 }).map((corners) => corners.flat().map((value) => Number((value / scale).toFixed(2)))).filter((flat) => flat.length >= 6);
-}
-
 function saveDraftSoon() {
-  if (strokes.list.length || work.restored || work.flags.length || category.input.value) draftTimer ||= setTimeout(() => saveDraft().catch(() => {}), DRAFT_MS);
+  draftTimer ||= setTimeout(() => saveDraft().catch(() => {}), DRAFT_MS);
 }
 
 async function saveDraft() {
@@ -205,8 +188,9 @@ async function saveDraft() {
   if (!drawing) return;
   const { id, fence } = desk.assignment;
   desk.started = true;
-  const draft = { ...category.state, flags: work.flags, ...(isImported() ? {} : { polygons: outlines() }) };
-  await api.put(`assignments/${id}/draft/`, { fence, draft }).catch((problem) => {
+  const draft = { ...category.state, flags: work.flags, ...(isImported() ? {} : { polygons: drawing.outlines() }) };
+  const closes = document.hidden && JSON.stringify(draft).length < KEEPALIVE_LENGTH;
+  await api.put(`assignments/${id}/draft/`, { fence, draft }, { keepalive: closes }).catch((problem) => {
     if (problem.code === "lease_lost") desk.lost();
     throw problem;
   });
@@ -218,7 +202,7 @@ async function submit() {
   if (!named) return;
   if (isImported()) return void (await finish("confirm", named, t("Mask confirmed.")));
   if (unanswered(strokes.list)) return void toast(t("The outline of your last click is on its way."));
-  const found = outlines();
+  const found = drawing.outlines();
   if (!found.length) return void toast(t("Outline the object first."), "bad");
   if (found.length > 200 || found.some((outline) => outline.length > 20_000)) return void toast(t("This outline is too ragged to store: drop the specks, or smooth it with the brush."), "bad");
   await finish("mask", { polygons: found, ...named }, t("Mask stored."));
@@ -240,38 +224,16 @@ async function reject() {
 }
 
 function drawButtons() {
-  const imported = isImported();
+  const { object } = desk.assignment;
   const isEmpty = !strokes.list.length && !drawing.base;
-  const button = (action, label, properties) => keyButton(SELECT, action, label, () => act(action), properties);
-  fill(
-    $("#edits"),
-    button("undo", t("Undo"), { disabled: !history.canUndo && !work.corners.length }),
-    button("redo", t("Redo"), { disabled: !history.canRedo }),
-    button("holes", t("Fill holes"), { disabled: isEmpty }),
-    button("specks", t("Drop specks"), { disabled: isEmpty }),
-    keyless(t("Clear"), () => strokes.add({ kind: "clear" }), isEmpty),
-  );
-  fill(
-    $("#answers"),
-    button("submit", imported ? t("Confirm the mask") : t("Store the mask"), { class: "primary", id: "submit", disabled: isEmpty && work.corners.length < 3 }),
-    desk.assignment.object.mask_url ? button("reject", t("Reject…")) : null,
-    button("skip", t("Skip…")),
-  );
-}
-
-function keyless(label, action, disabled) {
-  const made = document.createElement("button");
-  Object.assign(made, { type: "button", textContent: label, disabled, onclick: action });
-  return made;
+  const cannot = { undo: !history.canUndo && !work.corners.length, redo: !history.canRedo, edit: isEmpty, submit: isEmpty && work.corners.length < 3 };
+  panel.draw({ isImported: isImported(), canReject: Boolean(object.mask_url), cannot });
 }
 
 function setTool(next) {
   work.tool = next;
   if (!isPolygon()) work.corners = [];
-  for (const button of document.querySelectorAll("#palette button")) button.setAttribute("aria-pressed", String(button.dataset.action === next || (button.dataset.action === "not" && work.negative)));
-  $("#help").textContent = HELP[next];
-  $("#size").closest("label").hidden = !isBrush();
-  $("#palette [data-action=not]").hidden = next !== "segment";
+  panel.show(next, work.negative);
   draw();
 }
 
@@ -304,7 +266,8 @@ const ACTIONS = {
   farther: () => stage.zoom(1 / 1.5, work.pointer ? stage.over(work.pointer) : undefined),
   fit: () => stage.fit(),
   pan: () => (pointers.isPanning = true),
-  outline: () => (work.outline = !work.outline, $("#palette-view [data-action=outline]").setAttribute("aria-pressed", String(work.outline)), draw()),
+  outline: () => (work.outline = !work.outline, panel.press("outline", work.outline), draw()),
+  clear: () => strokes.add({ kind: "clear" }),
   category: () => $("#category").focus(),
   reject: () => reject().catch(complain),
   skip: () => desk.skip(),
@@ -312,7 +275,7 @@ const ACTIONS = {
 };
 
 function act(action, hit = { fine: false }) {
-  if (!isReady()) return undefined;
+  if (!isReady() || work.stroke) return undefined;
   // The arrows of a slider are its own.
   if (action in ARROWS && document.activeElement.type === "range") return true;
   if (action in TOOLS) setTool(action);
@@ -321,16 +284,7 @@ function act(action, hit = { fine: false }) {
   return undefined;
 }
 
-/** A button of the page; after a click by pointer the keys mean the photo again. */
-function stageButton(name, label) {
-  return keyButton(SELECT, name, label, (event) => {
-    act(name);
-    if (event.detail) canvas.focus({ preventScroll: true });
-  });
-}
-
-fill($("#palette"), ...Object.entries(TOOLS).map(([name, label]) => stageButton(name, label)), stageButton("not", t("Not the object")));
-fill($("#palette-view"), ...[["farther", "−"], ["closer", "+"], ["fit", t("Whole photo")], ["outline", t("Outline only")]].map(([name, label]) => stageButton(name, label)));
+panel.make(() => canvas.focus({ preventScroll: true }));
 const pointers = new Pointers(canvas, { tool, view: stage, mayWork: isReady });
 bindKeys(() => SELECT, act);
 document.addEventListener("keyup", () => (pointers.isPanning = false));

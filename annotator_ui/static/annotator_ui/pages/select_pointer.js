@@ -23,7 +23,7 @@ export class Pointers {
   }
 
   down(event) {
-    if (!this.mayWork()) return;
+    if (!this.mayWork() || event.button > 2) return undefined;
     this.canvas.setPointerCapture(event.pointerId);
     const at = this.#at(event);
     this.held.set(event.pointerId, at);

@@ -26,13 +26,13 @@ export class SelectStage {
 
   async open(url) {
     const image = await loadImage(url);
+    this.copy?.close?.();
     this.photoSize = [image.naturalWidth, image.naturalHeight];
     const { scale } = fit([0, 0, ...this.photoSize], SHARP, SHARP);
     this.copy = scale < 1 ? await createImageBitmap(image, { resizeWidth: Math.round(image.naturalWidth * scale), resizeHeight: Math.round(image.naturalHeight * scale), resizeQuality: "medium" }) : image;
     this.image = image;
     this.layer = null;
-    this.view = whole(this.photoSize, this.size);
-    this.redraw(true);
+    this.fit();
   }
 
   /** Keep the same photo place in the middle when the window changes. */
