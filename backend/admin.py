@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from backend import jobs
 from backend.models import Blob, Job, Upload
@@ -18,11 +20,11 @@ class JobAdmin(ReadOnlyAdmin):
     actions = ["retry"]
     ordering = ["-id"]
 
-    @admin.action(description="Queue failed and cancelled jobs again", permissions=["view"])
+    @admin.action(description=gettext_lazy("Queue failed and cancelled jobs again"), permissions=["view"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Says how many of the chosen jobs were queued again."""
         moved = sum(jobs.retry(job) for job in queryset)
-        self.message_user(request, f"{moved} jobs queued again")
+        self.message_user(request, _("%(moved)s jobs queued again") % {"moved": moved})
 
 
 @admin.register(Upload)

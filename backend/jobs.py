@@ -19,12 +19,14 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone, translation
+from django.utils.translation import gettext_noop
 
 from backend.models import Job
 
 HEARTBEAT_SECONDS = 10
 LEASE_SECONDS = 60
 RESEND_SECONDS = 60
+DIED = gettext_noop("the worker died and no attempts are left")
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ def reap() -> int:
     dead = Q(state=Job.State.RUNNING, lease_until__lt=now)
     Job.objects.filter(dead, attempts__gte=F("max_attempts")).update(
         state=Job.State.FAILED,
-        error="the worker died and no attempts are left",
+        error=DIED,
         finished_at=now,
         lease_until=None,
     )

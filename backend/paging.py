@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError as FieldError
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,7 +29,7 @@ def page(
         try:
             last = field.to_python(cursor)
         except FieldError:
-            raise ValidationError({"cursor": "not a cursor of this list"}) from None
+            raise ValidationError({"cursor": _("not a cursor of this list")}) from None
         queryset = queryset.filter(**{f"{field.attname}__{'lt' if below else 'gt'}": last})
     rows = list(queryset.order_by(f"{'-' if below else ''}{field.attname}")[: limit + 1])
     following = str(getattr(rows[limit - 1], field.attname)) if len(rows) > limit else None
@@ -39,5 +40,5 @@ def _limit(text: str) -> int:
     if not text:
         return DEFAULT_LIMIT
     if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
-        raise ValidationError({"limit": f"a whole number from 1 to {MAX_LIMIT}"})
+        raise ValidationError({"limit": _("a whole number from 1 to %(limit)s") % {"limit": MAX_LIMIT}})
     return min(int(text), MAX_LIMIT)

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException
 
 from backend import storage
@@ -56,7 +57,7 @@ class _Limited:
         chunk: bytes = self.source.read(size if size and size > 0 else storage.CHUNK)
         self.left -= len(chunk)
         if self.left < 0:
-            raise TooLarge("More bytes came than were announced.")
+            raise TooLarge(_("More bytes came than were announced."))
         return chunk
 
 
@@ -64,7 +65,8 @@ def check_length(size: int, *, envelope: int = 0) -> None:
     """TooLarge when this many bytes are over the limit."""
     if size > settings.UPLOAD_MAX_BYTES + envelope:
         raise TooLarge(
-            f"The file is larger than {settings.UPLOAD_MAX_BYTES} bytes, the limit of this server."
+            _("The file is larger than %(limit)s bytes, the limit of this server.")
+            % {"limit": settings.UPLOAD_MAX_BYTES}
         )
 
 
@@ -82,7 +84,7 @@ def begin(
         except IntegrityError:  # the same announcement at the same moment
             known = Upload.objects.get(user=user, key=key)
     if any(getattr(known, name) != value for name, value in fields.items()):
-        raise Refused("This key announced another file.")
+        raise Refused(_("This key announced another file."))
     if in_parts and not known.ticket:
         ticket = storage.store().begin_parts(storage.incoming_name(known.pk))
         Upload.objects.filter(pk=known.pk, ticket="").update(ticket=ticket)
@@ -121,13 +123,16 @@ def receive_part(upload: Upload, number: int, source: Any) -> None:
     """Take one part through the web server; a part that is not whole is not kept. TooLarge, Refused."""
     size = part_size(upload, number)
     if size is None:
-        raise Refused(f"This upload has no part {number}.")
+        raise Refused(_("This upload has no part %(number)s.") % {"number": number})
     with tempfile.SpooledTemporaryFile(max_size=PART_BYTES) as file:
         limited = _Limited(source, size)
         while chunk := limited.read():
             file.write(chunk)
         if limited.left:
-            raise Refused(f"Part {number} has {size} bytes, {size - limited.left} arrived. Send it again.")
+            raise Refused(
+                _("Part %(number)s has %(size)s bytes, %(arrived)s arrived. Send it again.")
+                % {"number": number, "size": size, "arrived": size - limited.left}
+            )
         file.seek(0)
         storage.store().write_part(storage.incoming_name(upload.pk), upload.ticket, number, file)
 
@@ -148,19 +153,23 @@ def finalise(upload: Upload, sha256: str = "") -> Upload:
         _join(upload, name)
         arrived = storage.store().size(name)
     if arrived is None:
-        raise Refused("No bytes have arrived for this upload.")
+        raise Refused(_("No bytes have arrived for this upload."))
     if arrived != upload.size:
-        _refuse(upload, f"{arrived} bytes arrived, {upload.size} were announced.")
+        _refuse(
+            upload,
+            _("%(arrived)s bytes arrived, %(size)s were announced.")
+            % {"arrived": arrived, "size": upload.size},
+        )
     with tempfile.TemporaryFile() as file:
         digest = _copy(name, file)
         if any(digest != wanted for wanted in (upload.sha256, sha256.lower()) if wanted):
-            _refuse(upload, "The sha256 of what arrived is not the announced one.")
+            _refuse(upload, _("The sha256 of what arrived is not the announced one."))
         file.seek(0)
         head = file.read(HEAD_BYTES)
         if head.lstrip().startswith(FBX):
-            _refuse(upload, "This is an FBX file, which is not read here: export GLB and send that.")
+            _refuse(upload, _("This is an FBX file, which is not read here: export GLB and send that."))
         if not looks_taken(head, upload.size):
-            _refuse(upload, "This is not a photo, mesh, archive or list that is taken here.")
+            _refuse(upload, _("This is not a photo, mesh, archive or list that is taken here."))
         file.seek(0)
         blob = storage.put(file, MEDIA_TYPE)
     Upload.objects.filter(pk=upload.pk, state=Upload.State.OPEN).update(state=Upload.State.STORED, blob=blob)
@@ -180,7 +189,7 @@ def blob_of(user: Any, upload_id: Any) -> tuple[Blob, str]:
     """Blob and file name of a person's finalised upload. Raises Refused when it is not there or not finalised."""
     upload = Upload.objects.select_related("blob").filter(pk=upload_id, user=user).first()
     if upload is None or upload.blob is None:
-        raise Refused("There is no finalised upload of yours with this id.")
+        raise Refused(_("There is no finalised upload of yours with this id."))
     return upload.blob, upload.filename
 
 
@@ -192,7 +201,8 @@ def _join(upload: Upload, name: str) -> None:
         missing = [part["number"] for part in parts(upload) if not part["stored"]]
         if missing:
             raise Refused(
-                f"Parts {', '.join(map(str, missing[:20]))} have not arrived whole. Send them again."
+                _("Parts %(parts)s have not arrived whole. Send them again.")
+                % {"parts": ", ".join(map(str, missing[:20]))}
             )
         if storage.store().size(name) is None:
             storage.store().join_parts(name, upload.ticket)

@@ -4,6 +4,8 @@ from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from backend import jobs, storage
 from backend.art3do import services
 from backend.art3do.models import ArtSubmission
@@ -33,9 +35,9 @@ def repair_job(job: Job) -> dict[str, Any]:
     row = _row(job)
     source = row.repaired_from
     if source is None:
-        raise jobs.UserError("The version to repair is gone.")
+        raise jobs.UserError(_("The version to repair is gone."))
     data = storage.read(source.upload.blob)
-    jobs.report(job, 0.1, "repairing")
+    jobs.report(job, 0.1, _("repairing"))
     try:
         mesh, done = repair(load_mesh(data, name=source.upload.filename).mesh, row.fixes)
         repaired = export_glb(mesh)
@@ -56,7 +58,7 @@ def _upload(source: ArtSubmission, glb: bytes) -> Upload:
     """The upload row of a repaired file, so that it can be fetched and repaired like one that was sent."""
     blob = storage.put(glb, MEDIA_TYPE)
     name = PurePath(source.upload.filename).stem.removesuffix(" repaired")[:280]
-    found, _ = Upload.objects.get_or_create(
+    found, _new = Upload.objects.get_or_create(
         user=source.upload.user, filename=f"{name} repaired.glb", blob=blob,
         defaults={"size": blob.size, "sha256": blob.sha256, "state": Upload.State.STORED},
     )  # fmt: skip
@@ -68,12 +70,12 @@ def _check(job: Job, row: ArtSubmission, data: bytes, figures: dict[str, Any]) -
         loaded = load_mesh(data, name=row.upload.filename)
     except BadInput as refusal:
         return _conclude(row, refused(data, refusal), None, figures)
-    jobs.report(job, 0.3, "measuring")
+    jobs.report(job, 0.3, _("measuring"))
     scene, source = _scene(row.task.object)
     report = examine(loaded, scene)
     mesh = None
     if report.ok:
-        jobs.report(job, 0.7, "making copies")
+        jobs.report(job, 0.7, _("making copies"))
         mesh = _keep(row, loaded, report)
         report.figures["pointmap_source"] = source
     return _conclude(row, report, mesh, figures)
@@ -97,7 +99,7 @@ def _keep(row: ArtSubmission, loaded: LoadedMesh, report: Report) -> Mesh:
         thumbnail=storage.put(finished.thumbnail, catalog.PNG).pk,
         placement=pose_json(report.pose),
     )
-    mesh, _ = catalog.store_mesh(
+    mesh, _new = catalog.store_mesh(
         export_glb(loaded.mesh),
         source=Mesh.Source.ARTIST,
         triangles=len(loaded.mesh.faces),

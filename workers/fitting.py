@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import trimesh
+from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from backend.annotation.models import Assignment
@@ -33,14 +34,16 @@ def fit_job(job: Job) -> dict[str, Any]:
     )
     assignment = row.first()
     if assignment is None or assignment.task.candidate is None:
-        raise jobs.UserError("this task has no mesh to fit: reload the page")
+        raise jobs.UserError(_("this task has no mesh to fit: reload the page"))
     try:
         pose, own = pose_of(job.args["pose"]), _own_pose(job, assignment.task.candidate)
         points, mask, K = _seen(assignment.task.object)
         mesh = _mesh(assignment.task.candidate.mesh.blob_id)
         found = fit(mesh, pose, points, mask, K, others=[] if _same(pose, own) else [own])
     except BadInput as refusal:
-        raise jobs.UserError(f"Fit is not possible here: {refusal.message}") from None
+        raise jobs.UserError(
+            _("Fit is not possible here: %(message)s") % {"message": refusal.message}
+        ) from None
     return {
         "pose": pose_json(found.pose),
         "iou": found.iou,
@@ -52,7 +55,7 @@ def fit_job(job: Job) -> dict[str, Any]:
 def pose_of(value: Any) -> Pose:
     """A pose from {"R": nine numbers row by row, "t", "s"}. Raises BadInput naming what is wrong."""
     if not isinstance(value, dict):
-        raise BadInput('pose: expected an object with "R", "t" and "s"', "bad_pose")
+        raise BadInput(_('pose: expected an object with "R", "t" and "s"'), "bad_pose")
     R = value.get("R")
     if isinstance(R, list) and len(R) == 9:
         R = [R[:3], R[3:6], R[6:]]
@@ -75,7 +78,7 @@ def _seen(target: TargetObject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=KEPT)
 def _loaded(pk: int, mask: str | None, pointmap: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    given, _ = load_object(TargetObject.objects.select_related("image__display", "mask").get(pk=pk))
+    given, _source = load_object(TargetObject.objects.select_related("image__display", "mask").get(pk=pk))
     return given.pointmap, given.mask, camera_of(given.pointmap)
 
 

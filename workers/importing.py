@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from backend.annotation.intake import enqueue
@@ -71,10 +72,12 @@ class Report:
         if self.taken or self.known:
             return ""
         if not self.refused:
-            return "there is nothing to import"
-        first = [f"{row['name']}: {row['reason']}" for row in self.refused[:3]]
-        more = f"; and {len(self.refused) - 3} more" if len(self.refused) > 3 else ""
-        return "nothing was taken: " + "; ".join(first) + more
+            return _("there is nothing to import")
+        first = "; ".join(f"{row['name']}: {row['reason']}" for row in self.refused[:3])
+        more = len(self.refused) - 3
+        if more > 0:
+            return _("nothing was taken: %(first)s; and %(more)s more") % {"first": first, "more": more}
+        return _("nothing was taken: %(first)s") % {"first": first}
 
 
 def import_images_job(job: Job) -> dict[str, Any]:
@@ -192,11 +195,14 @@ def _store_truth(scene: Scene, target: TargetObject, name: str, exact: bool) -> 
     if given is None or pose is None:
         return
     try:
-        mesh, _ = store_mesh(
+        mesh, _new = store_mesh(
             _read(given) if isinstance(given, Path) else given, source=Mesh.Source.TRUTH, name=name
         )
     except BadInput as refusal:
-        scene.warnings.append(f"objects: the mesh of {safe_text(name)} was refused: {refusal.message}")
+        scene.warnings.append(
+            _("objects: the mesh of %(name)s was refused: %(message)s")
+            % {"name": safe_text(name), "message": refusal.message}
+        )
         return
     services.store_truth(
         target, mesh, R=pose.R.ravel().tolist(), t=pose.t.tolist(), s=pose.s.tolist(), measured=exact
@@ -235,7 +241,7 @@ def _given_points(scene: Scene, exact: bool) -> tuple[np.ndarray, Camera, str] |
     try:
         return points, scene.camera or _camera(camera_of(points), scene.image.size), source
     except BadInput as refusal:
-        scene.warnings.append(f"the pointmap was left out: {refusal.message}")
+        scene.warnings.append(_("the pointmap was left out: %(message)s") % {"message": refusal.message})
         return None
 
 
@@ -321,7 +327,7 @@ def _meshes(source: Path) -> Iterator[tuple[str, Callable[[], bytes], dict[str, 
                 yield name, lambda path=path: _read(path), facts.get(name, {})  # type: ignore[misc]
         return
     if not source.is_file():
-        raise BadInput(f"there is no file or folder {source.name}")
+        raise BadInput(_("there is no file or folder %(name)s") % {"name": source.name})
     data = _read(source)
     members = list(_members(data)) if sniff.kind_of(data) == "archive" else []
     if len(members) > 1:
@@ -353,7 +359,11 @@ def _facts(folder: Path) -> dict[str, dict[str, str]]:
 
 def _read(path: Path) -> bytes:
     if path.stat().st_size > MAX_MESH_BYTES:
-        raise BadInput(f"{safe_text(path.name)} is larger than {MAX_MESH_BYTES >> 20} MB", "too_large")
+        raise BadInput(
+            _("%(name)s is larger than %(limit)s MB")
+            % {"name": safe_text(path.name), "limit": MAX_MESH_BYTES >> 20},
+            "too_large",
+        )
     return path.read_bytes()
 
 

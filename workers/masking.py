@@ -36,7 +36,7 @@ def store_mask_job(job: Job) -> dict[str, Any]:
     try:
         proposals.propose(assignment.task.batch, [target.pk], by=assignment.user)
     except proposals.NoProposers as failure:
-        notes.append(f"no candidates were asked for: {failure}")
+        notes.append(_("no candidates were asked for: %(failure)s") % {"failure": failure})
     return {"object": target.pk, "warnings": notes}
 
 

@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import trimesh
+from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from backend.annotation.models import GoldPair
@@ -27,12 +28,17 @@ def make_practice_job(job: Job) -> dict[str, Any]:
         return {"pairs": known, "made": 0}
     truths = chosen(len(LESSONS))
     if not truths:
-        raise jobs.UserError("no object with known truth is here: import composed scenes first")
-    batch, _ = Batch.objects.get_or_create(
+        raise jobs.UserError(_("no object with known truth is here: import composed scenes first"))
+    batch, _new = Batch.objects.get_or_create(
         name=BATCH,
-        defaults={"kind": Batch.Kind.PRACTICE, "state": Batch.State.CLOSED, "asks_rating": False, "asks_alignment": False},
+        defaults={
+            "kind": Batch.Kind.PRACTICE,
+            "state": Batch.State.CLOSED,
+            "asks_rating": False,
+            "asks_alignment": False,
+        },
     )
-    proposer, _ = Proposer.objects.get_or_create(
+    proposer, _new = Proposer.objects.get_or_create(
         name="gold", defaults={"kind": Proposer.Kind.GOLD, "active": False, "share": 0}
     )
     for place, (lesson, truth) in enumerate(zip(LESSONS, truths), 1):
@@ -42,7 +48,11 @@ def make_practice_job(job: Job) -> dict[str, Any]:
         better = _stored(work, truth, good, BETTER)
         worse = _stored(work, truth, corrupted(good, lesson, truth.object_id), WORSE)
         GoldPair.objects.get_or_create(better=better, worse=worse, defaults={"lesson": lesson, "place": place})
-        jobs.report(job, place / len(truths), f"{place} of {len(truths)} pairs")
+        jobs.report(
+            job,
+            place / len(truths),
+            _("%(place)s of %(total)s pairs") % {"place": place, "total": len(truths)},
+        )
     return {"pairs": len(truths), "made": len(truths)}
 
 
@@ -62,7 +72,7 @@ def chosen(count: int) -> list[Truth]:
 
 def _stored(job: Job, truth: Truth, mesh: trimesh.Trimesh, seed: int) -> Candidate:
     done = finish(mesh)
-    row, _ = catalog.store_mesh(
+    row, _new = catalog.store_mesh(
         done.glb,
         source=Mesh.Source.TRUTH,
         triangles=len(done.mesh.faces),

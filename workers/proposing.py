@@ -16,6 +16,7 @@ import trimesh
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from PIL import Image as Picture
 
 from backend import jobs, storage
@@ -74,7 +75,9 @@ def propose_job(job: Job) -> dict[str, Any]:
         for seed, proposal in _proposals(job, proposer, given):
             ended = _take(job, seed, proposal, source, textured=textured)
             count[ended] += 1
-            jobs.report(job, min(0.9, count["made"] / job.args["count"]), f"{count['made']} candidates")
+            jobs.report(
+                job, min(0.9, count["made"] / job.args["count"]), _("%(n)s candidates") % {"n": count["made"]}
+            )
     except BadInput as refusal:
         raise jobs.UserError(f"{row.name}: {refusal.message}") from None
     return count
@@ -124,7 +127,7 @@ def _proposals(job: Job, proposer: Proposer, given: ObjectInput) -> Iterator[tup
 
 
 def _store(job: Job, seed: int, proposal: Proposal, finished: Finished, source: str) -> Candidate:
-    mesh, _ = catalog.store_mesh(
+    mesh, _new = catalog.store_mesh(
         finished.glb,
         source=Mesh.Source.PROPOSER,
         triangles=len(finished.mesh.faces),
@@ -169,10 +172,10 @@ def load_object(target: TargetObject) -> tuple[ObjectInput, str]:
     """Photo, mask and pointmap of an object for a proposer, and the source of its pointmap. Raises BadInput."""
     pointmap = catalog.best_pointmap(target.image)
     if pointmap is None or target.mask is None:
-        raise BadInput("the object has no mask or no pointmap", "incomplete")
+        raise BadInput(_("the object has no mask or no pointmap"), "incomplete")
     rgb = load_image(storage.read(target.image.display)).rgb
     mask = load_mask(storage.read(target.mask)).mask
-    points, _ = decode_pointmap(storage.read(pointmap.blob))
+    points, _camera = decode_pointmap(storage.read(pointmap.blob))
     return ObjectInput(*smaller(rgb, mask, points), category=target.category), str(pointmap.source)
 
 
@@ -207,7 +210,7 @@ def library_ids() -> list[str]:
     )
     ids = [f"{category or name}_{pk}".replace("\n", " ") for pk, category, name in rows]
     if not ids:
-        raise BadInput("the mesh library is empty: import_meshes fills it", "empty_library")
+        raise BadInput(_("the mesh library is empty: import_meshes fills it"), "empty_library")
     return ids
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from backend import jobs
 from backend.datasets.models import Release
@@ -69,7 +70,10 @@ def check(folder: Path, progress: Progress = lambda done, total: None) -> Check:
         if not found.problems:
             _rows(folder, manifest, found, progress)
     except (KeyError, TypeError, ValueError) as failure:
-        found.wrong(f"{MANIFEST} or the index is not laid out as {FORMAT} is: {failure!r}")
+        found.wrong(
+            _("%(manifest)s or the index is not laid out as %(format)s is: %(failure)r")
+            % {"manifest": MANIFEST, "format": FORMAT, "failure": failure}
+        )
     return found
 
 
@@ -78,21 +82,27 @@ def _manifest(folder: Path, found: Check) -> dict[str, Any] | None:
     try:
         manifest = json.loads(path.read_text())
     except (OSError, ValueError):
-        found.wrong(f"{folder} is no release: {MANIFEST} is missing or not JSON")
+        found.wrong(
+            _("%(folder)s is no release: %(manifest)s is missing or not JSON")
+            % {"folder": folder, "manifest": MANIFEST}
+        )
         return None
     if (
         not isinstance(manifest, dict)
         or manifest.get("format") != FORMAT
         or manifest.get("kind") not in POINTERS
     ):
-        found.wrong(f"{MANIFEST} does not describe a release of format {FORMAT}")
+        found.wrong(
+            _("%(manifest)s does not describe a release of format %(format)s")
+            % {"manifest": MANIFEST, "format": FORMAT}
+        )
         return None
     found.id, found.sha256 = str(manifest.get("id")), file_sha256(path)
     if (
         content_hash(manifest) != manifest.get("hash")
         or manifest["id"] != f"{manifest['kind']}-{manifest['hash'][:16]}"
     ):
-        found.wrong(f"{MANIFEST} was changed: its hash is another")
+        found.wrong(_("%(manifest)s was changed: its hash is another") % {"manifest": MANIFEST})
     return manifest
 
 
@@ -100,13 +110,13 @@ def _files(folder: Path, manifest: dict[str, Any], found: Check) -> None:
     listed = {str(file["name"]): file for file in manifest["files"]}
     present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
     for name in sorted(present - listed.keys()):
-        found.wrong(f"{name} is not part of the release")
+        found.wrong(_("%(name)s is not part of the release") % {"name": name})
     for name, file in listed.items():
         found.files += 1
         if name not in present:
-            found.wrong(f"{name} is missing")
+            found.wrong(_("%(name)s is missing") % {"name": name})
         elif (folder / name).stat().st_size != file["size"] or file_sha256(folder / name) != file["sha256"]:
-            found.wrong(f"{name} is damaged: its hash is another")
+            found.wrong(_("%(name)s is damaged: its hash is another") % {"name": name})
 
 
 class _Shards:
@@ -136,13 +146,17 @@ class _Shards:
                 if text:
                     facts[name.removesuffix(".json")] = json.loads(text)
         except (tarfile.TarError, OSError, ValueError) as failure:
-            self.found.wrong(f"{shard} cannot be read: {failure}")
+            self.found.wrong(
+                _("%(shard)s cannot be read: %(failure)s") % {"shard": shard, "failure": failure}
+            )
         self.found.members += len(members)
         for name, digest in hashes.items():
-            key, _, extension = name.partition(".")
+            key, _dot, extension = name.partition(".")
             said = facts.get(key, {}).get(f"{extension.partition('.')[0]}_sha256")
             if extension != "json" and said != digest:
-                self.found.wrong(f"{name} in {shard} is not what its facts say")
+                self.found.wrong(
+                    _("%(name)s in %(shard)s is not what its facts say") % {"name": name, "shard": shard}
+                )
         return members
 
 
@@ -173,7 +187,10 @@ def _rows(folder: Path, manifest: dict[str, Any], found: Check, progress: Progre
                     found.rows += 1
                 progress(found.rows, total)
     if found.rows != total:
-        found.wrong(f"the index has {found.rows} rows, the manifest says {total}")
+        found.wrong(
+            _("the index has %(rows)s rows, the manifest says %(total)s")
+            % {"rows": found.rows, "total": total}
+        )
 
 
 def _row(row: dict[str, Any], kind: str, filters: dict[str, Any], shards: _Shards, found: Check) -> None:
@@ -184,15 +201,21 @@ def _row(row: dict[str, Any], kind: str, filters: dict[str, Any], shards: _Shard
             continue
         name, length = shards.member(shard, offset) or ("", -1)
         if not name.startswith(f"{row[key]}.{extension}") or length != row[f"{prefix}_length"]:
-            found.wrong(f"row {number}: {prefix} does not point at {row[key]}.{extension}")
+            found.wrong(
+                _("row %(number)s: %(prefix)s does not point at %(member)s.%(extension)s")
+                % {"number": number, "prefix": prefix, "member": row[key], "extension": extension}
+            )
     if row["simulated"] and not filters["include_simulated"]:
-        found.wrong(f"row {number} is simulated, which this release leaves out")
+        found.wrong(_("row %(number)s is simulated, which this release leaves out") % {"number": number})
     if (
         row.get("R") is not None
         and row["pointmap_source"] == "fallback"
         and not filters["include_fallback_layout"]
     ):
-        found.wrong(f"row {number} has a layout on fallback depth, which this release leaves out")
+        found.wrong(
+            _("row %(number)s has a layout on fallback depth, which this release leaves out")
+            % {"number": number}
+        )
 
 
 def verify_job(job: Job) -> dict[str, Any]:
@@ -205,7 +228,7 @@ def verify_job(job: Job) -> dict[str, Any]:
             materialise(release, Path(folder)), lambda done, total: jobs.report(job, done / max(total, 1))
         )
     if found.sha256 != release.sha256:
-        found.wrong("the manifest is not the one that was frozen")
+        found.wrong(_("the manifest is not the one that was frozen"))
     if found.problems:
         raise jobs.UserError("; ".join(found.problems))
     return {"files": found.files, "members": found.members, "rows": found.rows, "sha256": found.sha256}

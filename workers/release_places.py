@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from backend.datasets.models import Release
@@ -25,11 +26,15 @@ def check_place(out: str) -> None:
         with _s3_errors(out):
             listed = bucket.client.list_objects_v2(Bucket=bucket.bucket, Prefix=f"{prefix}/", MaxKeys=1)
         if listed.get("KeyCount"):
-            raise jobs.UserError(f"{out} is not empty; a release is never written over something")
+            raise jobs.UserError(
+                _("%(out)s is not empty; a release is never written over something") % {"out": out}
+            )
         return
     path = Path(out)
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise jobs.UserError(f"{out} is not empty; a release is never written over something")
+        raise jobs.UserError(
+            _("%(out)s is not empty; a release is never written over something") % {"out": out}
+        )
 
 
 @contextmanager
@@ -43,7 +48,10 @@ def place_for(out: str) -> Iterator[tuple[Path, Callable[[dict[str, Any]], str]]
         scratch.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix="release-" if remote else f"{target.name}.part-", dir=scratch))
     except OSError as failure:
-        raise jobs.UserError(f"cannot write to {scratch}: {failure.strerror}") from None
+        raise jobs.UserError(
+            _("cannot write to %(scratch)s: %(strerror)s")
+            % {"scratch": scratch, "strerror": failure.strerror}
+        ) from None
 
     def finish(manifest: dict[str, Any]) -> str:
         if remote:
@@ -52,7 +60,9 @@ def place_for(out: str) -> Iterator[tuple[Path, Callable[[dict[str, Any]], str]]
         try:
             part.replace(target)
         except OSError as failure:
-            raise jobs.UserError(f"cannot write {out}: {failure.strerror}") from None
+            raise jobs.UserError(
+                _("cannot write %(out)s: %(strerror)s") % {"out": out, "strerror": failure.strerror}
+            ) from None
         return str(target)
 
     try:
@@ -62,9 +72,9 @@ def place_for(out: str) -> Iterator[tuple[Path, Callable[[dict[str, Any]], str]]
 
 
 def _bucket(out: str) -> tuple[storage.S3Store, str]:
-    name, _, prefix = out.removeprefix("s3://").partition("/")
+    name, _slash, prefix = out.removeprefix("s3://").partition("/")
     if not name or not prefix.strip("/"):
-        raise jobs.UserError(f"{out} names no bucket and prefix: s3://BUCKET/PREFIX")
+        raise jobs.UserError(_("%(out)s names no bucket and prefix: s3://BUCKET/PREFIX") % {"out": out})
     return storage.S3Store(name, settings.S3_ENDPOINT_URL), prefix.strip("/")
 
 
@@ -73,7 +83,9 @@ def _s3_errors(out: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as failure:
-        raise jobs.UserError(f"cannot use {out}: {failure}") from None
+        raise jobs.UserError(
+            _("cannot use %(out)s: %(failure)s") % {"out": out, "failure": failure}
+        ) from None
 
 
 def _upload(part: Path, manifest: dict[str, Any], out: str) -> str:
@@ -92,7 +104,9 @@ def materialise(release: Release, into: Path | None = None) -> Path:
         folder = Path(release.location)
         if (folder / MANIFEST).is_file() and file_sha256(folder / MANIFEST) == release.sha256:
             return folder
-        raise jobs.UserError(f"release {release.pk} is no longer in {folder}")
+        raise jobs.UserError(
+            _("release %(pk)s is no longer in %(folder)s") % {"pk": release.pk, "folder": folder}
+        )
     folder = into or settings.HOME / "releases" / release.sha256[:16]
     if release.location:
         return _download(release, folder)
@@ -101,7 +115,10 @@ def materialise(release: Release, into: Path | None = None) -> Path:
         try:
             storage.fetch(row.blob, path.parent, path.name)
         except storage.StorageError as failure:
-            raise jobs.UserError(f"{row.name} of release {release.pk}: {failure}") from None
+            raise jobs.UserError(
+                _("%(name)s of release %(pk)s: %(failure)s")
+                % {"name": row.name, "pk": release.pk, "failure": failure}
+            ) from None
     return folder
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from backend.datasets import services
@@ -61,7 +62,9 @@ class Writer:
                 self.maker.counts["candidates"] += len(entry.candidates)
                 self.progress(done, contents.rows)
             if done != contents.rows:
-                raise jobs.UserError(f"{contents.rows - done} rows belong to objects without a mask")
+                raise jobs.UserError(
+                    _("%(n)s rows belong to objects without a mask") % {"n": contents.rows - done}
+                )
             self._end_part()
             with self._copying():
                 shards.close()
@@ -69,15 +72,17 @@ class Writer:
 
     def _members(self, shards: ShardWriter, entry: services.Entry) -> tuple[dict[str, Any], dict[int, Any]]:
         """Copy one object's blobs, each once; returns its columns, and each candidate with the place of its mesh."""
-        target, what = entry.target, f"of object {entry.target.id}"
+        target = entry.target
         with self._copying():
             members = {
-                f"image.{PICTURES[target.image_type]}": blob(target.image, f"the photo {what}"),
-                "mask.png": blob(target.mask, f"the mask {what}"),
+                f"image.{PICTURES[target.image_type]}": blob(target.image, _("the photo of object %(pk)s") % {"pk": target.id}),
+                "mask.png": blob(target.mask, _("the mask of object %(pk)s") % {"pk": target.id}),
                 "json": object_facts(target),
             }
             if target.pointmap:
-                members["pointmap.npz"] = blob(target.pointmap, f"the pointmap {what}")
+                members["pointmap.npz"] = blob(
+                    target.pointmap, _("the pointmap of object %(pk)s") % {"pk": target.id}
+                )
             columns: dict[str, Any] = {f"pointmap_{part}": None for part in ("shard", "offset", "length")}
             for row in shards.write(object_key(target.id), members):
                 name = row["member"].partition(".")[0]
@@ -87,7 +92,9 @@ class Writer:
             for candidate in entry.candidates:
                 pose = self.release.include_fallback_layout or candidate.pointmap_source != "fallback"
                 data = {
-                    "mesh.glb": blob(candidate.mesh, f"the mesh of candidate {candidate.id}"),
+                    "mesh.glb": blob(
+                        candidate.mesh, _("the mesh of candidate %(pk)s") % {"pk": candidate.id}
+                    ),
                     "json": candidate_facts(candidate, with_pose=pose),
                 }
                 rows = {row["member"]: row for row in shards.write(candidate_key(candidate.id), data)}
@@ -163,9 +170,13 @@ def blob(sha256: str, what: str) -> bytes:
     try:
         data = storage.read(sha256)
     except storage.StorageError:
-        raise jobs.UserError(f"{what} is missing from the store (blob {sha256[:12]})") from None
+        raise jobs.UserError(
+            _("%(what)s is missing from the store (blob %(blob)s)") % {"what": what, "blob": sha256[:12]}
+        ) from None
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise jobs.UserError(f"{what} is damaged in the store (blob {sha256[:12]})")
+        raise jobs.UserError(
+            _("%(what)s is damaged in the store (blob %(blob)s)") % {"what": what, "blob": sha256[:12]}
+        )
     return data
 
 
@@ -174,11 +185,13 @@ def nothing(release: Release) -> str:
     rows = Sample if release.kind == Release.Kind.SFT else PreferencePair
     found = rows.objects.filter(batch__in=release.batches.all())
     simulated = found.filter(simulated=True).count()
-    what = "samples" if rows is Sample else "preference pairs"
+    what = _("samples") if rows is Sample else _("preference pairs")
     batches = ", ".join(release.batches.order_by("id").values_list("name", flat=True))
     if simulated and not release.include_simulated:
-        return f"nothing to release: all {what} of {batches} that count are simulated; include them by flag"
-    return f"nothing to release: {batches} has no {what} that these filters let through"
+        message = _("nothing to release: all %(what)s of %(batches)s that count are simulated; include them by flag")
+    else:
+        message = _("nothing to release: %(batches)s has no %(what)s that these filters let through")
+    return message % {"what": what, "batches": batches}
 
 
 def release_job(job: Job) -> dict[str, Any]:

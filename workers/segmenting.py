@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from backend.annotation.models import Assignment
@@ -39,7 +40,7 @@ def segment_job(job: Job) -> dict[str, Any]:
         raise jobs.UserError(refusal.message) from None
     if not polygons:
         raise jobs.UserError(
-            "nothing was found there: click elsewhere on the object, or draw a box around it"
+            _("nothing was found there: click elsewhere on the object, or draw a box around it")
         )
     return {
         "polygons": polygons,
@@ -57,9 +58,9 @@ def prompt_of(args: dict[str, Any]) -> Prompt:
         )
         x0, y0, x1, y1 = (float(value) for value in args["box"] or (0, 0, 0, 0))
     except (KeyError, TypeError, ValueError):
-        raise BadInput("clicks are [x, y] and a box is [x0, y0, x1, y1]", "bad_prompt") from None
+        raise BadInput(_("clicks are [x, y] and a box is [x0, y0, x1, y1]"), "bad_prompt") from None
     if len(positive) + len(negative) > MOST_CLICKS:
-        raise BadInput(f"too many clicks (limit {MOST_CLICKS})", "bad_prompt")
+        raise BadInput(_("too many clicks (limit %(limit)s)") % {"limit": MOST_CLICKS}, "bad_prompt")
     return Prompt(tuple(positive), tuple(negative), (x0, y0, x1, y1) if args["box"] else None)
 
 

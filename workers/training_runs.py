@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
 
 from backend import jobs
 from backend.datasets.models import Release
@@ -97,7 +98,9 @@ def _report_training(job: Job, run: TrainingRun, folder: Path) -> None:
     services.log(run, points)
     step, steps = points[-1].get("step"), points[-1].get("steps") or run.options.get("steps")
     if isinstance(step, int) and isinstance(steps, int) and steps > 0:
-        jobs.report(job, min(step / steps, 0.99), f"step {step} of {steps}")
+        jobs.report(
+            job, min(step / steps, 0.99), _("step %(step)s of %(steps)s") % {"step": step, "steps": steps}
+        )
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

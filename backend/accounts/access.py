@@ -7,6 +7,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import InvalidPage
 from django.http import Http404
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework import exceptions, permissions, status
 from rest_framework.decorators import api_view, parser_classes, permission_classes
@@ -108,11 +109,11 @@ def errors(failure: Exception, context: dict[str, Any]) -> Response | None:
         return Response(error_body(failure.code, failure.message, failure.fields), status=failure.status_code)
     if isinstance(failure, Http404):
         return Response(
-            error_body("not_found", "There is no such thing here."), status=status.HTTP_404_NOT_FOUND
+            error_body("not_found", _("There is no such thing here.")), status=status.HTTP_404_NOT_FOUND
         )
     if isinstance(failure, PermissionDenied):
         return Response(
-            error_body("not_allowed", "Your role may not do this."), status=status.HTTP_403_FORBIDDEN
+            error_body("not_allowed", _("Your role may not do this.")), status=status.HTTP_403_FORBIDDEN
         )
     if isinstance(failure, InvalidPage):
         return Response(error_body("bad_request", str(failure)), status=status.HTTP_400_BAD_REQUEST)

@@ -37,7 +37,7 @@ def describe_job(job: Job) -> dict[str, Any]:
         "progress": round(job.progress, 3),
         "message": job.message,
         "result": job.result,
-        "error": job.error.split("\n", 1)[0],
+        "error": _(jobs.DIED) if job.error == jobs.DIED else job.error.split("\n", 1)[0],
         "attempts": job.attempts,
         "cost_seconds": round(job.cost_seconds, 2),
     }
@@ -50,7 +50,7 @@ def token(request: Request) -> Response:
     parsed.is_valid(raise_exception=True)
     user = authenticate(request, **parsed.validated_data)
     if user is None:
-        raise ApiError(401, "bad_login", "Name or password is wrong.")
+        raise ApiError(401, "bad_login", _("Name or password is wrong."))
     plain, expires = Token.issue(user)
     record(user, "token", f"user:{user.pk}")
     return Response({"token": plain, "expires_at": expires})
@@ -99,7 +99,7 @@ def job(request: Request, pk: int) -> Response:
     if row is None or (
         row.created_by_id != request.user.pk and request.user.role in {Role.ANNOTATOR, Role.ARTIST}
     ):
-        raise ApiError(404, "not_found", "There is no such job.")
+        raise ApiError(404, "not_found", _("There is no such job."))
     return Response(describe_job(row))
 
 
@@ -108,9 +108,13 @@ def retry_job(request: Request, pk: int) -> Response:
     """Queue a failed job again."""
     row = Job.objects.filter(pk=pk).first()
     if row is None:
-        raise ApiError(404, "not_found", "There is no such job.")
+        raise ApiError(404, "not_found", _("There is no such job."))
     if not jobs.retry(row):
-        raise ApiError(409, "not_failed", f"This job is {row.state}; only a failed one can be tried again.")
+        raise ApiError(
+            409,
+            "not_failed",
+            _("This job is %(state)s; only a failed one can be tried again.") % {"state": row.state},
+        )
     record(request.user, "retry", f"job:{pk}")
     row.refresh_from_db()
     return Response(describe_job(row))

@@ -22,7 +22,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
             return None
         token = Token.objects.select_related("user").filter(sha256=Token.digest(header[7:].strip())).first()
         if token is None or token.expires_at < timezone.now() or not token.user.is_active:
-            raise exceptions.AuthenticationFailed("This token is unknown or has expired.")
+            raise exceptions.AuthenticationFailed(_("This token is unknown or has expired."))
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

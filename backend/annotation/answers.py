@@ -50,7 +50,7 @@ def hold(user: User, assignment_id: int, fence: int, draft: Any = None) -> Assig
         .first()
     )
     if assignment is None:
-        raise ApiError(404, "not_found", "You have no such assignment.")
+        raise ApiError(404, "not_found", _("You have no such assignment."))
     assignment.user = user
     if assignment.state == Assignment.State.SUBMITTED or (
         assignment.fence == fence and assignment.state == Assignment.State.LEASED
@@ -91,7 +91,9 @@ def _answer(function: Any) -> Any:
                     lost = failure
         except IntegrityError:
             raise ApiError(
-                409, "conflict", "Another answer came first, or its key was used before. Load the task again."
+                409,
+                "conflict",
+                _("Another answer came first, or its key was used before. Load the task again."),
             ) from None
         raise services.lease_lost() from lost
 
@@ -335,7 +337,7 @@ def _stored(assignment: Assignment, key: UUID) -> Outcome | None:
         return None
     if assignment.key == key:
         return Outcome(assignment, replayed=True)
-    raise ApiError(409, "already_submitted", "This assignment has another answer already.")
+    raise ApiError(409, "already_submitted", _("This assignment has another answer already."))
 
 
 def check_version(assignment: Assignment, version: int) -> Alignment | None:

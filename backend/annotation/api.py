@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from django.http import HttpResponse
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -78,7 +79,7 @@ class PoseIn(serializers.Serializer):
             for j in range(i, 3):
                 dot = sum(a * b for a, b in zip(rows[i], rows[j], strict=True))
                 if not math.isfinite(dot) or abs(dot - (i == j)) > 1e-3:
-                    raise serializers.ValidationError("R is not a rotation: its rows are not orthonormal")
+                    raise serializers.ValidationError(_("R is not a rotation: its rows are not orthonormal"))
         a, b, c = rows
         if (
             a[0] * (b[1] * c[2] - b[2] * c[1])
@@ -86,7 +87,7 @@ class PoseIn(serializers.Serializer):
             + a[2] * (b[0] * c[1] - b[1] * c[0])
             < 0
         ):
-            raise serializers.ValidationError("R is not a rotation: it mirrors")
+            raise serializers.ValidationError(_("R is not a rotation: it mirrors"))
         return R
 
 
@@ -141,10 +142,10 @@ def next_assignment(request: Request) -> Response | HttpResponse:
     art = data.get("stage") == Task.Stage.ART or (request.user.role == Role.ARTIST and "stage" not in data)
     if art:
         if request.user.role not in {Role.ARTIST, Role.ADMIN}:
-            raise ApiError(403, "not_allowed", "Art tasks are for artists.")
+            raise ApiError(403, "not_allowed", _("Art tasks are for artists."))
         found = services.claim_art(request.user, task_id=data.get("task"))
     elif request.user.role == Role.ARTIST:
-        raise ApiError(403, "not_allowed", "An artist's tasks are art tasks.")
+        raise ApiError(403, "not_allowed", _("An artist's tasks are art tasks."))
     elif data.get("stage", Task.Stage.COMPARE) == Task.Stage.COMPARE and practice.is_due(request.user):
         raise practice.practice_first()
     elif "task" in data:
@@ -165,7 +166,7 @@ def assignment(request: Request, pk: int) -> Response:
     try:
         return Response(payload.assignment(pk, user_id=request.user.pk))
     except Assignment.DoesNotExist:
-        raise ApiError(404, "not_found", "You have no such assignment.") from None
+        raise ApiError(404, "not_found", _("You have no such assignment.")) from None
 
 
 def _compared(pk: int, outcome: answers.Outcome) -> Response:
@@ -239,7 +240,7 @@ def skip(request: Request, pk: int) -> Response:
     """Give the task back and never see it again; a reason is asked for."""
     data = _checked(EndIn, request)
     if not data["reason"]:
-        raise ApiError(400, "invalid", "Say why you skip this object.", {"reason": ["required"]})
+        raise ApiError(400, "invalid", _("Say why you skip this object."), {"reason": [_("required")]})
     services.end(request.user, pk, data["fence"], state=Assignment.State.SKIPPED, reason=data["reason"])
     return Response({"id": pk, "state": Assignment.State.SKIPPED})
 

@@ -19,13 +19,13 @@ STAGES = (Task.Stage.ALIGN, Task.Stage.COMPARE)
 def pending(reviewer: User, stage: str, batch: str | None) -> QuerySet[Assignment]:
     """Other people's alignments or ratings without a verdict, in batches that ask for review (or in one named batch)."""
     if stage not in STAGES:
-        raise ApiError(400, "invalid", _("stage is align or compare"), {"stage": ["unknown"]})
+        raise ApiError(400, "invalid", _("stage is align or compare"), {"stage": [_("unknown")]})
     rows = Assignment.objects.filter(stage=stage, state=Assignment.State.SUBMITTED, review__isnull=True)
     if stage == Task.Stage.COMPARE:
         rows = rows.filter(rating__isnull=False)
     if batch:
         if not batch.isdigit() or len(batch) > 18:
-            raise ApiError(400, "invalid", _("batch is a number"), {"batch": ["not a number"]})
+            raise ApiError(400, "invalid", _("batch is a number"), {"batch": [_("not a number")]})
         rows = rows.filter(batch_id=int(batch))
     else:
         rows = rows.filter(batch__asks_review=True)
@@ -168,7 +168,7 @@ def judge(
             return known
         raise _judged()
     if verdict == Review.Verdict.RETURN and not note.strip():
-        raise ApiError(400, "invalid", _("Say what is to be done again."), {"note": ["required"]})
+        raise ApiError(400, "invalid", _("Say what is to be done again."), {"note": [_("required")]})
     if verdict == Review.Verdict.FIX:
         _check_fix(assignment, last, pose, r)
     try:
@@ -208,12 +208,12 @@ def _check_fix(
         if not hasattr(assignment, "rating"):
             raise ApiError(409, "nothing_to_fix", _("This assignment has no rating."))
         if r is None:
-            raise ApiError(400, "invalid", _("A fix needs your rating."), {"r": ["required"]})
+            raise ApiError(400, "invalid", _("A fix needs your rating."), {"r": [_("required")]})
         return
     if last is None:
         raise ApiError(409, "nothing_to_fix", _("This assignment has no alignment."))
     if pose is None:
-        raise ApiError(400, "invalid", _("A fix needs your pose."), {"pose": ["required"]})
+        raise ApiError(400, "invalid", _("A fix needs your pose."), {"pose": [_("required")]})
 
 
 def reroute(assignment: Assignment) -> None:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from backend.accounts.access import ApiError, record
 from backend.accounts.models import User
@@ -206,7 +207,7 @@ def reap_leases() -> int:
 def lease_lost() -> ApiError:
     """What a zombie tab hears."""
     return ApiError(
-        409, "lease_lost", "This task is no longer yours: the lease ran out or another tab has it."
+        409, "lease_lost", _("This task is no longer yours: the lease ran out or another tab has it.")
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
@@ -33,7 +34,7 @@ SEERS = frozenset({Role.ARTIST, Role.REVIEWER})
 def finite(value: float) -> None:
     """A coordinate is a number."""
     if not math.isfinite(value):
-        raise serializers.ValidationError("Not a finite number.")
+        raise serializers.ValidationError(_("Not a finite number."))
 
 
 class CurateIn(serializers.Serializer):
@@ -82,7 +83,7 @@ class VerdictIn(serializers.Serializer):
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Pins say what to mend, so they come with a return."""
         if fields["pins"] and fields["verdict"] != "return":
-            raise serializers.ValidationError({"pins": ["Only a return carries pins."]})
+            raise serializers.ValidationError({"pins": [_("Only a return carries pins.")]})
         return fields
 
 
@@ -149,7 +150,9 @@ def submit(request: Request, pk: int) -> Response:
     parsed.is_valid(raise_exception=True)
     fields = dict(parsed.validated_data)
     if ("file" in fields) == ("upload" in fields):
-        raise ApiError(400, "invalid", "Send either a file or the id of an upload.", {"file": ["required"]})
+        raise ApiError(
+            400, "invalid", _("Send either a file or the id of an upload."), {"file": [_("required")]}
+        )
     get_object_or_404(Assignment, pk=pk, user=request.user, stage=Task.Stage.ART)
     row = services.submit(
         request.user, pk, fence=fields["fence"], key=fields["key"], upload=_upload(request, fields)
@@ -165,7 +168,12 @@ def submissions(request: Request) -> Response:
     state = request.query_params.get("state", "")
     if state:
         if state not in ArtSubmission.State.values:
-            raise ApiError(400, "invalid", f"There is no state {state!r}.", {"state": ["unknown"]})
+            raise ApiError(
+                400,
+                "invalid",
+                _("There is no state %(state)r.") % {"state": state},
+                {"state": [_("unknown")]},
+            )
         rows = rows.filter(state=state)
     return page(request, rows, describe)
 
@@ -181,7 +189,7 @@ def picture(request: Request, pk: int, number: int) -> HttpResponseBase:
     """A picture of the report, as its finding names it."""
     report = getattr(get_object_or_404(_visible(request), pk=pk), "report", None)
     if report is None or number >= len(report.pictures):
-        raise ApiError(404, "not_found", "There is no such picture.")
+        raise ApiError(404, "not_found", _("There is no such picture."))
     blob = get_object_or_404(Blob, pk=report.pictures[number])
     return serve(
         request, storage.blob_name(blob.sha256), size=blob.size, etag=blob.sha256[:32], media_type=PNG
@@ -252,6 +260,9 @@ def _upload(request: Request, fields: dict[str, Any]) -> Upload:
     found = Upload.objects.filter(pk=fields["upload"], user=request.user, state=Upload.State.STORED).first()
     if found is None:
         raise ApiError(
-            400, "invalid", "There is no finalised upload of yours with this id.", {"upload": ["unknown"]}
+            400,
+            "invalid",
+            _("There is no finalised upload of yours with this id."),
+            {"upload": [_("unknown")]},
         )
     return found

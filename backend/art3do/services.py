@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, Max, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from backend.accounts.access import ApiError, record
@@ -54,7 +55,7 @@ def curate(
         rows = rows.filter(reason__in=reasons)
     chosen = evenly(list(rows.order_by("-priority", "sort_key", "id")), count)
     if not chosen:
-        raise ApiError(409, "nothing_to_curate", "No escalated object of this batch waits for an artist.")
+        raise ApiError(409, "nothing_to_curate", _("No escalated object of this batch waits for an artist."))
     try:
         with transaction.atomic():
             batch = create_batch(
@@ -77,7 +78,9 @@ def curate(
             )
             record(by, "curate", f"batch:{batch.pk}", source=source.name, cases=len(chosen))
     except IntegrityError:
-        raise ApiError(409, "name_taken", "There is a batch of this name.", {"name": ["taken"]}) from None
+        raise ApiError(
+            409, "name_taken", _("There is a batch of this name."), {"name": [_("taken")]}
+        ) from None
     return batch, len(chosen)
 
 
@@ -125,7 +128,7 @@ def repair(user: Any, submission_id: int, *, fixes: Sequence[str], key: UUID) ->
     """Have a worker repair a version and check the result as the next version; the same key again gives that one."""
     source = ArtSubmission.objects.filter(pk=submission_id, assignment__user=user).first()
     if source is None:
-        raise ApiError(404, "not_found", "You have no such submission.")
+        raise ApiError(404, "not_found", _("You have no such submission."))
     assignment = _own(user, source.assignment_id)
     job_key = f"repair_submission:{submission_id}:{key}"
     known = _known(assignment, job_key)
@@ -133,7 +136,7 @@ def repair(user: Any, submission_id: int, *, fixes: Sequence[str], key: UUID) ->
         return known
     _check_held(assignment, assignment.fence)
     if source.state == State.CHECKING:
-        raise ApiError(409, "checking", "This version is still being checked.")
+        raise ApiError(409, "checking", _("This version is still being checked."))
     row = _next_version(assignment, source.upload, job_key, repaired_from=source, fixes=sorted(set(fixes)))
     record(user, "art_repair", f"submission:{row.pk}", source=source.pk, fixes=row.fixes)
     return row
@@ -148,7 +151,7 @@ def _own(user: Any, assignment_id: int) -> Assignment:
     rows = Assignment.objects.select_for_update(of=("self",)).filter(user=user, stage=Task.Stage.ART)
     assignment = rows.filter(pk=assignment_id).first()
     if assignment is None:
-        raise ApiError(404, "not_found", "You have no such assignment.")
+        raise ApiError(404, "not_found", _("You have no such assignment."))
     return assignment
 
 
@@ -159,7 +162,7 @@ def _known(assignment: Assignment, job_key: str) -> ArtSubmission | None:
 
 def _check_held(assignment: Assignment, fence: int) -> None:
     if assignment.state == Assignment.State.SUBMITTED:
-        raise ApiError(409, "already_submitted", "This case is finished.")
+        raise ApiError(409, "already_submitted", _("This case is finished."))
     if assignment.state != Assignment.State.LEASED or assignment.fence != fence:
         raise queue.lease_lost()
 
@@ -202,7 +205,8 @@ def conclude(
     if ok:
         older = ArtSubmission.objects.filter(assignment=submission.assignment_id, state=State.IN_REVIEW)
         older.filter(version__lt=submission.version).update(
-            state=State.RETURNED, note=f"replaced by version {submission.version}"
+            state=State.RETURNED,
+            note=_("replaced by version %(version)s") % {"version": submission.version},
         )
 
 
@@ -219,14 +223,16 @@ def judge(
     )
     row = rows.filter(pk=submission_id).first()
     if row is None:
-        raise ApiError(404, "not_found", "There is no such submission.")
+        raise ApiError(404, "not_found", _("There is no such submission."))
     if row.assignment.user_id == reviewer.pk:
-        raise ApiError(403, "own_work", "Somebody else reviews your own meshes.")
+        raise ApiError(403, "own_work", _("Somebody else reviews your own meshes."))
     wanted = State.APPROVED if verdict == "approve" else State.RETURNED
     if row.state == wanted:
         return row
     if row.state != State.IN_REVIEW:
-        raise ApiError(409, "not_in_review", f"This submission is {row.state.replace('_', ' ')}.")
+        raise ApiError(
+            409, "not_in_review", _("This submission is %(state)s.") % {"state": row.state.replace("_", " ")}
+        )
     ArtSubmission.objects.filter(pk=row.pk).update(state=wanted, note=note)
     row.state, row.note = wanted, note
     for each in pins:
@@ -246,21 +252,23 @@ def pin(by: Any, submission: ArtSubmission, *, key: UUID, text: str, point: list
     known = Pin.objects.filter(key=key).first()
     if known is None:
         if submission.pins.count() >= MOST_PINS:
-            raise ApiError(409, "too_many_pins", f"A version carries at most {MOST_PINS} pins.")
+            raise ApiError(
+                409, "too_many_pins", _("A version carries at most %(n)s pins.") % {"n": MOST_PINS}
+            )
         try:
             with transaction.atomic():
                 known = Pin.objects.create(submission=submission, by=by, key=key, text=text, point=point)
         except IntegrityError:  # the same pin at the same moment
             known = Pin.objects.get(key=key)
     if (known.submission_id, known.by_id) != (submission.pk, by.pk):
-        raise ApiError(409, "key_used", "This key was used for another pin.")
+        raise ApiError(409, "key_used", _("This key was used for another pin."))
     return known
 
 
 def _accept(row: ArtSubmission) -> None:
     """The mesh becomes a candidate on the pose that the check placed it with, and its alignment opens."""
     figures = row.report.figures
-    proposer, _ = Proposer.objects.get_or_create(
+    proposer, _new = Proposer.objects.get_or_create(
         name="artist", defaults={"kind": Proposer.Kind.ARTIST, "active": False, "share": 0}
     )
     candidate, new = Candidate.objects.get_or_create(

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
@@ -82,7 +83,7 @@ class BatchIn(serializers.Serializer):
     def validate_scale(self, levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Levels rise and there are two to nine of them (one key each), or none."""
         if levels and (not 2 <= len(levels) <= 9 or any(a["r"] >= b["r"] for a, b in pairwise(levels))):
-            raise serializers.ValidationError("a scale has 2 to 9 levels with rising r, or none")
+            raise serializers.ValidationError(_("a scale has 2 to 9 levels with rising r, or none"))
         return [dict(level) for level in levels]
 
 
@@ -161,7 +162,9 @@ def batches(request: Request) -> Response:
             made = services.create_batch(by=request.user, **fields)
             record(request.user, "create", f"batch {made.pk}", name=made.name)
     except IntegrityError:
-        raise ApiError(409, "name_taken", "There is a batch of this name.", {"name": ["taken"]}) from None
+        raise ApiError(
+            409, "name_taken", _("There is a batch of this name."), {"name": [_("taken")]}
+        ) from None
     return Response(_with_counts(made), status=201)
 
 
@@ -196,7 +199,7 @@ def import_images(request: Request) -> Response:
     fields = _valid(ImagesIn, request)
     target = Batch.objects.filter(pk=fields["batch"]).first()
     if target is None:
-        raise ApiError(400, "invalid", "There is no batch with this id.", {"batch": ["unknown"]})
+        raise ApiError(400, "invalid", _("There is no batch with this id."), {"batch": [_("unknown")]})
     return _import(request, "import_images", fields, batch=target.pk)
 
 
@@ -250,7 +253,7 @@ def upload_file(request: Request, pk: UUID) -> Response:
     """Take the bytes of an announced upload (local store)."""
     found = _open_upload(request, pk)
     if found.in_parts:
-        raise ApiError(409, "in_parts", "This upload was announced in parts.")
+        raise ApiError(409, "in_parts", _("This upload was announced in parts."))
     uploads.receive(found, request.stream)
     return Response({"id": found.pk, "state": found.state})
 
@@ -287,7 +290,7 @@ def points(request: Request, pk: int) -> HttpResponseBase:
     found = get_object_or_404(TargetObject.objects.select_related("image"), pk=pk)
     pointmap = services.best_pointmap(found.image)
     if pointmap is None or pointmap.points_id is None:
-        raise ApiError(404, "not_found", "This photo has no points yet.")
+        raise ApiError(404, "not_found", _("This photo has no points yet."))
     return _blob(request, pointmap.points, services.RAW)
 
 
@@ -384,7 +387,7 @@ def _add_progress(found: Batch, rows: list[dict[str, Any]]) -> None:
 def _open_upload(request: Request, pk: UUID) -> Upload:
     found = get_object_or_404(Upload, pk=pk, user=request.user)
     if found.state != Upload.State.OPEN:
-        raise ApiError(409, "already_finalised", f"This upload is {found.state}.")
+        raise ApiError(409, "already_finalised", _("This upload is %(state)s.") % {"state": found.state})
     return found
 
 
@@ -394,7 +397,7 @@ def _valid(kind: type[serializers.Serializer], request: Request) -> dict[str, An
     data.is_valid(raise_exception=True)
     unknown = set(request.data) - set(data.fields)
     if unknown:
-        raise serializers.ValidationError({name: ["unknown field"] for name in sorted(unknown)})
+        raise serializers.ValidationError({name: [_("unknown field")] for name in sorted(unknown)})
     return dict(data.validated_data)
 
 
@@ -419,7 +422,9 @@ def _import(request: Request, kind: str, fields: dict[str, Any], **args: Any) ->
 def _source(request: Request, fields: dict[str, Any]) -> tuple[Blob, str]:
     """The blob to import: the file in this request, or a finalised upload."""
     if ("file" in fields) == ("upload" in fields):
-        raise ApiError(400, "invalid", "Send either a file or the id of an upload.", {"file": ["required"]})
+        raise ApiError(
+            400, "invalid", _("Send either a file or the id of an upload."), {"file": [_("required")]}
+        )
     if "file" in fields:
         return storage.put(fields["file"], uploads.MEDIA_TYPE), str(fields["file"].name)[:300]
     try:

@@ -48,7 +48,9 @@ def releases(request: Request) -> Response:
     wanted = set(fields.pop("batches"))
     found = list(Batch.objects.filter(pk__in=wanted).order_by("id"))
     if missing := sorted(wanted - {batch.pk for batch in found}):
-        raise ApiError(400, "invalid", _("There is no batch %(pk)s.") % {"pk": missing[0]}, {"batches": ["unknown"]})
+        raise ApiError(
+            400, "invalid", _("There is no batch %(pk)s.") % {"pk": missing[0]}, {"batches": [_("unknown")]}
+        )
     made = services.begin(batches=found, by=request.user, **fields)
     job = services.order(made, by=request.user)
     return Response({"release": describe(made), "job": describe_job(job)}, status=202)

@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from backend.accounts.access import record
 from backend.proposals.models import Candidate, Proposer
@@ -42,9 +44,9 @@ class CandidateAdmin(ReadOnlyAdmin):
     list_select_related = ["batch", "object", "proposer"]
     actions = ["withdraw"]
 
-    @admin.action(description="Withdraw: no new bracket shows these candidates", permissions=["view"])
+    @admin.action(description=gettext_lazy("Withdraw: no new bracket shows these candidates"), permissions=["view"])
     def withdraw(self, request: HttpRequest, queryset: QuerySet[Candidate]) -> None:
         """Takes candidates out of brackets that are still to be claimed; what was answered stays."""
         moved = queryset.filter(state=Candidate.State.READY).update(state=Candidate.State.WITHDRAWN)
         record(request.user, "withdraw", "candidates", count=moved)
-        self.message_user(request, f"{moved} candidates withdrawn")
+        self.message_user(request, _("%(moved)s candidates withdrawn") % {"moved": moved})

@@ -86,7 +86,12 @@ def runs(request: Request) -> Response:
     options: dict[str, Any] = {name: fields[name] for name in ("steps", "seed") if name in fields}
     releases = list(Release.objects.filter(pk__in=fields["releases"]).order_by("id"))
     if missing := sorted(set(fields["releases"]) - {row.pk for row in releases}):
-        raise ApiError(400, "invalid", _("There is no release %(pk)s.") % {"pk": missing[0]}, {"releases": ["unknown"]})
+        raise ApiError(
+            400,
+            "invalid",
+            _("There is no release %(pk)s.") % {"pk": missing[0]},
+            {"releases": [_("unknown")]},
+        )
     init = _known(Checkpoint, "init", fields["init"])
     try:
         made = services.start_run(
@@ -199,5 +204,5 @@ def _known(model: Any, field: str, pk: int | None) -> Any:
     found = model.objects.filter(pk=pk).first()
     if found is None:
         message = _("There is no row %(pk)s for %(field)s.") % {"pk": pk, "field": field}
-        raise ApiError(400, "invalid", message, {field: ["unknown"]})
+        raise ApiError(400, "invalid", message, {field: [_("unknown")]})
     return found

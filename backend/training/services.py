@@ -84,7 +84,7 @@ def named(name: str) -> Checkpoint:
     found = Checkpoint.objects.filter(name=name).first()
     if found is None:
         known = (
-            ", ".join(Checkpoint.objects.order_by("-id").values_list("name", flat=True)[:10]) or "none yet"
+            ", ".join(Checkpoint.objects.order_by("-id").values_list("name", flat=True)[:10]) or _("none yet")
         )
         raise jobs.UserError(_("no checkpoint named %(name)s; there are: %(known)s") % {"name": name, "known": known})
     return found
@@ -263,7 +263,7 @@ def _current() -> Promotion | None:
 def _switch(checkpoint: Checkpoint, *, active: bool) -> None:
     """Turn a checkpoint's proposer on or off; it is made the first time."""
     if checkpoint.proposer_id is None:
-        proposer, _ = Proposer.objects.get_or_create(
+        proposer, _new = Proposer.objects.get_or_create(
             name=f"flow-{checkpoint.name}"[:80],
             defaults={"kind": Proposer.Kind.FLOW, "active": active, "share": FLOW_SHARE},
         )

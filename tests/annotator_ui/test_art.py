@@ -237,7 +237,7 @@ def _has_it_repaired(page: Page) -> None:
     page.get_by_text("Compare with another version").click()
     parts = page.locator(".compared tr", has_text="Loose parts").locator("td")
     assert int(parts.nth(1).inner_text()) == int(parts.nth(2).inner_text()) + 3
-    page.get_by_text("checks found nothing wrong").click()
+    page.get_by_text("Checks that found nothing wrong").click()
     expect(page.locator(".finding.ok[data-check=floaters]")).to_be_visible()
     settled(page)
     page.locator(".versions").screenshot(path=aligning.PICTURES / "art-repaired.png")
@@ -260,7 +260,7 @@ def _reviewer_pins_and_returns(page: Page) -> None:
     page.locator("#work").screenshot(path=aligning.PICTURES / "review-art.png")
     assert aligning.findings(page) == []
     page.keyboard.press("r")
-    expect(page.get_by_role("dialog")).to_contain_text("1 pinned remarks go with it")
+    expect(page.get_by_role("dialog")).to_contain_text("Pinned remarks that go with it: 1")
     page.get_by_role("dialog").locator("textarea").fill("make the wall thinner")
     page.get_by_role("dialog").get_by_role("button", name="Send back").click()
     expect(page.locator("#list")).to_contain_text("Nothing waits for review")

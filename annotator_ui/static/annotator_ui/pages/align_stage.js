@@ -67,8 +67,7 @@ export class AlignStage {
     this.space.show(geometry, this.pose);
     this.overlay.setCamera(object);
     this.overlay.setTruth(truth);
-    // The quick measure waits for the mesh's coarse copy; the exact one does not.
-    this.overlay.show(geometry, this.first).catch(() => {});
+    this.overlay.show(geometry, this.first);
     this.firstMeasure = this.overlay.measure();
     this.#pivot(draft?.pivot?.length === 3 && draft.pivot.every(Number.isFinite) ? draft.pivot : this.middle);
     this.view.show(truth.photo, truth.shape);

@@ -67,7 +67,7 @@ export class ArtCase {
   #returned() {
     const { returned } = this.case_;
     if (!returned) return null;
-    const pins = returned.pins.length ? h("p", { class: "small" }, t("{count} remarks are pinned to version {version}, see below.", { count: returned.pins.length, version: returned.version })) : null;
+    const pins = returned.pins.length ? h("p", { class: "small" }, t("Remarks pinned to version {version}, see below: {count}.", { count: returned.pins.length, version: returned.version })) : null;
     return h("div", { class: "note returned" }, h("p", {}, h("strong", {}, t("Version {version} came back: {note}", { version: returned.version, note: returned.note || "–" }))), pins);
   }
 
@@ -77,10 +77,10 @@ export class ArtCase {
     const lines = [
       why.reason ? t("What makes it hard: {reason}", { reason: words(why.reason) }) : null,
       why.note || note ? t("Note: {note}", { note: why.note || note }) : null,
-      why.best_r === null ? t("Nobody rated a candidate.") : t("The best of {count} ratings is {best}; the bar is {bar}.", { count: why.ratings, best: number(why.best_r), bar: number(why.alpha) }),
-      why.comparisons ? t("{count} comparisons were made; in {neither} of them neither side was usable ({share}).", { count: why.comparisons, neither: why.neither, share: percent(why.neither / why.comparisons) }) : null,
+      why.best_r === null ? t("Nobody rated a candidate.") : t("Best rating: {best} of {count}; the bar is {bar}.", { count: why.ratings, best: number(why.best_r), bar: number(why.alpha) }),
+      why.comparisons ? t("Comparisons: {count}; neither side was usable in {share} of them.", { count: why.comparisons, share: percent(why.neither / why.comparisons) }) : null,
     ];
-    const chips = Object.entries(why.chips).map(([chip, times]) => h("li", {}, t("{reason}: {count} times", { reason: words(chip), count: times })));
+    const chips = Object.entries(why.chips).map(([chip, times]) => h("li", {}, t("{reason} ({count})", { reason: words(chip), count: times })));
     return h("section", { "aria-label": t("Why it came here") }, h("h3", {}, t("Why it came here")), ...lines.filter(Boolean).map((line) => h("p", {}, line)), chips.length ? h("ul", {}, ...chips) : null);
   }
 
@@ -135,7 +135,7 @@ export class ArtCase {
 
   act(action) {
     if (action === "starter") this.download.click();
-    else if (action === "turn") this.bench.setTurning(!this.bench.turning);
+    else if (action === "turn" && !this.versions.found?.model_url) this.bench.setTurning(!this.bench.turning);
     else if (!this.stage.act(action)) this.versions.mesh.act(action);
   }
 

@@ -26,7 +26,7 @@ export class SendPanel {
   constructor(holder, { assignment, onSent }) {
     Object.assign(this, { assignment, onSent, upload: null });
     this.place = `maquette.upload.${me.id}.${assignment.id}`;
-    this.input = h("input", { type: "file", class: "hidden", id: "mesh-file", accept: ".glb,.zip,.obj,.ply,.stl,.fbx", "aria-label": t("Mesh file"), onchange: () => this.#take([...this.input.files]) });
+    this.input = h("input", { type: "file", class: "hidden", id: "mesh-file", tabindex: -1, accept: ".glb,.zip,.obj,.ply,.stl,.fbx", "aria-label": t("Mesh file"), onchange: () => this.#take([...this.input.files]) });
     this.line = h("div", { class: "sending", "aria-live": "polite" });
     const drop = h(
       "div",

@@ -4,8 +4,10 @@ import * as api from "../api.js";
 import { counts, number, when, words } from "../format.js";
 import { t } from "../words.js";
 import { anchorChoice } from "./anchors.js";
+import { named } from "./names.js";
 import { drawPhoto, loadImage, stencil } from "./photo.js";
 import { importReport } from "./report.js";
+import { selected, selecting } from "./select_settings.js";
 import { $, ask, busy, complain, facts, fields, fill, h, jobLine, me, onSubmit, stateOf, table, toast, watchJob } from "./ui.js";
 
 const WATCH_MS = 4000;
@@ -17,7 +19,7 @@ let following = null;
 
 async function load() {
   batch = await api.get(`batches/${id}/`);
-  fill($("#name"), batch.name, " ", stateOf(batch.state));
+  fill($("#name"), named(batch.name), " ", stateOf(batch.state));
   drawFacts();
 }
 
@@ -33,7 +35,7 @@ function drawFacts() {
       [t("overlap"), number(batch.overlap)],
       [t("protocol"), batch.protocol === "grid" ? t("grid") : t("king of the hill")],
       [t("judged"), batch.judges === "texture" ? t("texture") : t("shape")],
-      [t("scale"), batch.scale.length ? batch.scale.map(({ r, label }) => `${r} ${label}`).join(" · ") : t("slider")],
+      [t("scale"), batch.scale.length ? named(batch.scale.map(({ r, label }) => `${r} ${label}`).join(" · ")) : t("slider")],
     ]),
     stages && Object.keys(stages).length ? h("p", { class: "small" }, t("Tasks: {counts}", { counts: counts(stages) })) : null,
   );
@@ -187,7 +189,7 @@ function more(section, next) {
 }
 
 function tile(row) {
-  const canvas = h("canvas", { role: "img", "aria-label": row.name || t("object") });
+  const canvas = h("canvas", { role: "img", translate: "no", "aria-label": row.name || t("object") });
   const text = h("div", {});
   const element = h("article", { class: "tile" }, canvas, text);
   tiles.set(row.id, { element, text });
@@ -208,13 +210,14 @@ async function picture(canvas, row) {
 function describe(row) {
   const { text } = tiles.get(row.id);
   const { queued, running, failed } = row.jobs;
+  const waits = t("{running} running, {queued} queued", { running, queued });
   const stages = Object.entries(row.stage_states).map(([stage, state]) => `${words(stage)} ${words(state)}`);
   fill(
     text,
-    h("strong", {}, row.name || row.category || t("object {id}", { id: row.id })),
+    h("strong", { translate: "no" }, row.name || row.category || t("object {id}", { id: row.id })),
     h("br"),
     t("{ready} of {n} candidates", { ready: row.candidates_ready, n: batch.n_candidates }),
-    queued + running ? h("span", { class: "muted" }, ` · ${t("{running} running, {queued} queued", { running, queued })}`) : null,
+    queued + running ? h("span", { class: "muted" }, ` · ${waits}`) : null,
     failed ? h("button", { type: "button", class: "plain bad", onclick: () => busy(null, () => why(row)) }, t("{failed} failed: why?", { failed })) : null,
     h("br"),
     h("span", { class: "muted" }, stages.join(", ")),
@@ -242,11 +245,11 @@ async function problems() {
     return button;
   };
   const columns = [
-    [t("Object"), (row) => `${row.object.category || row.object.name || t("object")} ${row.object.id}`],
+    [t("Object"), (row) => named(`${row.object.category || row.object.name || t("object")} ${row.object.id}`)],
     [t("What"), (row) => words(row.kind)],
-    [t("Note"), (row) => row.note],
+    [t("Note"), (row) => named(row.note)],
     [t("Stage"), (row) => words(row.stage)],
-    [t("By"), (row) => row.user],
+    [t("By"), (row) => named(row.user)],
     [t("At"), (row) => when(row.at)],
     ["", settle],
   ];

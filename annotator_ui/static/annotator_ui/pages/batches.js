@@ -1,9 +1,10 @@
 // Batches: the list with counts, a new one with all its options, meshes for the library.
 
 import * as api from "../api.js";
-import { number, when } from "../format.js";
+import { number, when, words } from "../format.js";
 import { t, w } from "../words.js";
 import { importReport } from "./report.js";
+import { selected, selecting } from "./select_settings.js";
 import { $, busy, complain, fields, fill, h, jobLine, onSubmit, stateOf, table, watchJob } from "./ui.js";
 
 async function list() {
@@ -14,8 +15,8 @@ async function list() {
     table(
       t("All batches"),
       [
-        [t("Name"), (row) => h("a", { href: `/batches/${row.id}/` }, row.name)],
-        [t("Kind"), (row) => row.kind],
+        [t("Name"), (row) => h("a", { href: `/batches/${row.id}/`, translate: "no" }, row.name)],
+        [t("Kind"), (row) => words(row.kind)],
         [t("State"), (row) => stateOf(row.state)],
         [t("Objects"), count("objects")],
         [t("Candidates"), count("candidates")],

@@ -47,7 +47,7 @@ export class BeforeAfter {
       const { overlay, view } = this.layers[name];
       overlay.setCamera(object);
       overlay.setTruth(truth);
-      overlay.show(geometry, pose).catch(() => {});
+      overlay.show(geometry, pose);
       view.show(truth.photo, truth.shape);
       measures[name] = overlay.measure();
     }

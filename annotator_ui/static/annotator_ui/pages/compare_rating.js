@@ -76,7 +76,7 @@ export function example(anchor, scale) {
   loadImage(photo_url)
     .then((photo) => drawPhoto(canvas, photo, null, box.length === 4 ? around(box, width, height) : undefined))
     .catch(() => canvas.remove());
-  const words = h("figcaption", {}, h("strong", {}, r.toFixed(2)), label ? ` ${label}` : null, note ? h("span", { class: "muted" }, ` ${note}`) : null);
+  const words = h("figcaption", { translate: "no" }, h("strong", {}, r.toFixed(2)), label ? ` ${label}` : null, note ? h("span", { class: "muted" }, ` ${note}`) : null);
   return h("figure", { class: "anchor" }, canvas, mesh, words);
 }
 

@@ -56,9 +56,9 @@ export class MeshView {
 
   /** Fetch and show the mesh of an address, textured where it has a texture. Resolves with its geometry, null when another came. */
   async open(url) {
-    const mine = (this.opening = {});
+    this.url = url;
     const geometry = await api.bytes(url).then((buffer) => decode(buffer, { textured: true }));
-    if (this.gone || this.opening !== mine) {
+    if (this.gone || this.url !== url) {
       release(geometry);
       return null;
     }

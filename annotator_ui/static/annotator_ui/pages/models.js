@@ -3,6 +3,7 @@
 import * as api from "../api.js";
 import { number, words } from "../format.js";
 import { t } from "../words.js";
+import { named } from "./names.js";
 import { $, ask, busy, complain, fields, fill, h, jobLine, onSubmit, stateOf, table, toast } from "./ui.js";
 
 const WATCH_MS = 3000;
@@ -10,7 +11,7 @@ const STAGES = [["sft", "SFT"], ["dpo", "DPO"]];
 let checkpoints = [];
 let runs = [];
 
-const nameOf = (checkpoint) => checkpoint?.name ?? "–";
+const nameOf = (checkpoint) => named(checkpoint?.name ?? "–");
 
 async function load() {
   checkpoints = await api.all("checkpoints/");
@@ -25,9 +26,9 @@ function drawCheckpoints() {
     table(
       t("Checkpoints"),
       [
-        [t("Name"), (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => openCard(row.id)) }, row.name)],
+        [t("Name"), (row) => h("button", { type: "button", class: "plain", translate: "no", onclick: () => busy(null, () => openCard(row.id)) }, row.name)],
         [t("From"), (row) => nameOf(row.parent)],
-        [t("Run"), (row) => (row.run ? t("{stage} run {id}", { stage: row.run.stage, id: row.run.id }) : "–")],
+        [t("Run"), (row) => (row.run ? t("{stage} run {id}", { stage: words(row.run.stage), id: row.run.id }) : "–")],
         [t("Simulated or synthetic data"), (row) => (row.simulated_data ? t("yes") : t("no"))],
         [t("Proposes"), (row) => (row.promoted ? h("strong", { class: "good" }, t("yes")) : t("no"))],
         ["", (row) => (row.promoted ? "" : button(t("Promote"), () => promote(row)))],
@@ -65,7 +66,7 @@ async function openCard(id) {
   const row = await api.get(`checkpoints/${id}/`);
   fill(
     $("#card"),
-    heading(row.name),
+    heading(named(row.name)),
     card(row.card ?? {}),
     row.config ? h("details", {}, h("summary", {}, t("Configuration")), h("pre", {}, JSON.stringify(row.config, null, 2))) : null,
   );
@@ -84,7 +85,7 @@ function card(values) {
     if (value && typeof value === "object") return h("code", {}, JSON.stringify(value));
     return String(value ?? "–");
   };
-  return table(t("Card"), [["", ([name]) => words(name)], [" ", ([, value]) => cell(value)]], Object.entries(values), t("This checkpoint has no card."));
+  return table(t("Card"), [["", ([name]) => named(words(name))], [" ", ([, value]) => named(cell(value))]], Object.entries(values), t("This checkpoint has no card."));
 }
 
 async function loadRuns() {
@@ -95,12 +96,12 @@ async function loadRuns() {
       t("Training runs"),
       [
         [t("Run"), (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => openRun(row.id)) }, t("run {id}", { id: row.id }))],
-        [t("Stage"), (row) => row.stage],
-        [t("Recipe"), (row) => row.recipe],
+        [t("Stage"), (row) => words(row.stage)],
+        [t("Recipe"), (row) => words(row.recipe)],
         [t("Releases"), (row) => row.releases.join(", ")],
         [t("From"), (row) => nameOf(row.init)],
         [t("State"), (row) => h("span", {}, stateOf(row.state), row.error ? h("span", { class: "bad small" }, ` ${row.error.split("\n")[0]}`) : null)],
-        [t("Progress"), (row) => (row.job && row.state === "running" ? jobLine(row.job) : row.checkpoints.map(nameOf).join(", "))],
+        [t("Progress"), (row) => (row.job && row.state === "running" ? jobLine(row.job) : named(row.checkpoints.map(({ name }) => name).join(", ")))],
       ],
       runs,
       t("No training run yet."),
@@ -116,9 +117,9 @@ async function openRun(id) {
   const names = [...new Set(["step", "loss", ...rows.flatMap(Object.keys)])];
   fill(
     $("#card"),
-    heading(t("{stage} run {id}", { stage: run.stage, id: run.id }), " ", stateOf(run.state)),
+    heading(t("{stage} run {id}", { stage: words(run.stage), id: run.id }), " ", stateOf(run.state)),
     run.error ? h("p", { class: "bad" }, run.error) : null,
-    table(t("Log"), names.map((name) => [words(name), (row) => number(row[name], 4)]), rows, t("Nothing logged yet.")),
+    table(t("Log"), names.map((name) => [named(words(name)), (row) => number(row[name], 4)]), rows, t("Nothing logged yet.")),
   );
   $("#card").hidden = false;
   $("#card").scrollIntoView({ block: "nearest" });
@@ -136,7 +137,7 @@ async function loadEvaluations() {
         [t("Checkpoint"), (row) => nameOf(row.checkpoint)],
         [t("Against"), (row) => nameOf(row.against)],
         [t("On"), (row) => (row.release ? t("release {id}", { id: row.release }) : t("synthetic scenes"))],
-        ...names.map((name) => [words(name), (row) => metric(row.metrics, name)]),
+        ...names.map((name) => [named(words(name)), (row) => metric(row.metrics, name)]),
         [t("State"), (row) => (row.job ? stateOf(row.job.state) : "–")],
       ],
       rows,
@@ -153,7 +154,7 @@ function metric(metrics, name) {
 
 async function drawForms() {
   const releases = (await api.all("releases/")).filter((row) => row.state === "frozen");
-  const releaseName = (row) => t("{kind} {id} ({n} rows)", { kind: row.kind, id: row.id, n: number(row.rows) });
+  const releaseName = (row) => t("{kind} {id} ({n} rows)", { kind: words(row.kind), id: row.id, n: number(row.rows) });
   const known = checkpoints.map((row) => [row.id, row.name]);
   fill(
     $("#train"),
@@ -161,7 +162,7 @@ async function drawForms() {
       { name: "stage", label: t("Stage"), type: "select", options: STAGES },
       { name: "recipe", label: t("Recipe"), type: "select", options: [["tiny", t("tiny (minutes on a CPU)")], ["small", t("small")], ["full", t("full")]] },
       { name: "releases", label: t("Releases"), type: "choices", options: releases.map((row) => [row.id, releaseName(row)]), hint: t("Freeze a release first.") },
-      { name: "init", label: t("Start from"), type: "select", options: [...known, ["", t("nothing")]] },
+      { name: "init", label: t("Start from"), type: "select", translate: "no", options: [...known, ["", t("nothing")]] },
       { name: "steps", label: t("Steps"), type: "number", min: 1, max: 1_000_000, value: 100 },
     ]),
     h("p", {}, h("button", { class: "primary", type: "submit" }, t("Start"))),
@@ -169,8 +170,8 @@ async function drawForms() {
   fill(
     $("#evaluate"),
     ...fields([
-      { name: "checkpoint", label: t("Checkpoint"), type: "select", options: known },
-      { name: "against", label: t("Against"), type: "select", options: [["", t("nothing")], ...known] },
+      { name: "checkpoint", label: t("Checkpoint"), type: "select", translate: "no", options: known },
+      { name: "against", label: t("Against"), type: "select", translate: "no", options: [["", t("nothing")], ...known] },
       { name: "release", label: t("On"), type: "select", options: [["", t("synthetic scenes")], ...releases.map((row) => [row.id, releaseName(row)])] },
     ]),
     h("p", {}, h("button", { class: "primary", type: "submit" }, t("Evaluate"))),

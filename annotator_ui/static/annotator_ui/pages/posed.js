@@ -29,7 +29,7 @@ export async function showPosed(holder, { object, model_url, pose }) {
     overlay = new Overlay(meshCanvas);
     overlay.setCamera(object);
     overlay.setTruth({ mask: mask && { data: maskBytes(mask, object.width, object.height), width: object.width, height: object.height } });
-    overlay.show(geometry, pose).catch(() => {});
+    overlay.show(geometry, pose);
     overlay.setOpacity(slider.value);
     slider.addEventListener("input", () => overlay.setOpacity(slider.value));
     caption.append(h("label", {}, t("Mesh opacity"), " ", slider), t("Mask IoU {iou}", { iou: fixed(overlay.measure().iou) }));

@@ -1,8 +1,9 @@
 // Releases: freeze, look into, compare, download, and the three lines that load one.
 
 import * as api from "../api.js";
-import { counts, number, size, when } from "../format.js";
+import { counts, number, size, when, words } from "../format.js";
 import { t, w } from "../words.js";
+import { named } from "./names.js";
 import { $, busy, complain, facts, fields, fill, h, jobLine, onSubmit, stateOf, table, toast, watchJob } from "./ui.js";
 
 const COUNTS = { added: w("only in the first"), removed: w("only in the second"), common: w("in both") };
@@ -15,10 +16,10 @@ async function list() {
     table(
       t("All releases"),
       [
-        [t("Release"), (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => open(row.id)) }, `${row.kind} ${row.id}`)],
+        [t("Release"), (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => open(row.id)) }, `${words(row.kind)} ${row.id}`)],
         [t("State"), (row) => stateOf(row.state)],
         [t("Rows"), (row) => number(row.rows)],
-        [t("Batches"), (row) => batchNames(row)],
+        [t("Batches"), (row) => named(batchNames(row))],
         [t("Simulated"), (row) => (row.include_simulated ? t("included") : t("left out"))],
         [t("Hash"), (row) => h("code", { title: row.sha256 }, row.sha256 ? row.sha256.slice(0, 12) : "–")],
         [t("Frozen"), (row) => when(row.created_at)],
@@ -39,7 +40,7 @@ async function drawForms() {
     create,
     ...fields([
       { name: "kind", label: t("Kind"), type: "select", options: [["sft", t("SFT: accepted samples")], ["dpo", t("DPO: preference pairs")]] },
-      { name: "batches", label: t("Batches"), type: "choices", options: batches.map((batch) => [batch.id, batch.name]), hint: t("There is no batch yet.") },
+      { name: "batches", label: t("Batches"), type: "choices", options: batches.map((batch) => [batch.id, named(batch.name)]), hint: t("There is no batch yet.") },
       { name: "min_rating", label: t("Least rating"), type: "number", min: 0, max: 1, step: 0.05, value: 0 },
       { name: "include_simulated", label: t("Include answers of simulated annotators"), type: "checkbox" },
       { name: "include_fallback_layout", label: t("Include layouts placed on fallback depth"), type: "checkbox" },
@@ -47,7 +48,7 @@ async function drawForms() {
     h("p", {}, h("button", { class: "primary", type: "submit" }, t("Freeze"))),
     h("div", { class: "job", "aria-live": "polite" }),
   );
-  const options = releases.filter((row) => row.state === "frozen").map((row) => [row.id, t("{kind} {id} ({n} rows)", { kind: row.kind, id: row.id, n: number(row.rows) })]);
+  const options = releases.filter((row) => row.state === "frozen").map((row) => [row.id, t("{kind} {id} ({n} rows)", { kind: words(row.kind), id: row.id, n: number(row.rows) })]);
   fill(
     $("#comparison"),
     ...fields([
@@ -77,10 +78,10 @@ async function open(id) {
   verify.addEventListener("click", () => busy(verify, () => check(id)));
   fill(
     $("#one"),
-    h("h2", {}, t("{kind} release {id}", { kind: row.kind, id: row.id }), " ", stateOf(row.state)),
+    h("h2", {}, t("{kind} release {id}", { kind: words(row.kind), id: row.id }), " ", stateOf(row.state)),
     facts([
       [t("Rows"), number(row.rows)],
-      [t("Batches"), batchNames(row) || "–"],
+      [t("Batches"), named(batchNames(row) || "–")],
       [t("Simulated answers"), row.include_simulated ? t("included") : t("left out")],
       [t("Layouts on fallback depth"), row.include_fallback_layout ? t("included") : t("left out")],
       [t("Least rating"), number(row.min_rating)],
@@ -92,7 +93,7 @@ async function open(id) {
     table(
       t("Files"),
       [
-        [t("Name"), (file) => h("a", { href: file.url, download: file.name.split("/").at(-1) }, file.name)],
+        [t("Name"), (file) => h("a", { href: file.url, download: file.name.split("/").at(-1), translate: "no" }, file.name)],
         [t("Size"), (file) => size(file.size)],
         ["sha256", (file) => h("code", {}, file.sha256.slice(0, 16))],
       ],
@@ -109,7 +110,7 @@ function loading(row) {
   return [
     h("h3", {}, t("Load it")),
     h("p", { class: "small" }, t("With the files below in one folder of that name, keeping their paths:")),
-    ...Object.entries(row.load).flatMap(([library, lines]) => [h("h4", {}, library), h("pre", {}, lines)]),
+    ...Object.entries(row.load).flatMap(([library, lines]) => [h("h4", { translate: "no" }, library), h("pre", {}, lines)]),
   ];
 }
 

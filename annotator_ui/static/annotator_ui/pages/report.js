@@ -22,7 +22,7 @@ export function report({ ok, findings, figures }, { onPoints = null, onRepair = 
     h("p", { class: ok ? "good" : "bad" }, ok ? t("The mesh can be reviewed.") : t("The mesh cannot be reviewed yet: what must be mended is on top.")),
     list,
     onRepair ? repairs(list, onRepair) : null,
-    fine.length ? h("details", {}, h("summary", {}, t("{count} checks found nothing wrong", { count: fine.length })), h("ul", { class: "findings" }, ...fine.map(row))) : null,
+    fine.length ? h("details", {}, h("summary", {}, t("Checks that found nothing wrong: {count}", { count: fine.length })), h("ul", { class: "findings" }, ...fine.map(row))) : null,
     h("details", {}, h("summary", {}, t("Figures")), facts(figuresOf(figures))),
   );
 }

@@ -5,6 +5,7 @@ import { fixed, number, when } from "../format.js";
 import { REVIEW } from "../keys.js";
 import { MeshShelf } from "../scene/meshes.js";
 import { t, w } from "../words.js";
+import { named } from "./names.js";
 import { problemButton } from "./problem.js";
 import { ReviewAlign } from "./review_align.js";
 import { ReviewArt } from "./review_art.js";
@@ -30,7 +31,7 @@ async function drawHead() {
     "select",
     { id: "batch", onchange: () => show(tab, choice.value).catch(complain) },
     h("option", { value: "" }, t("All batches that ask for review")),
-    ...batches.map((each) => h("option", { value: each.id, selected: String(each.id) === batch }, each.name)),
+    ...batches.map((each) => h("option", { value: each.id, selected: String(each.id) === batch, translate: "no" }, each.name)),
   );
   fill($("#filters"), h("label", {}, t("Batch"), " ", choice));
 }
@@ -61,9 +62,9 @@ async function show(name, chosen) {
 function drawList() {
   const own = tab === "align" ? [[t("Mask IoU"), (row) => fixed(row.iou)]] : [[t("Rating"), (row) => number(row.r)]];
   const columns = [
-    [t("Object"), (row) => h("button", { type: "button", class: "plain", "data-row": row.assignment_id, onclick: () => openRow(rows.indexOf(row)).catch(complain) }, title(row))],
+    [t("Object"), (row) => h("button", { type: "button", class: "plain", translate: "no", "data-row": row.assignment_id, onclick: () => openRow(rows.indexOf(row)).catch(complain) }, title(row))],
     ...own,
-    [t("By"), (row) => row.user],
+    [t("By"), (row) => named(row.user)],
     [t("At"), (row) => when(row.at)],
   ];
   fill($("#list"), table(t(TABS[tab]), columns, rows, t("Nothing waits for review.")));
@@ -113,7 +114,7 @@ async function openRow(place) {
   if (rows[at] !== row) return;
   const work = $("#work");
   const [body, verdicts] = [h("div", { class: "answer" }), h("div", { class: "row verdicts" })];
-  fill(work, h("h2", {}, title(row)), notes(found), body, verdicts, keyList());
+  fill(work, h("h2", { translate: "no" }, title(row)), notes(found), body, verdicts, keyList());
   work.hidden = false;
   drawVerdicts(verdicts);
   listKeys(REVIEW, $("#keys"));
@@ -129,10 +130,11 @@ const keyList = () => h("details", { class: "keys" }, h("summary", {}, t("Keys")
 /** What earlier rounds were sent back with. */
 function notes(found) {
   if (!found.history.length) return null;
+  const who = (each) => t("{reviewer} to {user}, {at}", { ...each, at: when(each.at) });
   return h(
     "ul",
-    { class: "history" },
-    ...found.history.map((each) => h("li", {}, h("strong", {}, t(VERDICTS[each.verdict])), " ", each.note || "–", h("span", { class: "small" }, ` ${t("{reviewer} to {user}, {at}", { ...each, at: when(each.at) })}`))),
+    { class: "history", translate: "no" },
+    ...found.history.map((each) => h("li", {}, h("strong", {}, t(VERDICTS[each.verdict])), " ", each.note || "–", " ", h("span", { class: "small" }, who(each)))),
   );
 }
 

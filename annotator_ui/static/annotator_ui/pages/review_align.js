@@ -8,6 +8,7 @@ import { t } from "../words.js";
 import { AlignStage } from "./align_stage.js";
 import { BeforeAfter, MODES } from "./before_after.js";
 import { clock } from "./clock.js";
+import { named } from "./names.js";
 import { loadTruth } from "./truth.js";
 import { busy, complain, fill, h, keyButton, table } from "./ui.js";
 
@@ -56,12 +57,12 @@ export class ReviewAlign {
       this.figures,
       table(t("Agreement with the photo"), columns, rows),
       h("p", { class: "small" }, t("Turned by {degrees}°, moved by {distance}, scaled by {factors}", { degrees: fixed(moved.degrees, 1), distance: number(moved.distance), factors: moved.factors.map((value) => fixed(value, 2)).join(" × ") })),
-      h("p", { class: "small" }, t("{name} took {time} in {batch}", { name: this.found.user, time: seconds(this.found.active_ms), batch: this.found.batch })),
+      h("p", { class: "small", translate: "no" }, t("{name} took {time} in {batch}", { name: this.found.user, time: seconds(this.found.active_ms), batch: this.found.batch })),
     );
   }
 
   #versions() {
-    const columns = [[t("Version"), (row) => row.version], [t("By"), (row) => row.by], [t("Mask IoU"), (row) => fixed(row.iou)], [t("Time"), (row) => seconds(row.active_ms)], [t("At"), (row) => when(row.at)]];
+    const columns = [[t("Version"), (row) => row.version], [t("By"), (row) => named(row.by)], [t("Mask IoU"), (row) => fixed(row.iou)], [t("Time"), (row) => seconds(row.active_ms)], [t("At"), (row) => when(row.at)]];
     return table(t("Versions"), columns, this.found.versions);
   }
 

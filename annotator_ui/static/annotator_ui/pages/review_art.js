@@ -19,10 +19,11 @@ export class ReviewArt {
     Object.assign(this, { list, work, about, fixes: true, table: ART_REVIEW, rows: [], at: -1 });
   }
 
-  async open() {
+  /** List what waits and open the mesh at a place, or the last one before it. */
+  async open(at = 0) {
     this.rows = await api.all("submissions/?state=in_review", 200);
     this.#drawList();
-    if (this.rows.length) await this.#openRow(0);
+    await this.#openRow(Math.min(at, this.rows.length - 1));
   }
 
   #drawList() {
@@ -142,7 +143,7 @@ export class ReviewArt {
     const { id } = this.found;
     const drafts = this.#drafts(id);
     const form = h("form", { class: "form" }, ...fields([{ name: "note", label: t("What is to be done again?"), type: "textarea", maxlength: 2000, required: true }]));
-    const text = drafts.length ? t("{count} pinned remarks go with it.", { count: drafts.length }) : t("Pin remarks to the mesh to show where.");
+    const text = drafts.length ? t("Pinned remarks that go with it: {count}.", { count: drafts.length }) : t("Pin remarks to the mesh to show where.");
     if ((await ask(t("Send back"), text, [["send", t("Send back"), "primary"], [null, t("Cancel")]], [form])) !== "send") return;
     const { note } = values(form);
     if (!note.trim()) toast(t("Say what is to be done again."), "bad");
@@ -161,8 +162,7 @@ export class ReviewArt {
     this.#keep(id, []);
     const place = this.at;
     this.#close();
-    await this.open().catch(complain);
-    if (place > 0) await this.#openRow(Math.min(place, this.rows.length - 1));
+    await this.open(place);
   }
 
   act(action) {

@@ -4,6 +4,7 @@ import { fixed, number, seconds } from "../format.js";
 import { REVIEW } from "../keys.js";
 import { verdictOf } from "../queue.js";
 import { t } from "../words.js";
+import { named } from "./names.js";
 import { PhotoView } from "./photo_view.js";
 import { showTurning } from "./posed.js";
 import { loadImage, stencil } from "./photo.js";
@@ -55,7 +56,7 @@ export class ReviewRate {
 
   #facts() {
     const { user, batch, active_ms, reasons, r } = this.found;
-    return facts([[t("Rated by"), user], [t("Rating"), number(r)], [t("Time"), seconds(active_ms)], [t("Batch"), batch], ...(reasons.length ? [[t("Reasons"), reasons.map((each) => t(each)).join(", ")]] : [])]);
+    return facts([[t("Rated by"), named(user)], [t("Rating"), number(r)], [t("Time"), seconds(active_ms)], [t("Batch"), named(batch)], ...(reasons.length ? [[t("Reasons"), reasons.map((each) => t(each)).join(", ")]] : [])]);
   }
 
   #scale() {

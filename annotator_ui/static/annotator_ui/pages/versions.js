@@ -55,7 +55,6 @@ export class Versions {
     this.#drawTabs();
     const found = await this.#get(id);
     if (this.gone || this.wanted !== id) return;
-    const isSame = this.found?.id === id && this.mesh.geometry;
     this.found = found;
     this.#drawAbout();
     this.drawPins();
@@ -63,7 +62,7 @@ export class Versions {
     fill(this.findings, found.report ? report(found.report, this.#actions()) : h("p", { class: "muted" }, found.job?.error ?? ""));
     if (found.state === "checking" && found.job) this.#watch(found).catch(complain);
     this.mesh.canvas.closest(".bench").parentElement.hidden = !found.model_url;
-    if (!found.model_url || isSame) return;
+    if (!found.model_url || this.mesh.url === found.model_url) return;
     const geometry = await this.mesh.open(found.model_url);
     if (geometry) this.onOpened(found, geometry);
   }

@@ -3,6 +3,7 @@
 import { BufferAttribute, BufferGeometry, Color, Matrix3, Matrix4, MeshBasicMaterial, Vector3 } from "three";
 import { MeshoptDecoder } from "three/addons/libs/meshopt_decoder.module.js";
 import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
+import { t } from "../words.js";
 import { goWith, release } from "./looks.js";
 
 const AT_ONCE = 2;
@@ -25,7 +26,7 @@ export async function decode(buffer, { textured = false } = {}) {
   });
   const second = parts.length === 2 ? parts.find(({ name }) => name === "coarse") : null;
   const made = geometryOf(parts.filter((part) => part !== second), textured);
-  if (!made.index.count) throw new Error("This mesh holds no triangles.");
+  if (!made.index.count) throw new Error(t("This mesh holds no triangles."));
   if (second) made.userData.coarse = goWith(made, geometryOf([second], textured));
   return made;
 }
