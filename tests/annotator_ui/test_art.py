@@ -134,7 +134,9 @@ def test_a_case_shows_why_it_failed_and_what_to_start_from(
         page.keyboard.press("d")
     download.value.save_as(tmp_path / "starter.zip")
     with zipfile.ZipFile(tmp_path / "starter.zip") as archive:
-        assert {"photo.jpg", "mask.png", "camera.json", "candidate.glb", "README.txt"} <= set(archive.namelist())
+        assert {"photo.jpg", "mask.png", "camera.json", "candidate.glb", "README.txt"} <= set(
+            archive.namelist()
+        )
     page.keyboard.press("?")
     page.get_by_role("dialog").locator("textarea").fill("the mask is of the box")
     page.get_by_role("dialog").get_by_role("button", name="Send").click()
@@ -150,7 +152,10 @@ def lit(data: bytes) -> float:
 
 def test_what_cannot_be_read_is_refused_at_once(case: Task, sign_in: SignIn, tmp_path: Path) -> None:
     page = claimed(sign_in)
-    for name, data, words in (("a.fbx", b"Kaydara FBX Binary  ", "export GLB"), ("a.blend", b"BLENDER", "Send GLB")):
+    for name, data, words in (
+        ("a.fbx", b"Kaydara FBX Binary  ", "export GLB"),
+        ("a.blend", b"BLENDER", "Send GLB"),
+    ):
         (tmp_path / name).write_bytes(data)
         page.locator("#mesh-file").set_input_files(tmp_path / name)
         expect(page.locator("#toasts")).to_contain_text(words)

@@ -94,7 +94,9 @@ def test_no_sentence_lacks_a_number(name: str) -> None:
         assert bool(advice) == bool(finding["advice"] and finding["level"] != "ok"), finding
 
 
-@pytest.mark.parametrize("code", ["empty", "not_a_mesh", "no_geometry", "missing_file", "archive_bomb", "bad_line"])
+@pytest.mark.parametrize(
+    "code", ["empty", "not_a_mesh", "no_geometry", "missing_file", "archive_bomb", "bad_line"]
+)
 def test_a_file_that_cannot_be_read_is_named(code: str) -> None:
     finding = refused(b"%PDF-1.4", BadInput("OBJ: line 3 needs 3 numbers", code)).findings[0]
     values = {"check": "file", "level": "error", "params": finding.params, "message": finding.message}
