@@ -5,12 +5,12 @@ import { number, percent, words } from "../format.js";
 import { ART } from "../keys.js";
 import { Bench } from "../scene/bench.js";
 import { MeshShelf } from "../scene/meshes.js";
-import { t } from "../words.js";
-import { loadImage, stencil } from "./photo.js";
-import { PhotoStage } from "./photo_stage.js";
-import { loadTruth } from "./truth.js";
+import { t, w } from "../words.js";
+import { PhotoStage, truthOf } from "./photo_stage.js";
 import { Versions } from "./versions.js";
-import { busy, complain, fill, h, toast } from "./ui.js";
+import { busy, complain, fill, h, keyButton, toast } from "./ui.js";
+
+const SPACE = { turn: w("Turntable"), home: w("View as in the photo") };
 
 export class ArtCase {
   /** holder: to fill; case_: of assignments/<id>/case/; assignment: of assignments/<id>/; panel: the element that sends. */
@@ -22,7 +22,7 @@ export class ArtCase {
     fill(
       space,
       h("div", { class: "picture bench" }, this.canvas),
-      h("div", { class: "row small" }, this.#toggle("points", t("Points")), this.#toggle("mesh", t("Candidate")), h("button", { type: "button", onclick: () => this.bench.home() }, t("View as in the photo"))),
+      h("div", { class: "row small" }, this.#toggle("points", t("Points")), this.#toggle("mesh", t("Candidate")), ...["turn", "home"].map((action) => keyButton(ART, action, t(SPACE[action]), () => this.#move(action)))),
     );
     this.thumbs = h("div", { class: "thumbs", role: "group", "aria-label": t("Closest candidates, for reference") });
     fill(
@@ -51,7 +51,7 @@ export class ArtCase {
   async open() {
     const { object } = this.assignment;
     this.#drawThumbs();
-    const truth = object.camera ? await loadTruth(object) : { photo: await loadImage(object.photo_url), shape: object.mask_url ? stencil(await loadImage(object.mask_url)) : null };
+    const truth = await truthOf(object);
     if (this.gone) return;
     this.stage.setPhoto(object, truth);
     if (truth.points) this.bench.setPoints(truth.points, object, truth.mask);
@@ -100,6 +100,11 @@ export class ArtCase {
     return button;
   }
 
+  #move(action) {
+    if (action === "turn") this.bench.setTurning(!this.bench.turning);
+    else this.bench.home();
+  }
+
   #drawThumbs() {
     const thumb = (each, at) =>
       h("button", { type: "button", class: "thumb", "aria-pressed": "false", "aria-label": t("Show candidate {number} on the photo and among the points", { number: at + 1 }), onclick: () => this.#pick(at).catch(complain) }, h("img", { src: each.thumbnail_url, alt: "", loading: "lazy" }));
@@ -135,8 +140,8 @@ export class ArtCase {
 
   act(action) {
     if (action === "starter") this.download.click();
-    else if (action === "turn" && !this.versions.found?.model_url) this.bench.setTurning(!this.bench.turning);
-    else if (!this.stage.act(action)) this.versions.mesh.act(action);
+    if (action in SPACE) this.#move(action);
+    if (!this.stage.act(action)) this.versions.mesh.act(action);
   }
 
   dispose() {

@@ -3,8 +3,17 @@
 import { fixed } from "../format.js";
 import { MODES, Overlay } from "../scene/overlay.js";
 import { t } from "../words.js";
+import { loadImage, stencil } from "./photo.js";
 import { PhotoView } from "./photo_view.js";
+import { loadTruth } from "./truth.js";
 import { fill, h, keyButton } from "./ui.js";
+
+/** {photo, shape, mask, points} as of loadTruth; without camera, the photo and its outline alone. */
+export async function truthOf(object) {
+  if (object.camera) return loadTruth(object);
+  const [photo, mask] = await Promise.all([loadImage(object.photo_url), object.mask_url ? loadImage(object.mask_url) : null]);
+  return { photo, shape: mask && stencil(mask), mask: null, points: null };
+}
 
 export class PhotoStage {
   /** Build into `holder`; keys: the table whose keys the buttons name. */
@@ -22,7 +31,7 @@ export class PhotoStage {
     this.view = new PhotoView(photo, (place) => this.posed && this.overlay.frameAt(place));
   }
 
-  /** object: as the API gives it; truth: of loadTruth, or {photo, shape}. */
+  /** object: as the API gives it; truth: of truthOf. */
   setPhoto(object, truth) {
     Object.assign(this, { object, truth });
     if (object.camera) {

@@ -4,9 +4,8 @@ import * as api from "../api.js";
 import { number, when, words } from "../format.js";
 import { ART_REVIEW } from "../keys.js";
 import { t } from "../words.js";
-import { PhotoStage } from "./photo_stage.js";
+import { PhotoStage, truthOf } from "./photo_stage.js";
 import { askRemark } from "./pin_list.js";
-import { loadTruth } from "./truth.js";
 import { $, ask, busy, complain, facts, fields, fill, h, keyButton, listKeys, me, table, toast, values } from "./ui.js";
 import { Versions } from "./versions.js";
 
@@ -66,7 +65,7 @@ export class ReviewArt {
       pins: { onPick: (point) => this.#pin(point).catch(complain), of: (each) => [...each.pins, ...this.#drafts(each.id)], onAnswer: (point, text) => this.#draft(point, text), onRemove: (pin) => this.#remove(pin) },
       onOpened: (each, geometry) => this.stage?.object && this.stage.show(geometry, each.pose),
     });
-    const truth = await loadTruth(found.object);
+    const truth = await truthOf(found.object);
     if (this.gone || this.found !== found) return;
     this.stage.setPhoto(found.object, truth);
     await this.versions.show(found.versions, found.id);
