@@ -73,7 +73,7 @@ export class Upload {
     }
   }
 
-  /** The missing parts, AT_ONCE at a time; the first that fails ends the others. */
+  /** The missing parts, AT_ONCE at a time. Once one has failed no other is begun, but what is on its way may arrive. */
   async #send(row) {
     this.stored = row.parts.filter((part) => part.stored).reduce((sum, part) => sum + part.size, 0);
     this.moving.clear();
@@ -83,12 +83,13 @@ export class Upload {
     const lane = async () => {
       for (let part = missing.shift(); part; part = missing.shift()) await this.#sendPart(part, row.part_size);
     };
-    try {
-      await Promise.all(Array.from({ length: AT_ONCE }, lane));
-    } catch (problem) {
-      this.control.abort();
+    const end = (problem) => {
+      missing.length = 0;
       throw problem;
-    }
+    };
+    const lanes = await Promise.allSettled(Array.from({ length: AT_ONCE }, () => lane().catch(end)));
+    const failed = lanes.find(({ status }) => status === "rejected");
+    if (failed) throw failed.reason;
   }
 
   async #sendPart({ number, size, url }, partSize) {

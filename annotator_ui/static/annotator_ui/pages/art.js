@@ -100,7 +100,7 @@ function panelOf({ id, fence }) {
 /** The versions of a case, anew; another case may be on screen by now. */
 async function reload(id) {
   const case_ = await api.get(`assignments/${id}/case/`);
-  if (assignment?.id === id) await view.showVersions(case_.versions);
+  if (assignment?.id === id) await view.update(case_);
   await list();
 }
 

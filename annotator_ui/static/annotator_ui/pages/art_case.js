@@ -25,10 +25,11 @@ export class ArtCase {
       h("div", { class: "row small" }, this.#toggle("points", t("Points")), this.#toggle("mesh", t("Candidate")), ...["turn", "home"].map((action) => keyButton(ART, action, t(SPACE[action]), () => this.#move(action)))),
     );
     this.thumbs = h("div", { class: "thumbs", role: "group", "aria-label": t("Closest candidates, for reference") });
+    this.banner = h("div", {});
     fill(
       holder,
       h("h2", {}, object.category || t("object"), " ", String(object.id)),
-      this.#returned(),
+      this.banner,
       h("div", { class: "sides" }, photo, space),
       h("div", { class: "sides" }, this.#reasons(), h("section", { "aria-label": t("Closest candidates, for reference") }, h("h3", {}, t("Closest candidates, for reference")), this.thumbs)),
       h("div", { class: "sides" }, h("section", { "aria-label": t("Starter package") }, h("h3", {}, t("Start from")), this.#starter(object)), panel),
@@ -56,11 +57,14 @@ export class ArtCase {
     this.stage.setPhoto(object, truth);
     if (truth.points) this.bench.setPoints(truth.points, object, truth.mask);
     if (this.candidates.length) this.#pick(0).catch(complain);
-    await this.showVersions(this.case_.versions);
+    await this.update(this.case_);
   }
 
-  showVersions(rows, wanted) {
-    return this.versions.show(rows, wanted);
+  /** What changes while the case is open: what came back, and the versions. */
+  async update(case_) {
+    this.case_ = case_;
+    fill(this.banner, this.#returned());
+    await this.versions.show(case_.versions);
   }
 
   /** The reviewer's words on the version that came back, first of all. */

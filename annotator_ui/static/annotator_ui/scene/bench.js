@@ -35,6 +35,7 @@ export class Bench {
     this.orbit.addEventListener("change", () => this.draw());
     canvas.addEventListener("webglcontextrestored", () => this.draw());
     this.points = this.dots = null;
+    this.visible = { mesh: true, points: true };
     this.around = new Sphere(new Vector3(), 1);
     this.frame = 0;
   }
@@ -43,7 +44,7 @@ export class Bench {
   show(geometry, { pose = null, shading = "matcap" } = {}) {
     this.shading = shading;
     this.setDots([]);
-    this.shown.wear(geometry, shading);
+    this.#wear(geometry);
     this.matrix = new Matrix4();
     this.posed = Boolean(pose);
     if (pose) {
@@ -53,6 +54,11 @@ export class Bench {
     this.shown.place(this.matrix);
     if (geometry) this.around = geometry.boundingSphere.clone().applyMatrix4(this.matrix);
     this.home();
+  }
+
+  #wear(geometry) {
+    this.shown.wear(geometry, this.shading);
+    if (!this.visible.mesh) this.shown.mesh.visible = this.shown.lines.visible = false;
   }
 
   /** The points of the photo {camera, width, height}: x y z r g b; those in its mask say what is looked at where no mesh is. */
@@ -70,14 +76,15 @@ export class Bench {
 
   /** Show or hide "mesh" or "points". */
   toggle(what, on) {
-    if (what === "mesh") this.shown.mesh.visible = this.shown.lines.visible = on;
+    this.visible[what] = on;
+    if (what === "mesh") this.#wear(this.shown.geometry);
     if (what === "points" && this.points) this.points.visible = on;
     this.draw();
   }
 
   setShading(shading) {
     this.shading = shading;
-    this.shown.wear(this.shown.geometry, shading);
+    this.#wear(this.shown.geometry);
     this.draw();
   }
 
