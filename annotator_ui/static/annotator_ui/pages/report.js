@@ -73,7 +73,8 @@ function repairs(list, onRepair) {
 export function importReport(job) {
   if (job.state !== "done") return h("p", { class: "bad" }, job.error || job.message || t("The import is {state}.", { state: words(job.state) }));
   const { taken = [], refused = [], warnings = [] } = job.result ?? {};
-  const line = (entry) => (typeof entry === "string" ? entry : `${entry.name ?? t("file")}: ${entry.reason ?? entry.message ?? t("taken")}`);
+  const [file, kept] = [t("file"), t("taken")];
+  const line = (entry) => (typeof entry === "string" ? entry : `${entry.name ?? file}: ${entry.reason ?? entry.message ?? kept}`);
   return h(
     "div",
     {},
