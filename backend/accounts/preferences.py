@@ -13,7 +13,11 @@ MAX_KEYS = 4
 # Actions of each key table in annotator_ui/static/annotator_ui/keys.js; a test holds the two together.
 ACTIONS: dict[str, str] = {
     "desk": "problem instructions postpone",
-    "select": "polygon brush eraser close cancel undo redo bigger smaller submit",
+    "select": (
+        "segment brush eraser polygon cut flag not left right up down tap tapnot cancel "
+        "undo redo holes specks bigger smaller closer farther fit pan outline category "
+        "reject skip submit"
+    ),
     "compare": (
         "left right equal neither undo reset turn nearer farther plain normals edges "
         "wireframe outline crop zoomin zoomout skip escalate"
