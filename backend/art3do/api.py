@@ -180,9 +180,8 @@ def submissions(request: Request) -> Response:
 
 @endpoint("GET", roles=SEERS)
 def submission(request: Request, pk: int) -> Response:
-    """One submission with the report on its mesh, the reviewer's note and pins, and the case's other versions."""
-    row = get_object_or_404(_visible(request), pk=pk)
-    return Response({**describe(row), "versions": payload.versions(row.assignment)})
+    """One submission with its report, the reviewer's note and pins, its place in the photo, and the other versions."""
+    return Response(payload.detail(get_object_or_404(_visible(request), pk=pk)))
 
 
 @endpoint("GET", roles=SEERS, response=bytes)

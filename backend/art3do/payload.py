@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Count, Prefetch, Q, QuerySet
 
 from backend.accounts.api import describe_job
+from backend.annotation import payload as work
 from backend.annotation.models import Assignment, Comparison, Rating, Task
 from backend.art3do.models import ArtSubmission, MeshReport, Pin
 
@@ -148,6 +149,19 @@ def describe(row: ArtSubmission) -> dict[str, Any]:
         "job": describe_job(row.job) if row.job else None,
         "model_url": f"{API}/submissions/{row.pk}/model.glb" if row.mesh_id else None,
         "report": describe_report(report) if report else None,
+    }
+
+
+def detail(row: ArtSubmission) -> dict[str, Any]:
+    """A submission with what it is judged by: the object and its camera, the mesh's pose in the photo (null while it has
+    none), why it was hard, and the case's other versions."""
+    report = getattr(row, "report", None)
+    return {
+        **describe(row),
+        "object": work.assignment(row.assignment_id)["object"],
+        "pose": report.figures.get("placement") if report else None,
+        "why": why([row.task])[row.task_id],
+        "versions": versions(row.assignment),
     }
 
 

@@ -105,17 +105,39 @@ export async function bytes(url) {
   return answer.arrayBuffer();
 }
 
-/** Send a form with files; onProgress gets 0..1. fetch reports no upload progress, so this is the older request. */
+/** Send a form with files; onProgress gets 0..1. */
 export function upload(path, form, onProgress = () => {}) {
+  return transfer("POST", path, form, { onProgress: (sent, whole) => onProgress(sent / whole) });
+}
+
+/** PUT bytes to an address of ours, or to a link of the store; onProgress gets bytes sent, `signal` ends it. */
+export async function putBytes(url, blob, { onProgress, signal, login = true } = {}) {
+  try {
+    await transfer("PUT", url, blob, { onProgress, signal });
+  } catch (problem) {
+    if (problem.status !== 401 || !login || !(await page.expired(problem))) throw problem;
+    await putBytes(url, blob, { onProgress, signal, login: false });
+  }
+}
+
+/** fetch reports no upload progress, so this is the older request. A link of the store gets no headers of ours. */
+function transfer(method, path, body, { onProgress = () => {}, signal } = {}) {
   return new Promise((resolve, reject) => {
+    const url = new URL(address(path), window.location.href);
+    const isOurs = url.origin === window.location.origin;
     const request = new XMLHttpRequest();
-    request.open("POST", address(path));
-    request.responseType = "json";
-    for (const [name, value] of Object.entries(headers("POST", false))) request.setRequestHeader(name, value);
-    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    request.open(method, url);
+    if (isOurs) request.responseType = "json";
+    for (const [name, value] of Object.entries(isOurs ? headers(method, false) : {})) request.setRequestHeader(name, value);
+    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded, event.total);
     request.onerror = () => reject(new ApiError(0, "offline", t("The server cannot be reached.")));
-    request.onload = () =>
-      request.status < 300 ? resolve(request.response) : reject(explain(request.status, request.response));
-    request.send(form);
+    request.onabort = () => reject(new ApiError(0, "stopped", t("The transfer was stopped.")));
+    request.onload = () => {
+      if (request.status < 300) resolve(request.response);
+      else reject(isOurs ? explain(request.status, request.response) : new ApiError(request.status, "link_refused", t("The store answered {status}.", { status: request.status })));
+    };
+    signal?.addEventListener("abort", () => request.abort(), { once: true });
+    if (signal?.aborted) return void request.onabort();
+    request.send(body);
   });
 }

@@ -148,6 +148,34 @@ export const REVIEW = [
   { action: "turn", keys: ["t"], label: w("Turntable on or off") },
 ];
 
+const STAGE = [
+  { action: "look", keys: ["o"], label: w("Photo: shaded, outline, difference") },
+  { action: "closer", keys: ["."], label: w("Photo closer") },
+  { action: "farther", keys: [","], label: w("Photo farther") },
+  { action: "whole", keys: ["/"], label: w("Whole photo") },
+  { action: "turn", keys: ["t"], label: w("Turntable on or off") },
+  { action: "shading", keys: ["s"], label: w("Next shading of the mesh") },
+  { action: "home", keys: ["h"], label: w("First view of the mesh") },
+];
+
+export const ART = [
+  { action: "next", keys: ["j", "arrowdown"], label: w("Next case in the list") },
+  { action: "previous", keys: ["k", "arrowup"], label: w("Previous case in the list") },
+  { action: "starter", keys: ["d"], label: w("Download the starter package") },
+  { action: "choose", keys: ["u"], label: w("Choose a mesh file") },
+  { action: "pause", keys: ["p"], label: w("Pause the upload, or go on") },
+  ...STAGE,
+];
+
+export const ART_REVIEW = [
+  { action: "next", keys: ["j", "arrowdown"], label: w("Next mesh") },
+  { action: "previous", keys: ["k", "arrowup"], label: w("Previous mesh") },
+  { action: "accept", keys: ["a"], label: w("Approve") },
+  { action: "return", keys: ["r"], label: w("Send back with a note and pins") },
+  { action: "pin", keys: ["p"], label: w("Pin remarks: click a point of the mesh") },
+  ...STAGE,
+];
+
 export const SELECT = [
   { action: "segment", keys: ["s"], label: w("Click or box: the object is outlined for you") },
   { action: "brush", keys: ["b"], label: w("Brush") },
@@ -198,6 +226,8 @@ export const TABLES = [
   { name: "scale", label: w("Rate on a scale"), table: SCALE },
   { name: "align", label: w("Align"), table: ALIGN },
   { name: "review", label: w("Review"), table: REVIEW },
+  { name: "art", label: w("Art"), table: ART },
+  { name: "art_review", label: w("Review: artists' meshes"), table: ART_REVIEW },
   { name: "practice", label: w("Practice"), table: PRACTICE },
 ];
 

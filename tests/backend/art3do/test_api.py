@@ -13,7 +13,7 @@ from backend import storage
 from backend.annotation.models import Assignment, Rating, Task
 from backend.art3do import services
 from tests.backend.art3do.cases import checked, claimed, escalated, sent
-from tests.backend.datasets.rows import World
+from tests.backend.datasets.rows import POSE, World
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1"
@@ -64,6 +64,14 @@ def test_the_reviewer_sees_what_waits_and_decides(people: SimpleNamespace, api: 
     assert b"".join(model.streaming_content).startswith(b"glTF")
     answer = reviewer.post(f"{API}/submissions/{row.pk}/verdict/", {"verdict": "return", "note": "thin"})
     assert answer.json()["state"] == "returned" and answer.json()["note"] == "thin"
+
+
+def test_a_submission_comes_with_its_place_in_the_photo(people: SimpleNamespace, api: Any) -> None:
+    row = checked(sent(people.art, claimed(people.art).assignment))
+    found = api(people.rev).get(f"{API}/submissions/{row.pk}/").json()
+    assert found["pose"] == POSE and found["object"]["id"] == row.task.object_id
+    assert found["object"]["camera"]["fx"] > 0 and found["object"]["points_url"].endswith("points.bin")
+    assert found["why"]["reason"] == "occlusion" and [each["version"] for each in found["versions"]] == [1]
 
 
 def test_an_artist_sees_only_the_own_submissions(

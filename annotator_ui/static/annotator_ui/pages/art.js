@@ -1,155 +1,138 @@
-// Art: hard objects to claim, what is known about each, a starter package, the upload and its mesh report.
+// Art: the artist's cases in a list, what came back first; the open one beside it.
 
 import * as api from "../api.js";
-import { when } from "../format.js";
-import { offerInstructions } from "./instructions.js";
-import { showPosed } from "./posed.js";
+import { words } from "../format.js";
+import { ART, DESK } from "../keys.js";
+import { t, w } from "../words.js";
+import { ArtCase } from "./art_case.js";
+import { SendPanel } from "./art_upload.js";
+import { offerInstructions, toggleInstructions } from "./instructions.js";
 import { problemButton } from "./problem.js";
-import { report } from "./report.js";
-import { $, busy, complain, facts, fill, h, stateOf, table, toast } from "./ui.js";
+import { $, bindBeside, bindKeys, busy, complain, fill, h, keyButton, listKeys, stateOf, toast } from "./ui.js";
 
-const POLL_MS = 1500;
+const GROUPS = {
+  returned: w("Sent back to you"),
+  mine: w("In your hands"),
+  free: w("Free to claim"),
+  done: w("Done"),
+};
+const panels = new Map(); // an upload goes on while another case is looked at
+let rows = [];
+let view = null;
 let assignment = null;
-let polling = 0;
-let submissions = [];
+
+function groupOf({ assignment: own, returned }) {
+  if (!own) return "free";
+  if (own.state === "submitted") return "done";
+  return returned ? "returned" : "mine";
+}
 
 async function list() {
-  const rows = await api.all("art/tasks/");
-  fill(
-    $("#list"),
-    table(
-      "Art tasks",
-      [
-        ["Object", (row) => `${row.object.category || row.object.name || "object"} ${row.object.id}`],
-        ["Batch", (row) => row.batch.name],
-        ["Why it came here", (row) => [row.reason, row.note].filter(Boolean).join(": ")],
-        ["State", (row) => stateOf(row.assignment ? (row.assignment.state === "submitted" ? "done" : "yours") : row.state)],
-        ["Sent", (row) => row.submissions.map((sent) => `version ${sent.version} ${sent.state.replace("_", " ")}`).join(", ") || "–"],
-        ["", (row) => openButton(row)],
-      ],
-      rows,
-      "No art tasks are waiting.",
+  rows = await api.all("art/tasks/");
+  const sections = Object.entries(GROUPS).map(([group, label]) => section(t(label), rows.filter((row) => groupOf(row) === group)));
+  fill($("#list"), ...(rows.length ? sections : [h("p", { class: "muted" }, t("No art cases are waiting."))]));
+  mark();
+}
+
+function section(label, cases) {
+  return cases.length ? h("section", {}, h("h2", {}, label), h("ul", { class: "cases" }, ...cases.map(line))) : null;
+}
+
+function line(row) {
+  const { object } = row;
+  const last = row.submissions.at(-1);
+  const button = h(
+    "button",
+    { type: "button", class: "case", "data-task": row.id },
+    h("img", { src: object.photo_url, alt: "", loading: "lazy" }),
+    h(
+      "span",
+      {},
+      h("strong", {}, object.category || t("object"), ` ${object.id}`),
+      h("span", { class: "small" }, [row.batch.name, row.reason && words(row.reason)].filter(Boolean).join(" · ")),
+      row.returned?.note ? h("span", { class: "warn" }, t("Reviewer: {note}", { note: row.returned.note })) : null,
+      last ? h("span", {}, t("Version {version}", { version: last.version }), " ", stateOf(last.state)) : null,
     ),
+    row.assignment ? null : h("span", { class: "claim" }, t("Claim")),
   );
-}
-
-function openButton(row) {
-  if (!row.assignment && row.state !== "open") return "";
-  const button = h("button", { type: "button" }, row.assignment ? "Open" : "Claim");
   button.addEventListener("click", () => busy(button, () => (row.assignment ? show(row.assignment.id) : claim(row.id))));
-  return button;
+  return h("li", {}, button);
 }
 
-async function show(id) {
-  const found = await api.get(`assignments/${id}/`);
-  window.history.replaceState(null, "", `/art/?assignment=${id}`);
-  return open(found);
+function mark() {
+  for (const button of $("#list").querySelectorAll("[data-task]")) {
+    const own = rows.find((row) => String(row.id) === button.dataset.task)?.assignment;
+    if (assignment && own?.id === assignment.id) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+  }
 }
 
 async function claim(task) {
   const found = await api.post("next/", { stage: "art", task });
-  if (!found) {
-    toast("Somebody else has this task.", "bad");
-    return list();
-  }
+  if (!found) toast(t("Somebody else has this case."), "bad");
   await list();
-  return show(found.id);
+  if (found) await show(found.id);
 }
 
-async function open(found) {
+async function show(id) {
+  const [found, case_] = await Promise.all([api.get(`assignments/${id}/`), api.get(`assignments/${id}/case/`)]);
+  view?.dispose();
   assignment = found;
-  const { object, art } = assignment;
+  window.history.replaceState(null, "", `/art/?assignment=${id}`);
+  mark();
   const work = $("#work");
-  const picture = h("div", {});
-  const candidates = art.candidates ?? [];
-  fill(
-    work,
-    h("h2", {}, `${object.category || "Object"} ${object.id}`),
-    facts([
-      ["Batch", assignment.batch.name],
-      ["Why it came here", art.reason || "–"],
-      ["Note", art.note || assignment.note || "–"],
-    ]),
-    h("div", { class: "columns" }, picture, h("div", {}, starter(object), sendForm(), h("div", { id: "submissions" }))),
-    h("h3", {}, "Closest candidates, for reference"),
-    h("div", { class: "thumbs" }, ...candidates.map((each, at) => h("img", { src: each.thumbnail_url, alt: `Candidate ${at + 1}`, loading: "lazy" }))),
-  );
-  offerInstructions(assignment.batch).catch(complain);
   work.hidden = false;
-  const best = candidates[0];
-  showPosed(picture, { object, model_url: best?.model_url, pose: best?.pose }).catch(complain);
-  submissions = [];
-  watch().catch(complain);
+  const isOpen = case_.assignment.state === "leased";
+  view = new ArtCase(work, { case_, assignment, panel: isOpen ? panelOf(assignment).element : h("p", { class: "good" }, t("This case is done.")), reload: () => reload(id) });
+  offerInstructions(assignment.batch).catch(complain);
+  await view.open();
 }
 
-function starter(object) {
-  return h(
-    "p",
-    {},
-    h("a", { class: "button", href: `/api/v1/objects/${object.id}/starter.zip`, download: `object_${object.id}_starter.zip` }, "Download the starter package"),
-    h("span", { class: "small" }, " photo, mask, camera, pointmap and the best candidate as GLB"),
-  );
+function panelOf({ id, fence }) {
+  const known = panels.get(id);
+  if (known?.panel.assignment.fence === fence) return known;
+  const element = h("section", { class: "send", "aria-label": t("Send your mesh") });
+  const made = { element, panel: new SendPanel(element, { assignment: { id, fence }, onSent: () => reload(id) }) };
+  panels.set(id, made);
+  return made;
 }
 
-function sendForm() {
-  const file = h("input", { type: "file", name: "file", required: true, accept: ".glb,.zip,.obj,.ply,.stl", "aria-label": "Mesh file" });
-  const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
-  const button = h("button", { class: "primary", type: "submit" }, "Send the mesh");
-  const form = h(
-    "form",
-    { class: "form" },
-    h("label", {}, "Your mesh", file, h("span", { class: "hint" }, "GLB, or OBJ or glTF with textures in a ZIP, PLY, STL; y up.")),
-    h("p", { class: "row" }, button, bar),
-  );
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    busy(button, () => send(file.files[0], bar).finally(() => (bar.hidden = true)));
-  });
-  return form;
+/** The versions of a case, anew; another case may be on screen by now. */
+async function reload(id) {
+  const case_ = await api.get(`assignments/${id}/case/`);
+  if (assignment?.id === id) await view.update(case_);
+  await list();
 }
 
-async function send(file, bar) {
-  const { id, fence } = assignment;
-  const body = new FormData();
-  body.set("fence", fence);
-  body.set("key", crypto.randomUUID());
-  body.set("file", file);
-  bar.hidden = false;
-  await api.upload(`assignments/${id}/submission/`, body, (part) => (bar.value = part));
-  toast("The mesh has arrived and is being checked.");
-  await watch();
+function step(by) {
+  const buttons = [...$("#list").querySelectorAll("[data-task]")];
+  const at = buttons.findIndex((button) => button === document.activeElement || (!$("#list").contains(document.activeElement) && button.hasAttribute("aria-current")));
+  buttons[Math.max(0, Math.min(buttons.length - 1, at + by))]?.focus();
 }
 
-/** Draw the versions sent for this case, and look again while one of them is being checked. */
-async function watch() {
-  const mine = ++polling;
-  while (mine === polling) {
-    const sent = await api.all("submissions/");
-    if (mine !== polling) return;
-    submissions = sent.filter((row) => row.assignment === assignment.id).sort((a, b) => a.version - b.version);
-    drawSubmissions();
-    if (submissions.every((row) => row.state !== "checking")) break;
-    await new Promise((done) => setTimeout(done, POLL_MS));
-  }
-  if (mine === polling) await list();
+const ACTIONS = {
+  next: () => step(1),
+  previous: () => step(-1),
+  choose: () => panels.get(assignment?.id)?.panel.choose(),
+  pause: () => panels.get(assignment?.id)?.panel.toggle(),
+};
+
+function act(action) {
+  if (action in ACTIONS) ACTIONS[action]();
+  else view?.act(action);
 }
 
-function drawSubmissions() {
-  fill($("#submissions"), ...submissions.map(describe).reverse());
+function drawTools() {
+  const table = DESK.filter(({ action }) => action === "instructions");
+  const open = () => (assignment ? toggleInstructions(assignment.batch).catch(complain) : toast(t("Open an object first.")));
+  fill($("#tools"), keyButton(table, "instructions", t("Instructions"), open, { class: "plain" }));
+  bindBeside(table, () => void open());
+  problemButton(() => assignment && { object: assignment.object.id, batch: assignment.batch.id, stage: "art" });
 }
 
-function describe(submission) {
-  return h(
-    "div",
-    {},
-    h("h3", {}, `Version ${submission.version} `, stateOf(submission.state)),
-    submission.created_at ? h("p", { class: "small" }, when(submission.created_at)) : null,
-    submission.note ? h("p", { class: "warn" }, `Reviewer: ${submission.note}`) : null,
-    submission.report ? report(submission.report) : h("p", { class: "muted" }, submission.job?.error || (submission.state === "checking" ? "The mesh is being checked…" : "")),
-  );
-}
-
-problemButton(() => assignment && { object: assignment.object.id, batch: assignment.batch.id, stage: "art" });
+drawTools();
+bindKeys(() => ART, act);
+listKeys(ART);
 list().catch(complain);
 const wanted = new URLSearchParams(window.location.search).get("assignment");
 if (wanted) show(wanted).catch(complain);

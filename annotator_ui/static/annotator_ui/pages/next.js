@@ -52,8 +52,8 @@ function line(row, how) {
     h(
       "div",
       {},
-      h("strong", {}, name),
-      h("p", { class: "small" }, facts.join(" · ")),
+      h("strong", { translate: "no" }, name),
+      h("p", { class: "small", translate: "no" }, facts.join(" · ")),
       how === "returned" && row.note ? h("p", { class: "warn" }, t("Reviewer: {note}", { note: row.note })) : null,
       how === "postponed" && row.reason ? h("p", {}, t("Your note: {note}", { note: row.reason })) : null,
     ),

@@ -3,6 +3,7 @@
 import * as api from "../api.js";
 import { number, percent, seconds, words } from "../format.js";
 import { t, w } from "../words.js";
+import { named } from "./names.js";
 import { $, complain, facts, fill, h, table } from "./ui.js";
 
 const FIGURES = { waiting: w("Waiting"), open: w("Open"), leased: w("Leased"), done: w("Done"), escalated: w("Escalated") };
@@ -71,7 +72,7 @@ function drawBatches(batches) {
     table(
       t("Batches"),
       [
-        [t("Batch"), (row) => h("a", { href: `/batches/${row.batch_id}/` }, row.batch)],
+        [t("Batch"), (row) => h("a", { href: `/batches/${row.batch_id}/`, translate: "no" }, row.batch)],
         [t("Stage"), (row) => words(row.stage)],
         ...Object.entries(FIGURES).map(([name, label]) => [t(label), (row) => number(row[name])]),
       ],
@@ -86,7 +87,7 @@ function drawPeople(people) {
     table(
       t("People, last seven days"),
       [
-        [t("Name"), (row) => row.user],
+        [t("Name"), (row) => named(row.user)],
         [t("Who"), (row) => (row.origin === "simulation" ? t("simulation") : t("person"))],
         [t("Submitted"), (row) => number(row.submitted)],
         [t("Skipped"), (row) => number(row.skipped)],

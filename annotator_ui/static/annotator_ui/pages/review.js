@@ -8,7 +8,7 @@ import { t, w } from "../words.js";
 import { named } from "./names.js";
 import { problemButton } from "./problem.js";
 import { ReviewAlign } from "./review_align.js";
-import { artists } from "./review_art.js";
+import { ReviewArt } from "./review_art.js";
 import { ReviewRate } from "./review_rate.js";
 import { $, ask, bindKeys, busy, complain, fields, fill, h, keyButton, listKeys, table, toast, values } from "./ui.js";
 
@@ -49,7 +49,10 @@ async function show(name, chosen) {
   close();
   drawTabs();
   rows = [];
-  if (tab === "submissions") return artists($("#list"), $("#work"), (about) => (subject = about));
+  if (tab === "submissions") {
+    view = new ReviewArt($("#list"), $("#work"), (about) => (subject = about));
+    return view.open();
+  }
   rows = await api.all(api.withQuery("reviews/", { stage: tab, batch }), 200);
   drawList();
   if (rows.length) await openRow(0);
