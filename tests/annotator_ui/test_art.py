@@ -239,7 +239,7 @@ def _has_it_repaired(page: Page) -> None:
     checked(page, 2)
     expect(page.locator(".about")).to_contain_text("Repaired from version 1")
     page.get_by_text("Compare with another version").click()
-    parts = page.locator(".compared tr", has_text="Loose parts").locator("td")
+    parts = page.locator(".other-version tr", has_text="Loose parts").locator("td")
     assert int(parts.nth(1).inner_text()) == int(parts.nth(2).inner_text()) + 3
     page.get_by_text("Checks that found nothing wrong").click()
     expect(page.locator(".finding.ok[data-check=floaters]")).to_be_visible()

@@ -20,7 +20,7 @@ export class Versions {
   constructor(holder, { keys, pins, onRepair = null, onOpened = () => {}, onChecked = () => {} }) {
     Object.assign(this, { keys, pins, onRepair, onOpened, onChecked, fetched: new Map(), found: null });
     this.tabs = h("div", { class: "row", role: "group", "aria-label": t("Versions") });
-    [this.about, this.findings, this.remarks, this.compared] = ["about", "", "remarks", "compared"].map((name) => h("div", { class: name }));
+    [this.about, this.findings, this.remarks, this.compared] = ["about", "", "remarks", "other-version"].map((name) => h("div", { class: name }));
     const mesh = h("div", {});
     this.beside = h("div", { class: "sides" }, h("div", {}, mesh, this.remarks), this.findings);
     fill(holder, this.tabs, this.about, this.beside, this.compared);
