@@ -278,7 +278,7 @@ def _artist_answers(page: Page, path: Path) -> None:
     """What came back is on top with the reviewer's words; the pin is answered and another version sent."""
     expect(page.locator("#list section").first).to_contain_text("Sent back to you")
     page.locator("#list .case").click()
-    expect(page.locator(".returned")).to_contain_text("make the wall thinner")
+    expect(page.locator(".note.returned")).to_contain_text("make the wall thinner")
     expect(page.locator(".markers .marker")).to_have_text("1")
     thread = page.locator(".thread")
     expect(thread).to_contain_text("too thick here")

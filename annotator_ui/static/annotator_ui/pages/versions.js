@@ -56,6 +56,9 @@ export class Versions {
     const found = await this.#get(id);
     if (this.gone || this.wanted !== id) return;
     this.found = found;
+    // The check may have ended since the list was fetched.
+    this.rows.find((row) => row.id === id).state = found.state;
+    this.#drawTabs();
     this.#drawAbout();
     this.drawPins();
     await this.#drawCompared();
