@@ -127,6 +127,7 @@ export class Versions {
     if (this.gone) return;
     this.fetched.delete(id);
     if (ended.state === "done") await this.onChecked();
+    else if (this.wanted === id) fill(this.findings, h("p", { class: "bad" }, t("The check did not end: {message}", { message: ended.error })));
   }
 
   dispose() {
