@@ -135,4 +135,4 @@ bindKeys(() => ART, act);
 listKeys(ART);
 list().catch(complain);
 const wanted = new URLSearchParams(window.location.search).get("assignment");
-if (wanted) show(wanted).catch(complain);
+if (wanted) show(Number(wanted)).catch(complain);

@@ -20,7 +20,7 @@ export class Versions {
   constructor(holder, { keys, pins, onRepair = null, onOpened = () => {}, onChecked = () => {} }) {
     Object.assign(this, { keys, pins, onRepair, onOpened, onChecked, fetched: new Map(), found: null });
     this.tabs = h("div", { class: "row", role: "group", "aria-label": t("Versions") });
-    [this.about, this.findings, this.remarks, this.compared] = ["about", "", "remarks", "compared"].map((name) => h("div", { class: name }));
+    [this.about, this.findings, this.remarks, this.compared] = ["about", "", "remarks", "other-version"].map((name) => h("div", { class: name }));
     const mesh = h("div", {});
     this.beside = h("div", { class: "sides" }, h("div", {}, mesh, this.remarks), this.findings);
     fill(holder, this.tabs, this.about, this.beside, this.compared);
@@ -56,6 +56,9 @@ export class Versions {
     const found = await this.#get(id);
     if (this.gone || this.wanted !== id) return;
     this.found = found;
+    // The check may have ended since the list was fetched.
+    this.rows.find((row) => row.id === id).state = found.state;
+    this.#drawTabs();
     this.#drawAbout();
     this.drawPins();
     await this.#drawCompared();
@@ -124,6 +127,7 @@ export class Versions {
     if (this.gone) return;
     this.fetched.delete(id);
     if (ended.state === "done") await this.onChecked();
+    else if (this.wanted === id) fill(this.findings, h("p", { class: "bad" }, t("The check did not end: {message}", { message: ended.error })));
   }
 
   dispose() {

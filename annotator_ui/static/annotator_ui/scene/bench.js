@@ -36,6 +36,7 @@ export class Bench {
     canvas.addEventListener("webglcontextrestored", () => this.draw());
     this.points = this.dots = null;
     this.visible = { mesh: true, points: true };
+    this.matrix = new Matrix4();
     this.around = new Sphere(new Vector3(), 1);
     this.frame = 0;
   }
