@@ -37,7 +37,9 @@ def test_a_refusal_comes_in_the_language_of_the_browser(db: None) -> None:
     said = {}
     with translation.override("en"):  # the middleware leaves the language of the last request behind
         for language in ("en", "ko"):
-            reply = Client(headers={"accept-language": language}).post("/api/v1/token/", login, "application/json")
+            reply = Client(headers={"accept-language": language}).post(
+                "/api/v1/token/", login, "application/json"
+            )
             said[language] = reply.json()["error"]
     assert said["en"]["message"] == "Name or password is wrong."
     assert said["ko"]["message"] == "사용자 이름 또는 비밀번호가 틀렸습니다."
