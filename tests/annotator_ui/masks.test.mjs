@@ -44,6 +44,13 @@ test("specks are left out", () => {
   assert.deepEqual(polygons(mask(["1000", "0000"]), 4, 2, { least: 2 }), []);
 });
 
+test("the end of a row and the start of the next are not neighbours", () => {
+  const rows = mask(["0001", "1000", "0000"]);
+  assert.equal(polygons(rows, 4, 3, { least: 1 }).length, 2);
+  assert.deepEqual(filled(mask(["1110", "1010", "1110"]), 4, 3), mask(["1110", "1110", "1110"]));
+  assert.deepEqual(filled(mask(["1110", "0110", "1110"]), 4, 3), mask(["1110", "0110", "1110"]));
+});
+
 test("a staircase becomes a straight edge and stays within a pixel", () => {
   const stairs = [];
   for (let at = 0; at < 50; at += 1) stairs.push([at, at], [at + 1, at]);

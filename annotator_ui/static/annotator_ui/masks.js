@@ -14,14 +14,13 @@ export function iou(a, b) {
 /** [x0, y0, x1, y1) around the mask, or null when it is empty. */
 export function box(mask, width, height) {
   let [x0, y0, x1, y1] = [width, height, 0, 0];
-  for (let y = 0; y < height; y += 1)
-    for (let x = 0; x < width; x += 1)
-      if (mask[y * width + x]) {
-        x0 = Math.min(x0, x);
-        y0 = Math.min(y0, y);
-        x1 = Math.max(x1, x + 1);
-        y1 = Math.max(y1, y + 1);
-      }
+  for (let y = 0; y < height; y += 1) {
+    const row = mask.subarray(y * width, (y + 1) * width);
+    const first = row.indexOf(1);
+    if (first < 0) continue;
+    [x0, y0] = [Math.min(x0, first), Math.min(y0, y)];
+    [x1, y1] = [Math.max(x1, row.lastIndexOf(1) + 1), y + 1];
+  }
   return x1 > x0 ? [x0, y0, x1, y1] : null;
 }
 
@@ -35,26 +34,26 @@ export function polygons(mask, width, height, { least = 16, by = 0 } = {}) {
   const inside = parts(small.mask, small.width, small.height, 1);
   const gaps = enclosed(small.mask, small.width, small.height);
   const outlines = inside.parts.map(({ first, size }) => (size < least ? null : simplified(trace(lookup(small, 1), ...place(first, small.width)), by)));
+  const around = labelled(inside.runs, small.mask.length);
   for (const { first, size } of parts(gaps, small.width, small.height, 1).parts) {
-    const around = inside.labels[first - 1] - 1;
-    if (size < least || !outlines[around]) continue;
+    const outer = around[first - 1] - 1;
+    if (size < least || !outlines[outer]) continue;
     const hole = simplified(trace(lookup({ ...small, mask: gaps }, 1), ...place(first, small.width)), by);
-    outlines[around] = [...outlines[around], outlines[around][0], ...hole, hole[0]];
+    outlines[outer] = [...outlines[outer], outlines[outer][0], ...hole, hole[0]];
   }
   return outlines.filter(Boolean).map((outline) => outline.map(([x, y]) => [x + left, y + top]));
 }
 
 /** The mask without holes. */
 export function filled(mask, width, height) {
-  const gaps = enclosed(mask, width, height);
-  return mask.map((value, at) => value | gaps[at]);
+  return painted(mask.slice(), parts(mask, width, height, 0, true), ({ border }) => !border, 1);
 }
 
 /** The mask without parts that are specks beside the largest one. */
 export function swept(mask, width, height, share = 0.02) {
-  const { labels, parts: found } = parts(mask, width, height, 1);
-  const least = share * found.reduce((most, { size }) => Math.max(most, size), 0);
-  return mask.map((value, at) => (value && found[labels[at] - 1].size >= least ? 1 : 0));
+  const found = parts(mask, width, height, 1);
+  const least = share * found.parts.reduce((most, { size }) => Math.max(most, size), 0);
+  return painted(mask.slice(), found, ({ size }) => size < least, 0);
 }
 
 /** The part of the mask in its box, with a pixel of background around. */
@@ -70,41 +69,70 @@ const place = (at, width) => [at % width, Math.floor(at / width)];
 const lookup = ({ mask, width, height }, value) => (x, y) =>
   x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] === value;
 
-/** Parts of pixels of `value` that share sides (or corners, if `diagonal`): {labels from 1 by pixel, parts: [{first, size, border}]}. */
+/**
+ * Parts of pixels of `value` that share sides (or corners, if `diagonal`), in the order of their first pixels:
+ * {runs: [[start, end, number of the part from 1], ...] by rows, parts: [{first, size, border}]}. By runs, not by pixels:
+ * a mask of four million pixels has some thousands of them.
+ */
 function parts(mask, width, height, value, diagonal = false) {
-  const labels = new Int32Array(mask.length);
-  const queue = new Int32Array(mask.length);
-  const found = [];
+  const runs = runsOf(mask, width, value);
+  const roots = runs.map((_, at) => at);
+  const root = (at) => {
+    while (roots[at] !== at) at = roots[at] = roots[roots[at]];
+    return at;
+  };
   const reach = diagonal ? 1 : 0;
-  for (let start = 0; start < mask.length; start += 1) {
-    if (mask[start] !== value || labels[start]) continue;
-    const part = { first: start, size: 0, border: false };
-    const label = found.push(part);
-    let end = 0;
-    queue[end++] = start;
-    labels[start] = label;
-    while (part.size < end) {
-      const at = queue[part.size++];
-      const x = at % width;
-      const y = (at - x) / width;
-      part.border ||= x === 0 || y === 0 || x === width - 1 || y === height - 1;
-      for (let dy = -1; dy <= 1; dy += 1)
-        for (let dx = -1; dx <= 1; dx += 1) {
-          if (Math.abs(dx) + Math.abs(dy) > 1 + reach || x + dx < 0 || x + dx >= width || y + dy < 0 || y + dy >= height) continue;
-          const to = at + dy * width + dx;
-          if (labels[to] || mask[to] !== value) continue;
-          labels[to] = label;
-          queue[end++] = to;
-        }
+  for (let at = 0, above = 0; at < runs.length; at += 1) {
+    const [from, to] = [runs[at][0] - width, runs[at][1] - width];
+    const rowStart = from - (from % width);
+    while (above < at && runs[above][1] + reach <= from) above += 1;
+    for (let each = above; each < at && runs[each][0] < Math.min(to + reach, rowStart + width); each += 1) {
+      if (runs[each][0] < rowStart) continue;
+      const [a, b] = [root(at), root(each)];
+      roots[Math.max(a, b)] = Math.min(a, b);
     }
   }
-  return { labels, parts: found };
+  const found = [];
+  runs.forEach((run, at) => {
+    const own = root(at);
+    run[2] = own === at ? found.push({ first: run[0], size: 0, border: false }) : runs[own][2];
+    const part = found[run[2] - 1];
+    part.size += run[1] - run[0];
+    part.border ||= run[0] % width === 0 || run[1] % width === 0 || run[0] < width || run[1] > mask.length - width;
+  });
+  return { runs, parts: found };
+}
+
+/** [start, end] of every run of `value` within a row. */
+function runsOf(mask, width, value) {
+  const runs = [];
+  let other = -1;
+  for (let start = mask.indexOf(value); start >= 0; ) {
+    if (other < start) other = mask.indexOf(1 - value, start);
+    if (other < 0) other = mask.length;
+    const end = Math.min(other, start - (start % width) + width);
+    runs.push([start, end, 0]);
+    start = end < mask.length && mask[end] === value ? end : mask.indexOf(value, end);
+  }
+  return runs;
+}
+
+/** The number of the part for each pixel, 0 outside. */
+function labelled(runs, length) {
+  const labels = new Int32Array(length);
+  for (const [start, end, label] of runs) labels.fill(label, start, end);
+  return labels;
+}
+
+/** `mask` with `value` set where the parts fit. */
+function painted(mask, { runs, parts: found }, fits, value) {
+  for (const [start, end, label] of runs) if (fits(found[label - 1])) mask.fill(value, start, end);
+  return mask;
 }
 
 /** Background that no path of pixels, diagonals included, leads to from the border: 1 there, else 0. */
 function enclosed(mask, width, height) {
-  const { labels, parts: found } = parts(mask, width, height, 0, true);
-  return mask.map((value, at) => (value === 0 && !found[labels[at] - 1].border ? 1 : 0));
+  return painted(new Uint8Array(mask.length), parts(mask, width, height, 0, true), ({ border }) => !border, 1);
 }
 
 // Walks pixel corners with the mask on the right hand; straight runs keep their ends only.
