@@ -96,6 +96,7 @@ class BatchChange(serializers.Serializer):
     n_candidates = serializers.IntegerField(min_value=2, max_value=50, required=False)
     asks_review = serializers.BooleanField(required=False)
     allows_neither = serializers.BooleanField(required=False)
+    checks_masks = serializers.BooleanField(required=False)
     taxonomy = serializers.ListField(child=serializers.CharField(max_length=100), max_length=5000, required=False)
     shows_gold = serializers.BooleanField(required=False)
     instructions = serializers.CharField(required=False, allow_blank=True, max_length=20000)

@@ -405,10 +405,11 @@ def test_an_admin_sets_the_taxonomy_and_has_masks_checked(people: SimpleNamespac
     assert (made.checks_masks, made.taxonomy) == (True, ["cup", "bowl"])
     page.get_by_text("Settings", exact=True).click()
     page.fill("[name=taxonomy]", "mug")
+    page.get_by_label("Imported masks are checked first").uncheck()
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#toasts")).to_contain_text("Changed")
     made.refresh_from_db()
-    assert (made.checks_masks, made.taxonomy) == (True, ["mug"])
+    assert (made.checks_masks, made.taxonomy) == (False, ["mug"])
 
 
 FRAMES = """() => {
