@@ -24,6 +24,7 @@ from backend.catalog.models import Batch, Image, TargetObject
 from backend.models import Blob, Job, Upload
 from backend.paging import page
 from backend.serving import serve
+from backend.words import word
 
 KEEPERS = frozenset({Role.RESEARCHER, Role.REVIEWER})
 ADMINS = frozenset({Role.ADMIN})
@@ -388,7 +389,7 @@ def _add_progress(found: Batch, rows: list[dict[str, Any]]) -> None:
 def _open_upload(request: Request, pk: UUID) -> Upload:
     found = get_object_or_404(Upload, pk=pk, user=request.user)
     if found.state != Upload.State.OPEN:
-        raise ApiError(409, "already_finalised", _("This upload is %(state)s.") % {"state": found.state})
+        raise ApiError(409, "already_finalised", _("This upload is %(state)s.") % {"state": word(found.state)})
     return found
 
 

@@ -78,7 +78,7 @@ async function next() {
   const region = mask && box(maskBytes(mask, object.width, object.height), object.width, object.height);
   picture = { photo, shape: mask && stencil(mask), crop: region && around(region, object.width, object.height) };
   const at = practice.items.indexOf(item);
-  fill($("#guide"), h("h2", {}, t("Object {n} of {total}: {category}", { n: at + 1, total: practice.items.length, category: object.category || t("object") })), h("p", {}, t(GUIDE[at % GUIDE.length])));
+  fill($("#guide"), h("h2", {}, t("Object {n} of {total}", { n: at + 1, total: practice.items.length }), ": ", named(object.category || t("object"))), h("p", {}, t(GUIDE[at % GUIDE.length])));
   drawPicture();
   duel.show({ geometry: left, pose: item.left.pose }, { geometry: right, pose: item.right.pose });
   veil(null);
@@ -142,7 +142,7 @@ function summarise() {
     h(
       "ul",
       {},
-      ...practice.items.map(({ object, given }) => h("li", { class: given.right ? "" : "missed" }, `${given.right ? "✓" : "✗"} ${object.category}: `, t(LESSONS[given.lesson] ?? given.lesson))),
+      ...practice.items.map(({ object, given }) => h("li", { class: given.right ? "" : "missed" }, given.right ? "✓ " : "✗ ", named(object.category || t("object")), ": ", t(LESSONS[given.lesson] ?? given.lesson))),
     ),
     h("p", {}, t("With real objects nobody knows the answer beforehand, and nobody tells you afterwards. Take the time that you need; undo is always there.")),
     h("p", { class: "row" }, h("a", { class: "button primary", href: "/", id: "start" }, t("Start"))),
