@@ -23,7 +23,7 @@ ENDED = {"lease_until": "2026-01-01T00:00Z", "finished_at": "2026-01-01T00:00Z",
 
 
 def everywhere(people: SimpleNamespace) -> SimpleNamespace:
-    """{batch, case}: the batch, and leo's art assignment with a version that is refused after one that came back."""
+    """{batch, case, user}: the batch, leo, and leo's art assignment with a version that is refused after one that came back."""
     batch = desk.make_batch(asks_review=True, allows_neither=True)
     desk.make_practice()
     first = batch.candidates.order_by("seed").first()
@@ -36,14 +36,25 @@ def everywhere(people: SimpleNamespace) -> SimpleNamespace:
     Anchor.objects.create(batch=batch, candidate=first, r=0.8, note="좋은 예")
     for kind in ("problem", "outside_taxonomy"):
         Problem.objects.create(
-            object=first.object, batch=batch, user=people.ada, kind=kind, stage="select", note="마스크가 다릅니다", key=uuid.uuid4()
+            object=first.object,
+            batch=batch,
+            user=people.ada,
+            kind=kind,
+            stage="select",
+            note="마스크가 다릅니다",
+            key=uuid.uuid4(),
         )
     Job.objects.create(
-        kind="propose", key="broken", queue="gpu", group=f"propose:{batch.pk}:{first.object_id}", state="failed", error="고장"
+        kind="propose",
+        key="broken",
+        queue="gpu",
+        group=f"propose:{batch.pk}:{first.object_id}",
+        state="failed",
+        error="고장",
     )
     case = _art(batch, people)
     _trained(batch)
-    return SimpleNamespace(batch=batch, case=case)
+    return SimpleNamespace(batch=batch, case=case, user=people.leo)
 
 
 def _task(batch: Batch, number: int, stage: str, *, state: str = "open", **fields: Any) -> Task:
@@ -72,8 +83,12 @@ def _found_again(batch: Batch, people: SimpleNamespace) -> None:
     """What leo put aside, and what came back to him."""
     _answered(_task(batch, 11, "compare"), people.leo, "postponed", reason="나중에")
     old = _task(batch, 12, "compare", state="done", n_done=1)
-    Review.objects.create(assignment=_answered(old, people.leo), reviewer=people.rev, verdict="return", note="다시 보십시오")
-    Task.objects.create(batch=batch, object=old.object, stage="compare", state="open", round=2, note="다시 보십시오")
+    Review.objects.create(
+        assignment=_answered(old, people.leo), reviewer=people.rev, verdict="return", note="다시 보십시오"
+    )
+    Task.objects.create(
+        batch=batch, object=old.object, stage="compare", state="open", round=2, note="다시 보십시오"
+    )
 
 
 def _art(batch: Batch, people: SimpleNamespace) -> Assignment:
@@ -89,6 +104,12 @@ def _art(batch: Batch, people: SimpleNamespace) -> Assignment:
     art3do.judge(people.rev, own.submissions.latest("version").pk, verdict="return", note="더 얇게")
     sent(people.leo, own, b"not a mesh")
     return own
+
+
+def empty_hands(user: Any) -> None:
+    """Give back what a page has leased, so that the next one finds work of its own stage."""
+    for row in Assignment.objects.filter(user=user, state="leased").exclude(stage="art"):
+        queue.end(user, row.pk, row.fence, state=Assignment.State.RELEASED)
 
 
 def claimed(user: Any) -> Assignment:
@@ -119,11 +140,13 @@ def sent(user: Any, case: Assignment, data: bytes) -> ArtSubmission:
 def _trained(batch: Batch) -> None:
     """Releases of both kinds, a run of every end, a checkpoint with its card and its evaluation."""
     for kind, state in (("sft", "frozen"), ("dpo", "frozen"), ("sft", "building"), ("sft", "failed")):
-        row = Release.objects.create(kind=kind, rows=2, counts={"rows": 2, "simulated": 1}, sha256="ab" * 32)
+        row = Release.objects.create(kind=kind, rows=2, counts={"rows": 2, "simulated": 1}, sha256="12" * 32)
         row.batches.add(batch)
         Release.objects.filter(pk=row.pk).update(state=state)
     blob = storage.put(b"weights", "application/octet-stream")
     for stage in ("pretrain", "midtrain", "sft", "dpo", "distill"):
         run = TrainingRun.objects.create(stage=stage, state="done", log=[{"step": 1, "loss": 0.5}])
-    made = Checkpoint.objects.create(name="cup-1", run=run, weights=blob, config={"depth": 2}, card={"rows": 2, "model": "geometry"})
+    made = Checkpoint.objects.create(
+        name="cup-1", run=run, weights=blob, config={"depth": 2}, card={"rows": 2, "model": "geometry"}
+    )
     Evaluation.objects.create(checkpoint=made, metrics={"iou": 0.5, "against": {"iou": 0.4}})

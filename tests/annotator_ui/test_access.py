@@ -22,7 +22,7 @@ ENGLISH = """() => {
   const foreign = /[A-Za-z]{3,}/;
   const found = [];
   const look = (text, where) => {
-    const bare = text.replace(/Maquette|English|IoU|Shift|Enter|Alt|Esc|[A-Z0-9]{2,}|[\\w.-]*[\\d_/.@][\\w./@-]*/g, " ");
+    const bare = text.replace(/Maquette|English|IoU|Ctrl|Shift|Enter|Alt|Esc|[A-Z0-9]{2,}|[\\w.-]*[\\d_/.@][\\w./@-]*/g, " ");
     if (foreign.test(bare)) found.push(`${where}: ${text.trim()}`);
   };
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -59,7 +59,7 @@ def settle(page: Page, address: str) -> None:
     """The page, with what it loads on screen."""
     page.goto(address)
     if page.locator("#veil").count():
-        page.wait_for_selector("#veil[hidden]", state="attached")
+        page.wait_for_selector("#veil[hidden]", state="attached", timeout=45_000)
     settled(page)
 
 
@@ -74,10 +74,15 @@ def visits(page: Page, work: SimpleNamespace) -> Iterator[str]:
         "/?stay=1", "/select/", "/align/", f"/art/?assignment={work.case.pk}", "/review/?tab=align", "/review/?tab=compare",
         "/review/?tab=submissions", "/batches/", f"/batches/{work.batch.pk}/", "/progress/", "/preferences/",
     ):  # fmt: skip
+        at_work.empty_hands(work.user)
         settle(page, address)
         yield address
+    at_work.empty_hands(work.user)
     yield from _answering(page)
-    for address, buttons in (("/releases/", "#list button"), ("/models/", "#checkpoints td button, #runs button")):
+    for address, buttons in (
+        ("/releases/", "#list button"),
+        ("/models/", "#checkpoints button[translate], #runs button"),
+    ):
         settle(page, address)
         for place in range(page.locator(buttons).count()):
             page.locator(buttons).nth(place).click()

@@ -7,6 +7,7 @@ import { Duel } from "../scene/duel.js";
 import { MeshShelf } from "../scene/meshes.js";
 import { t, w } from "../words.js";
 import { clock } from "./clock.js";
+import { named } from "./names.js";
 import { around, drawPhoto, loadImage, maskBytes, stencil } from "./photo.js";
 import { outbox } from "./session.js";
 import { $, bindKeys, busy, complain, fill, h, isStill, keyButton, listKeys, needsWebGL } from "./ui.js";

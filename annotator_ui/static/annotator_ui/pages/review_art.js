@@ -56,7 +56,7 @@ export class ReviewArt {
       photo,
       versions,
       this.#verdicts(),
-      h("details", { class: "keys" }, h("summary", {}, t("Keys")), h("dl", { id: "keys" })),
+      h("details", { class: "keys" }, h("summary", {}, t("Keys")), h("dl", { id: "keys", tabindex: 0 })),
     );
     this.work.hidden = false;
     listKeys(ART_REVIEW, $("#keys"));
