@@ -12,7 +12,8 @@ from django.utils import translation
 
 from backend import jobs
 from backend.accounts.api import describe_job
-from backend.annotation.answers import MASK_REASONS, REASONS
+from backend.annotation.answers import MASK_REASONS
+from backend.annotation.routing import REASONS
 from backend.models import Job
 from deploy import messages
 
