@@ -28,6 +28,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox", "--disable-dev-shm-usage"]
 DESK = "#veil[hidden]"
+HELMET = (0.54, 0.66, 0.99, 0.99)  # x0, y0, x1, y1 in shares of the photo
 CHECKED = 120_000  # ms for a mesh report on a busy machine
 
 
@@ -66,12 +67,13 @@ class Person:
         body = {"fence": work["fence"], "key": str(uuid.uuid4()), "active_ms": 4000, **body}
         return self.call("POST", f"assignments/{work['id']}/{verb}/", body)
 
-    def claim(self, stage: str, batch: int) -> dict[str, Any]:
-        """The next work of a stage in a batch."""
-        work = self.call("POST", "next/", {"stage": stage, "batch": batch})
-        if work is None:
-            raise Refused(f"nothing to {stage} is left: make demo-reset")
-        return dict(work)
+    def claim(self, stage: str, batch: int, category: str = "") -> dict[str, Any]:
+        """The next work of a stage in a batch; objects before one of the category are put aside."""
+        while work := self.call("POST", "next/", {"stage": stage, "batch": batch}):
+            if category in ("", work["object"]["category"]):
+                return dict(work)
+            self.call("POST", f"assignments/{work['id']}/postpone/", {"fence": work["fence"], "reason": "after lunch"})
+        raise Refused(f"nothing to {stage} is left {category and 'of ' + category}: make demo-reset")
 
     def wait(self, job: dict[str, Any], seconds: float = 180) -> None:
         """Until a job has ended well."""
@@ -196,18 +198,25 @@ def practise(ada: Person) -> None:
             ada.call("POST", f"practice/{item['id']}/", {"key": str(uuid.uuid4()), "answer": "left", "active_ms": 4000})
 
 
-def work(studio: Studio, name: str, stage: str, batch: str, **how: Any) -> None:
+def work(studio: Studio, name: str, stage: str, batch: str, category: str = "", **how: Any) -> None:
     """A page of work with an object of the batch."""
     ada = studio.people["ada"]
     practise(ada)
-    found = ada.claim(stage, studio.batches[batch]["id"])
+    found = ada.claim(stage, studio.batches[batch]["id"], category)
     studio.take(name, "ada", f"/{stage}/?assignment={found['id']}", DESK, **how)
 
 
 def outline(page: Page) -> None:
-    """A click into the middle of the photo, which outlines what is there."""
-    box = page.locator("#mask").bounding_box() or {"x": 0, "y": 0, "width": 0, "height": 0}
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    """A box around the helmet of the first photo, which outlines it, and its category."""
+    frame = page.locator("#mask").bounding_box() or {"x": 0, "y": 0, "width": 0, "height": 0}
+    side = min(frame["width"], frame["height"])  # the photo is square
+    left, top = frame["x"] + (frame["width"] - side) / 2, frame["y"] + (frame["height"] - side) / 2
+    page.mouse.move(left + HELMET[0] * side, top + HELMET[1] * side)
+    page.mouse.down()
+    page.mouse.move(left + HELMET[2] * side, top + HELMET[3] * side, steps=4)
+    page.mouse.up()
+    page.locator("#category").fill("helmet")
+    page.keyboard.press("Tab")
 
 
 def rating(studio: Studio) -> None:
@@ -256,7 +265,7 @@ def releases(studio: Studio) -> None:
 PICTURES: dict[str, Callable[[Studio], None]] = {
     "practice": practice,
     "select": lambda studio: work(studio, "select", "select", "outline", act=outline),
-    "compare": lambda studio: work(studio, "compare", "compare", ""),
+    "compare": lambda studio: work(studio, "compare", "compare", "", "cup"),
     "instructions": lambda studio: work(studio, "instructions", "compare", "", instructions=True),
     "grid": lambda studio: work(studio, "grid", "compare", "grid"),
     "rating": rating,
@@ -265,7 +274,7 @@ PICTURES: dict[str, Callable[[Studio], None]] = {
     "review_ratings": lambda studio: studio.take("review_ratings", "rev", "/review/?tab=compare", "#work canvas"),
     "review_meshes": lambda studio: studio.take("review_meshes", "rev", "/review/?tab=submissions", "#list button"),
     "art": art_case,
-    "next": lambda studio: studio.take("next", "leo", "/?stay", "#links li"),
+    "next": lambda studio: studio.take("next", "ada", "/?stay", "#links li"),
     "progress": lambda studio: studio.take("progress", "leo", "/progress/", "#batches table"),
     "preferences": lambda studio: studio.take("preferences", "ada", "/preferences/", "main form"),
     "batches": lambda studio: studio.take("batches", "leo", "/batches/", "main table"),

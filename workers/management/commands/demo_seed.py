@@ -22,7 +22,6 @@ from backend.proposals import services as proposals
 from backend.proposals.models import Proposer
 from model_zoo import library
 from model_zoo.demo import __main__ as demo_files
-from model_zoo.demo.photographs import SOURCES
 from model_zoo.io.errors import BadInput
 from model_zoo.library import __main__ as library_files
 from workers import demo, importing
@@ -67,7 +66,7 @@ BATCHES: dict[str, dict[str, Any]] = {
     f"{BATCH}-grid": {
         "instructions": COMPARE, "protocol": Batch.Protocol.GRID, "judges": Batch.Judges.TEXTURE, "asks_alignment": False, "priority": 1,
     },
-    f"{BATCH}-outline": {"instructions": OUTLINE, "checks_masks": True, "taxonomy": sorted({*library.families(), *SOURCES})},
+    f"{BATCH}-outline": {"instructions": OUTLINE, "checks_masks": True},
 }  # fmt: skip
 
 
@@ -120,6 +119,8 @@ class Command(BaseCommand):
         self._take(made_once(cache / "photographs", lambda folder: demo_files.write(folder, count=0)), batch)
         proposals.propose(batch)
         photographed = list(TargetObject.objects.filter(tasks__batch=batch).order_by("id"))
+        kinds = sorted({name.replace("-", " ") for name in library.families()} | {row.category for row in photographed})
+        Batch.objects.filter(pk=outline.pk).update(taxonomy=kinds)
         enqueue(outline, [*unmasked(), *photographed[:2]])
         composed = made_once(cache / f"scenes-{scenes}", lambda folder: compose(folder, scenes))
         self._take(composed, batch)
