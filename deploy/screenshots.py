@@ -28,8 +28,13 @@ PROJECT = Path(__file__).resolve().parent.parent
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox", "--disable-dev-shm-usage"]
 DESK = "#veil[hidden]"
-HELMET = (0.54, 0.66, 0.99, 0.99)  # x0, y0, x1, y1 in shares of the photo
 CHECKED = 120_000  # ms for a mesh report on a busy machine
+
+
+class Flower:
+    """The photo that is outlined: its size, and x0, y0, x1, y1 around the object, in pixels."""
+
+    width, height, box = 640, 427, (161, 78, 452, 366)
 
 
 class Refused(RuntimeError):
@@ -207,15 +212,17 @@ def work(studio: Studio, name: str, stage: str, batch: str, category: str = "", 
 
 
 def outline(page: Page) -> None:
-    """A box around the helmet of the first photo, which outlines it, and its category."""
+    """A box around the flower of the first photo, which outlines it, and its category."""
     frame = page.locator("#mask").bounding_box() or {"x": 0, "y": 0, "width": 0, "height": 0}
-    side = min(frame["width"], frame["height"])  # the photo is square
-    left, top = frame["x"] + (frame["width"] - side) / 2, frame["y"] + (frame["height"] - side) / 2
-    page.mouse.move(left + HELMET[0] * side, top + HELMET[1] * side)
+    scale = min(frame["width"] / Flower.width, frame["height"] / Flower.height)
+    left = frame["x"] + (frame["width"] - scale * Flower.width) / 2
+    top = frame["y"] + (frame["height"] - scale * Flower.height) / 2
+    x0, y0, x1, y1 = Flower.box
+    page.mouse.move(left + scale * x0, top + scale * y0)
     page.mouse.down()
-    page.mouse.move(left + HELMET[2] * side, top + HELMET[3] * side, steps=4)
+    page.mouse.move(left + scale * x1, top + scale * y1, steps=4)
     page.mouse.up()
-    page.locator("#category").fill("helmet")
+    page.locator("#category").fill("flower")
     page.keyboard.press("Tab")
 
 
