@@ -40,7 +40,7 @@ PROPOSERS = {
 }
 BATCH = "demo"
 DONE, PLAYED = "demo_seed", "demo_played"
-COMPARE = """Which mesh is closer to the **outlined object**? Judge the shape first, the texture second.
+COMPARE = """Which mesh is closer to the **outlined object**? {judged}
 
 1. Look at the photo, then turn both meshes: from behind and from above too.
 2. Parts that the photo shows must be there; loose pieces must not.
@@ -62,9 +62,10 @@ SCALE = [
     {"r": 1.0, "label": "as good as the object"},
 ]
 BATCHES: dict[str, dict[str, Any]] = {
-    BATCH: {"instructions": COMPARE, "asks_review": True, "scale": SCALE, "priority": 2},
+    BATCH: {"instructions": COMPARE.format(judged="Judge the shape only: both are the same clay."), "asks_review": True, "scale": SCALE, "priority": 2},
     f"{BATCH}-grid": {
-        "instructions": COMPARE, "protocol": Batch.Protocol.GRID, "judges": Batch.Judges.TEXTURE, "asks_alignment": False, "priority": 1,
+        "instructions": COMPARE.format(judged="Judge the shape first, then the colours."), "priority": 1,
+        "protocol": Batch.Protocol.GRID, "judges": Batch.Judges.TEXTURE, "asks_alignment": False,
     },
     f"{BATCH}-outline": {"instructions": OUTLINE, "checks_masks": True},
 }  # fmt: skip
