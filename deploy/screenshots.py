@@ -126,9 +126,10 @@ class Studio:
 
     def take(
         self, name: str, who: str, address: str, needed: str, *,
-        act: Callable[[Page], Any] = lambda page: None, instructions: bool = False,
+        act: Callable[[Page], Any] = lambda page: None, then: Callable[[Page], Any] = lambda page: None,
+        instructions: bool = False,
     ) -> None:  # fmt: skip
-        """One picture, once `needed` is on the page and `act` has been done; what fails is noted in `missing`."""
+        """One picture, once `needed` is on the page and `act` has been done; `then` comes after. Failures go to `missing`."""
         try:
             with self.page(who, address) as page:
                 page.wait_for_selector(needed, state="attached", timeout=60_000)
@@ -140,6 +141,7 @@ class Studio:
                 path = self.out / f"{name}.webp"
                 Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(path, quality=88, method=6)
                 print(f"{path} {path.stat().st_size / 1000:.0f} kB")
+                then(page)
         except Error as failure:
             self.missing.append(f"{name} ({str(failure).splitlines()[0]})")
 
@@ -226,6 +228,12 @@ def outline(page: Page) -> None:
     page.keyboard.press("Tab")
 
 
+def store(page: Page) -> None:
+    """Store the alignment, so that there is one of a person to review and to release."""
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("Alignment stored.").wait_for(timeout=30_000)
+
+
 def rating(studio: Studio) -> None:
     """The scale with its examples, once a bracket is played; its object is rated afterwards."""
     ada, batch = studio.people["ada"], studio.batches[""]["id"]
@@ -237,7 +245,7 @@ def rating(studio: Studio) -> None:
     studio.take("rating", "ada", f"/compare/?assignment={found['id']}", DESK, act=lambda page: page.keyboard.press("3"))
     found = ada.claim("compare", batch)
     if found["compare"]["survivor"]:
-        ada.answer(found, "rating", r=0.75)
+        ada.answer(found, "rating", r=0.5)
 
 
 def art_case(studio: Studio) -> None:
@@ -247,7 +255,14 @@ def art_case(studio: Studio) -> None:
     if not cases:
         raise Refused("no case waits for an artist: wait until the demo data is complete")
     found = art.call("POST", "next/", {"stage": "art", "task": cases[0]["id"]})
-    studio.take("art", "art", f"/art/?assignment={found['id']}", "#work h2", act=lambda page: send(page, art, found))
+    address = f"/art/?assignment={found['id']}"
+    studio.take("art", "art", address, "#work h2", act=lambda page: send(page, art, found))
+    studio.take("report", "art", address, ".versions .finding", act=lambda page: scroll(page, ".versions"))
+
+
+def scroll(page: Page, place: str) -> None:
+    """Bring a part of the page to its top."""
+    page.locator(place).evaluate("element => element.scrollIntoView()")
 
 
 def send(page: Page, art: Person, found: dict[str, Any]) -> None:
@@ -264,7 +279,11 @@ def releases(studio: Studio) -> None:
     """A frozen release, opened."""
     res = studio.people["res"]
     if not res.call("GET", "releases/")["results"]:
-        wish = {"kind": "sft", "batches": [studio.batches[""]["id"]], "include_fallback_layout": True, "include_simulated": True}
+        rev = studio.people["rev"]
+        for row in rev.call("GET", "reviews/?stage=align")["results"]:
+            if row["user"] == "ada":
+                rev.call("POST", f"reviews/{row['assignment_id']}/", {"verdict": "accept"})
+        wish = {"kind": "sft", "batches": [studio.batches[""]["id"]], "include_fallback_layout": True}
         res.wait(res.call("POST", "releases/", wish)["job"])
     studio.take("releases", "res", "/releases/", "#list tbody tr", act=lambda page: page.locator("#list button").first.click())
 
@@ -276,7 +295,7 @@ PICTURES: dict[str, Callable[[Studio], None]] = {
     "instructions": lambda studio: work(studio, "instructions", "compare", "", instructions=True),
     "grid": lambda studio: work(studio, "grid", "compare", "grid"),
     "rating": rating,
-    "align": lambda studio: work(studio, "align", "align", ""),
+    "align": lambda studio: work(studio, "align", "align", "", act=lambda page: page.keyboard.press("f"), then=store),
     "review": lambda studio: studio.take("review", "rev", "/review/", "#work canvas"),
     "review_ratings": lambda studio: studio.take("review_ratings", "rev", "/review/?tab=compare", "#work canvas"),
     "review_meshes": lambda studio: studio.take("review_meshes", "rev", "/review/?tab=submissions", "#list button"),

@@ -37,14 +37,16 @@ ART = """Make the object that is outlined in the photo as **one mesh**: the whol
 """
 
 
-def play(batch: Batch, tasks: Sequence[int], url: str) -> None:
+def play(batch: Batch, tasks: Sequence[Task], url: str) -> None:
     """Work these tasks of objects with known truth: brackets and ratings, alignments, art cases, anchors."""
     knowledge, [token] = Knowledge(), accounts(1)
     someone = Simulated(ApiClient(url, token), knowledge, batch.pk, NOISE, random.Random(0))
-    for place, task in enumerate(tasks):
-        work = _take(someone, task)
+    # The artists get what no candidate comes near to.
+    hardest = sorted(tasks, key=lambda task: max(knowledge.quality(task.object_id, str(row.key)) for row in _candidates(task)))
+    for place, task in enumerate(hardest):
+        work = _take(someone, task.pk)
         if place < HANDED_ON:
-            someone.send(work, "escalate", {"reason": "complex geometry", "note": "No candidate has the right parts."})
+            someone.send(work, "escalate", {"reason": "complex geometry", "note": "None of the candidates comes near."})
         else:
             someone.answer(work)
     for task in batch.tasks.filter(stage=Task.Stage.ALIGN, state=Task.State.OPEN).order_by("id")[:ALIGNED]:
@@ -55,7 +57,7 @@ def play(batch: Batch, tasks: Sequence[int], url: str) -> None:
     _anchor(batch, knowledge)
 
 
-def ready(batch: Batch, count: int = HANDED_ON + COMPARED) -> list[int]:
+def ready(batch: Batch, count: int = HANDED_ON + COMPARED) -> list[Task]:
     """The first tasks of objects with known truth that can be compared. CommandError when their candidates do not come."""
     rows: QuerySet[Task] = batch.tasks.filter(stage=Task.Stage.COMPARE, object__truth__isnull=False, n_done=0)
     deadline = time.monotonic() + PATIENCE
@@ -63,7 +65,11 @@ def ready(batch: Batch, count: int = HANDED_ON + COMPARED) -> list[int]:
         if time.monotonic() > deadline:
             raise CommandError("the candidates of the demo's scenes do not come: see the page of the batch")
         time.sleep(1)
-    return [task.pk for task in found]
+    return found
+
+
+def _candidates(task: Task) -> QuerySet[Candidate]:
+    return Candidate.objects.filter(batch=task.batch_id, object=task.object_id, state=Candidate.State.READY)
 
 
 def _take(someone: Simulated, task: int) -> dict:
@@ -90,14 +96,14 @@ def _submit(task: Task) -> None:
 
 
 def _anchor(batch: Batch, knowledge: Knowledge) -> None:
-    """For each level of the scale the candidate whose true quality is nearest to it; instructions that show them."""
+    """For every other level of the scale the candidate whose true quality is nearest; instructions that show them."""
     objects = Rating.objects.filter(assignment__batch=batch).values("candidate__object")
     rows = list(Candidate.objects.filter(batch=batch, object__in=objects, state=Candidate.State.READY).select_related("object"))
     examples = []
-    for level in batch.scale:
+    for level in batch.scale[::2]:
         best = min(rows, key=lambda row: abs(knowledge.quality(row.object_id, str(row.key)) - level["r"]))
         rows.remove(best)
-        anchors.choose(batch, candidate=best.key, r=level["r"], note=level["label"])
+        anchors.choose(batch, candidate=best.key, r=level["r"])
         examples.append((best, level["label"]))
     catalog.write_instructions(batch, batch.instructions + _table(examples))
 

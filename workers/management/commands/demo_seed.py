@@ -55,11 +55,11 @@ OUTLINE = """Outline **one whole object**: click on it, then mend the edge with 
 - Nothing in the list fits? Type the name and flag it as outside the taxonomy.
 """
 SCALE = [
-    {"r": 0.0, "label": "another object"},
-    {"r": 0.25, "label": "hardly alike"},
-    {"r": 0.5, "label": "alike, with faults"},
+    {"r": 0.0, "label": "unrelated"},
+    {"r": 0.25, "label": "poor"},
+    {"r": 0.5, "label": "fair"},
     {"r": 0.75, "label": "good"},
-    {"r": 1.0, "label": "as good as the object"},
+    {"r": 1.0, "label": "perfect"},
 ]
 BATCHES: dict[str, dict[str, Any]] = {
     BATCH: {"instructions": COMPARE.format(judged="Judge the shape only: both are the same clay."), "asks_review": True, "scale": SCALE, "priority": 2},
