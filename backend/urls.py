@@ -12,7 +12,7 @@ from backend.annotation import api as annotation
 from backend.annotation import desk_api as desk
 from backend.art3do import api as art3do
 from backend.catalog import api as catalog
-from backend.catalog import instructions
+from backend.catalog import arrivals, instructions
 from backend.datasets import api as datasets
 from backend.proposals import api as proposals
 from backend.training import api as training
@@ -34,13 +34,13 @@ api = [
     path("batches/<int:pk>/", catalog.batch),
     path("batches/<int:pk>/objects/", catalog.batch_objects),
     path("batches/<int:pk>/instructions/", instructions.instructions),
-    path("imports/images/", catalog.import_images),
-    path("imports/meshes/", catalog.import_meshes),
-    path("uploads/", catalog.begin_upload),
-    path("uploads/<uuid:pk>/", catalog.upload),
-    path("uploads/<uuid:pk>/file/", catalog.upload_file),
-    path("uploads/<uuid:pk>/parts/<int:number>/", catalog.upload_part),
-    path("uploads/<uuid:pk>/finalise/", catalog.finalise_upload),
+    path("imports/images/", arrivals.import_images),
+    path("imports/meshes/", arrivals.import_meshes),
+    path("uploads/", arrivals.begin_upload),
+    path("uploads/<uuid:pk>/", arrivals.upload),
+    path("uploads/<uuid:pk>/file/", arrivals.upload_file),
+    path("uploads/<uuid:pk>/parts/<int:number>/", arrivals.upload_part),
+    path("uploads/<uuid:pk>/finalise/", arrivals.finalise_upload),
     path("images/<int:pk>/photo/", catalog.photo),
     path("objects/<int:pk>/mask.png", catalog.mask),
     path("objects/<int:pk>/points.bin", catalog.points),

@@ -9,7 +9,7 @@ from django.core.paginator import InvalidPage
 from django.http import Http404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiTypes, extend_schema
-from rest_framework import exceptions, permissions, status
+from rest_framework import exceptions, permissions, serializers, status
 from rest_framework.decorators import api_view, parser_classes, permission_classes
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -134,3 +134,13 @@ def errors(failure: Exception, context: dict[str, Any]) -> Response | None:
 def record(user: User | None, verb: str, subject: str, **detail: Any) -> None:
     """Append one line to the audit trail."""
     AuditEvent.objects.create(user=user, verb=verb, subject=subject, detail=detail)
+
+
+def valid(kind: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+    """The request's fields, checked; a field that is not known is an error, not ignored."""
+    data = kind(data=request.data)
+    data.is_valid(raise_exception=True)
+    unknown = set(request.data) - set(data.fields)
+    if unknown:
+        raise serializers.ValidationError({name: [_("unknown field")] for name in sorted(unknown)})
+    return dict(data.validated_data)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -21,11 +20,11 @@ from backend.accounts.access import ApiError, record
 from backend.accounts.models import User
 from backend.annotation import bracket, services
 from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Review, Task
+from backend.annotation.routing import finish
 from backend.catalog.models import Batch, Pointmap
 from backend.proposals.models import Candidate
 
 MASK_REASONS = ("bad mask", "several objects", "unclear part")
-REASONS = ("complex geometry", "occlusion", "transparency", "small object", "other")
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def compare(
     rating_due = after.survivor is not None and assignment.batch.asks_rating
     over = after.step is None and not after.picking
     if over and answer != Comparison.Answer.UNDO and not rating_due:
-        _finish(assignment, key=key, active_ms=active_ms, survivor=after.survivor, r=None)
+        finish(assignment, key=key, active_ms=active_ms, survivor=after.survivor, r=None)
         return Outcome(assignment)
     Assignment.objects.filter(pk=assignment.pk).update(
         active_ms=F("active_ms") + active_ms, lease_until=services.lease_end()
@@ -225,7 +224,7 @@ def rate(
     Rating.objects.create(
         assignment=assignment, candidate_id=state.survivor, r=r, reasons=list(reasons), active_ms=active_ms, coverage=coverage
     )
-    _finish(assignment, key=key, active_ms=active_ms, survivor=state.survivor, r=r, reasons=reasons)
+    finish(assignment, key=key, active_ms=active_ms, survivor=state.survivor, r=r, reasons=reasons)
     return Outcome(assignment)
 
 
@@ -266,7 +265,7 @@ def align(
     Alignment.objects.create(
         assignment=assignment, candidate_id=task.candidate_id, pointmap=pointmap, by=user, **pose
     )
-    _finish(assignment, key=key, active_ms=active_ms, survivor=task.candidate_id, r=None)
+    finish(assignment, key=key, active_ms=active_ms, survivor=task.candidate_id, r=None)
     return Outcome(assignment)
 
 
@@ -310,7 +309,7 @@ def draw(
         message = _("Choose a category of this batch, or flag the object as outside its taxonomy.")
         raise ApiError(400, "invalid", message, {"category": [message]})
     Assignment.objects.filter(pk=assignment.pk).update(draft=drawing)
-    _finish(assignment, key=key, active_ms=active_ms, survivor=None, r=None)
+    finish(assignment, key=key, active_ms=active_ms, survivor=None, r=None)
     jobs.send("store_mask", key=f"store_mask:{assignment.pk}", args={"assignment": assignment.pk}, by=user)
     return Outcome(assignment)
 
@@ -324,7 +323,7 @@ def reject(user: User, assignment_id: int, *, fence: int, reason: str, key: UUID
     task = Task.objects.select_related("object").get(pk=assignment.task_id)
     if assignment.stage != Task.Stage.SELECT or task.object.mask_id is None:
         raise ApiError(409, "no_mask", _("There is no imported mask to reject."))
-    _finish(assignment, key=key, active_ms=active_ms, survivor=None, r=None)
+    finish(assignment, key=key, active_ms=active_ms, survivor=None, r=None)
     Assignment.objects.filter(pk=assignment.pk).update(reason=reason)
     Task.objects.filter(pk=task.pk).update(state=Task.State.CANCELLED, reason=reason)
     record(user, "reject_mask", f"object:{task.object_id}", reason=reason)
@@ -362,71 +361,3 @@ def repose(by: User, last: Alignment, pose: dict[str, Any]) -> Alignment:
         by=by,
         **pose,
     )
-
-
-def best_rated(task_id: int) -> tuple[int, float] | None:
-    """The candidate that a task's people rated highest and its r; a reviewer's r counts, what was sent back does not."""
-    rows = Rating.objects.filter(assignment__task_id=task_id).exclude(
-        assignment__review__verdict=Review.Verdict.RETURN
-    )
-    rows = rows.annotate(counts=Coalesce("assignment__review__r", "r")).order_by("-counts", "id")
-    return rows.values_list("candidate_id", "counts").first()
-
-
-# The answer's end in one statement: the assignment closes, the task counts it, the audit trail names it.
-FINISH = """
-WITH closed AS (
-  UPDATE annotation_assignment SET state = 'submitted', survivor_id = %(survivor)s, key = %(key)s::uuid,
-    active_ms = active_ms + %(active_ms)s, finished_at = now()
-  WHERE id = %(assignment)s
-), audited AS (
-  INSERT INTO accounts_auditevent (user_id, verb, subject, detail, at)
-  VALUES (%(user)s, 'submitted', 'assignment:' || %(assignment)s, jsonb_build_object('stage', %(stage)s::text), now())
-)
-UPDATE annotation_task SET n_leased = n_leased - 1, n_done = n_done + 1,
-  state = CASE WHEN n_done + 1 >= needed AND state = 'open' THEN 'done' ELSE state END
-WHERE id = %(task)s RETURNING object_id, n_done >= needed
-"""
-
-
-def _finish(
-    assignment: Assignment,
-    *,
-    key: UUID,
-    active_ms: int,
-    survivor: int | None,
-    r: float | None,
-    reasons: Sequence[str] = (),
-) -> None:
-    """Close an assignment with its completing answer and route the object to what comes next."""
-    assignment.state, assignment.survivor_id, assignment.key = Assignment.State.SUBMITTED, survivor, key
-    values = {
-        "survivor": survivor,
-        "key": str(key),
-        "active_ms": active_ms,
-        "assignment": assignment.pk,
-        "user": assignment.user_id,
-        "stage": assignment.stage,
-        "task": assignment.task_id,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(FINISH, values)
-        object_id, complete = cursor.fetchone()
-    if assignment.stage == Task.Stage.COMPARE and complete:
-        _route(assignment, object_id, survivor, r, reasons)
-
-
-def _route(
-    assignment: Assignment, object_id: int, survivor: int | None, r: float | None, reasons: Sequence[str]
-) -> None:
-    """After the last needed bracket: the best survivor at or above alpha goes to Stage 3, else the object escalates."""
-    batch = assignment.batch
-    chosen, best = survivor, r
-    if batch.overlap > 1:
-        chosen, best = best_rated(assignment.task_id) or (chosen, best)
-    if chosen is None or (batch.asks_rating and (best is None or best < batch.alpha)):
-        # The kind of difficulty, where the annotator named one: art cases are drawn evenly over the kinds.
-        reason = next((each for each in reasons if each in REASONS), "below alpha")
-        Task.objects.filter(pk=assignment.task_id).update(state=Task.State.ESCALATED, reason=reason)
-    elif batch.asks_alignment:
-        services.open_align(batch.pk, object_id, chosen)

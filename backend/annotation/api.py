@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.accounts.access import ApiError, Role, endpoint
-from backend.annotation import answers, later, payload, practice, progress, services
+from backend.annotation import answers, later, payload, practice, progress, routing, services
 from backend.annotation.models import Assignment, Comparison, Task
 
 WORKERS = {Role.ANNOTATOR, Role.REVIEWER}
@@ -121,7 +121,7 @@ class EndIn(Fenced):
 
 
 class EscalateIn(Fenced):
-    reason = serializers.ChoiceField(choices=answers.REASONS)
+    reason = serializers.ChoiceField(choices=routing.REASONS)
     note = serializers.CharField(max_length=2000, allow_blank=True, default="")
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from backend.accounts.access import ApiError, record
 from backend.accounts.models import User
-from backend.annotation import answers, payload, services
+from backend.annotation import answers, payload, routing, services
 from backend.annotation.models import Alignment, Assignment, Review, Task
 from backend.catalog.models import Pointmap
 from backend.proposals.models import Candidate
@@ -221,7 +221,7 @@ def reroute(assignment: Assignment) -> None:
     task = Task.objects.select_for_update().get(pk=assignment.task_id)
     if task.state not in {Task.State.DONE, Task.State.ESCALATED} or task.n_done < task.needed:
         return
-    best = answers.best_rated(task.pk)
+    best = routing.best_rated(task.pk)
     if best is not None and best[1] >= assignment.batch.alpha:
         Task.objects.filter(pk=task.pk).update(state=Task.State.DONE, reason="")
         if assignment.batch.asks_alignment:

@@ -1,19 +1,17 @@
-// Where the photo lies on the screen: {scale, x, y} puts photo pixel (u, v) at (x + scale u, y + scale v).
+// Where the photo lies on the screen of Select, which may be drawn on up to its rim: the steps of zoom.js, other limits.
+
+import { fit, zoomed as grown } from "./zoom.js";
 
 const CLOSEST = 32; // screen pixels to one of the photo
 const KEPT = 48; // screen pixels of the photo that stay in sight
 
 /** The whole photo in the middle of the canvas. */
-export function whole([width, height], [across, down]) {
-  const scale = Math.min(across / width, down / height);
-  return { scale, x: (across - width * scale) / 2, y: (down - height * scale) / 2 };
-}
+export const whole = (photo, canvas) => fit([0, 0, ...photo], ...canvas);
 
 /** Zoomed by a factor about a place on the screen, which keeps its photo pixel. */
-export function zoomed(view, factor, [x, y], photo, canvas) {
+export function zoomed(view, factor, at, photo, canvas) {
   const scale = Math.min(CLOSEST, Math.max(whole(photo, canvas).scale / 2, view.scale * factor));
-  const by = scale / view.scale;
-  return moved({ scale, x: x - (x - view.x) * by, y: y - (y - view.y) * by }, [0, 0], photo, canvas);
+  return moved(grown(view, scale / view.scale, at), [0, 0], photo, canvas);
 }
 
 /** Moved over the screen; some of the photo always stays in sight. */
