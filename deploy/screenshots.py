@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, FilePayload, Page, sync_playwright
 
 from deploy import embedded
 
@@ -270,8 +270,8 @@ def send(page: Page, art: Person, found: dict[str, Any]) -> None:
     if not page.locator(".versions .finding").count():
         starter = zipfile.ZipFile(io.BytesIO(art.call("GET", f"objects/{found['object']['id']}/starter.zip")))
         name = next(name for name in starter.namelist() if name.endswith(".glb"))
-        file = {"name": "first_version.glb", "mimeType": "model/gltf-binary", "buffer": starter.read(name)}
-        page.locator("#mesh-file").set_input_files(files=[file])
+        file = FilePayload(name="first_version.glb", mimeType="model/gltf-binary", buffer=starter.read(name))
+        page.locator("#mesh-file").set_input_files(file)
     page.wait_for_selector(".versions .finding", timeout=CHECKED)
 
 
