@@ -302,7 +302,9 @@ PICTURES: dict[str, Callable[[Studio], None]] = {
     "art": art_case,
     "next": lambda studio: studio.take("next", "ada", "/?stay", "#links li"),
     "progress": lambda studio: studio.take("progress", "leo", "/progress/", "#batches table"),
-    "preferences": lambda studio: studio.take("preferences", "ada", "/preferences/", "main form"),
+    "preferences": lambda studio: studio.take(
+        "preferences", "ada", "/preferences/", "#tables summary", act=lambda page: page.locator("#tables summary").nth(2).click()
+    ),
     "batches": lambda studio: studio.take("batches", "leo", "/batches/", "main table"),
     "batch": lambda studio: studio.take("batch", "leo", f"/batches/{studio.batches['']['id']}/", "#objects .tile"),
     "releases": releases,
