@@ -7,6 +7,7 @@ import random
 import time
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from django.core.management.base import CommandError
 from django.db.models import QuerySet
@@ -45,12 +46,16 @@ def play(batch: Batch, tasks: Sequence[Task], url: str) -> None:
     hardest = sorted(tasks, key=lambda task: max(knowledge.quality(task.object_id, str(row.key)) for row in _candidates(task)))
     for place, task in enumerate(hardest):
         work = _take(someone, task.pk)
+        if work is None:
+            continue
         if place < HANDED_ON:
             someone.send(work, "escalate", {"reason": "complex geometry", "note": "None of the candidates comes near."})
         else:
             someone.answer(work)
-    for task in batch.tasks.filter(stage=Task.Stage.ALIGN, state=Task.State.OPEN).order_by("id")[:ALIGNED]:
-        someone.answer(_take(someone, task.pk))
+    chosen = batch.tasks.filter(stage=Task.Stage.ALIGN, state=Task.State.OPEN, object__truth__isnull=False)
+    for task in chosen.order_by("id")[:ALIGNED]:
+        if work := _take(someone, task.pk):
+            someone.answer(work)
     cases, _ = art.curate(batch, name=f"{batch.name}-art")
     catalog.write_instructions(cases, ART)
     _submit(cases.tasks.order_by("sort_key")[0])
@@ -59,7 +64,7 @@ def play(batch: Batch, tasks: Sequence[Task], url: str) -> None:
 
 def ready(batch: Batch, count: int = HANDED_ON + COMPARED) -> list[Task]:
     """The first tasks of objects with known truth that can be compared. CommandError when their candidates do not come."""
-    rows: QuerySet[Task] = batch.tasks.filter(stage=Task.Stage.COMPARE, object__truth__isnull=False, n_done=0)
+    rows: QuerySet[Task] = batch.tasks.filter(stage=Task.Stage.COMPARE, object__truth__isnull=False, n_leased=0, n_done=0)
     deadline = time.monotonic() + PATIENCE
     while len(found := list(rows.filter(state=Task.State.OPEN).order_by("sort_key")[:count])) < count:
         if time.monotonic() > deadline:
@@ -72,11 +77,12 @@ def _candidates(task: Task) -> QuerySet[Candidate]:
     return Candidate.objects.filter(batch=task.batch_id, object=task.object_id, state=Candidate.State.READY)
 
 
-def _take(someone: Simulated, task: int) -> dict:
+def _take(someone: Simulated, task: int) -> dict[str, Any] | None:
+    """The task's assignment, None where a person was faster."""
     status, work = someone.client.post("next/", {"task": task})
-    if status != 200:
+    if status not in {200, 409}:
         raise CommandError(f"next/ answered {status}: {work.get('error', {}).get('message', '')}")
-    return work
+    return work if status == 200 else None
 
 
 def _submit(task: Task) -> None:
