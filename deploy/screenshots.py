@@ -278,9 +278,10 @@ def send(page: Page, art: Person, found: dict[str, Any]) -> None:
 def releases(studio: Studio) -> None:
     """A frozen release, opened."""
     res = studio.people["res"]
-    if not res.call("GET", "releases/")["results"]:
+    if not any(row["state"] == "frozen" for row in res.call("GET", "releases/")["results"]):
         rev = studio.people["rev"]
-        for row in rev.call("GET", "reviews/?stage=align")["results"]:
+        waiting = [row for stage in ("compare", "align") for row in rev.call("GET", f"reviews/?stage={stage}")["results"]]
+        for row in waiting:
             if row["user"] == "ada":
                 rev.call("POST", f"reviews/{row['assignment_id']}/", {"verdict": "accept"})
         wish = {"kind": "sft", "batches": [studio.batches[""]["id"]], "include_fallback_layout": True}

@@ -30,6 +30,7 @@ from workers.simulation import ApiClient, Knowledge, Simulated, accounts
 HANDED_ON, COMPARED, ALIGNED = 2, 5, 2
 PATIENCE = 1800.0
 NOISE = 0.1
+NOTE = "Handed on by a simulated annotator, so that the demo has a case for artists."
 ART = """Make the object that is outlined in the photo as **one mesh**: the whole object, its back too.
 
 - Start from the starter files: photo, mask, camera, points and the closest candidate.
@@ -49,7 +50,7 @@ def play(batch: Batch, tasks: Sequence[Task], url: str) -> None:
         if work is None:
             continue
         if place < HANDED_ON:
-            someone.send(work, "escalate", {"reason": "complex geometry", "note": "None of the candidates comes near."})
+            someone.send(work, "escalate", {"reason": "complex geometry", "note": NOTE})
         else:
             someone.answer(work)
     chosen = batch.tasks.filter(stage=Task.Stage.ALIGN, state=Task.State.OPEN, object__truth__isnull=False)
@@ -102,15 +103,18 @@ def _submit(task: Task) -> None:
 
 
 def _anchor(batch: Batch, knowledge: Knowledge) -> None:
-    """For every other level of the scale the candidate whose true quality is nearest; instructions that show them."""
-    objects = Rating.objects.filter(assignment__batch=batch).values("candidate__object")
-    rows = list(Candidate.objects.filter(batch=batch, object__in=objects, state=Candidate.State.READY).select_related("object"))
+    """Examples for both ends of the scale: the worst and the best candidate of the object whose candidates differ most."""
+    graded: dict[int, list[tuple[float, Candidate]]] = {}
+    objects = Rating.objects.filter(assignment__batch=batch, candidate__object__truth__isnull=False).values("candidate__object")
+    for row in Candidate.objects.filter(batch=batch, object__in=objects, state=Candidate.State.READY).select_related("object"):
+        graded.setdefault(row.object_id, []).append((knowledge.quality(row.object_id, str(row.key)), row))
+    widest = max(graded.values(), key=lambda rows: max(q for q, _ in rows) - min(q for q, _ in rows))
     examples = []
-    for level in batch.scale[::2]:
-        best = min(rows, key=lambda row: abs(knowledge.quality(row.object_id, str(row.key)) - level["r"]))
-        rows.remove(best)
-        anchors.choose(batch, candidate=best.key, r=level["r"])
-        examples.append((best, level["label"]))
+    for level in (batch.scale[0], batch.scale[-1]):
+        best = min(widest, key=lambda row: abs(row[0] - level["r"]))
+        widest.remove(best)
+        anchors.choose(batch, candidate=best[1].key, r=level["r"])
+        examples.append((best[1], level["label"]))
     catalog.write_instructions(batch, batch.instructions + _table(examples))
 
 

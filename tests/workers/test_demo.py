@@ -51,7 +51,7 @@ def test_every_page_has_work_afterwards_and_the_rest_is_untouched(
     assert not Assignment.objects.filter(user__simulated=False).exists()
 
 
-def test_the_scale_has_examples_from_low_to_high_and_the_instructions_show_them(
+def test_the_scale_has_examples_for_both_its_ends_and_the_instructions_show_them(
     live_url: str, people: SimpleNamespace, batch: Batch
 ) -> None:
     demo.play(batch, demo.ready(batch), live_url)
