@@ -25,7 +25,8 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--disable-default-apps",
     "--no-first-run",
-    "--disable-features=OptimizationHints,MediaRouter,Translate,AutofillServerCommunication",
+    "--disable-features=OptimizationHints,MediaRouter,Translate,AutofillServerCommunication"
+    ",WebUIOmniboxPopup,WebUIOmniboxAimPopup",  # each new page starts a renderer for them: 0.7 s of CPU
 ]
 
 

@@ -35,6 +35,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 180) -> None
 
 def leave(page: Page) -> None:
     """Log out; a work page gives its lease back on the way."""
+    page.locator("header .who summary").click()
     page.get_by_role("button", name="Log out").click()
     page.wait_for_url("**/login/**")
 

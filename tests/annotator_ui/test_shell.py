@@ -277,6 +277,7 @@ def test_new_instructions_open_by_themselves_once_and_by_key(batch: Batch, sign_
 
 def test_a_persons_own_key_is_bound_listed_and_written_on_the_button(batch: Batch, sign_in: SignIn) -> None:
     page = sign_in("ada")
+    page.goto("/progress/")
     page.locator("header .who summary").click()
     page.get_by_role("link", name="Preferences").click()
     page.locator("[data-table=compare] summary").click()
