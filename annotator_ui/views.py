@@ -17,7 +17,7 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.i18n import JavaScriptCatalog
 
-ANNOTATOR, ARTIST, REVIEWER, RESEARCHER, ADMIN = "annotator", "artist", "reviewer", "researcher", "admin"
+ANNOTATOR, ARTIST, REVIEWER, RESEARCHER, ADMIN = _("annotator"), _("artist"), _("reviewer"), _("researcher"), _("admin")
 EVERYONE = (ANNOTATOR, ARTIST, REVIEWER, RESEARCHER, ADMIN)
 # In the order of the menu: page, its address, its name there, who may open it (an admin may open all).
 PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
@@ -60,7 +60,7 @@ def shell(name: str) -> Callable[..., HttpResponse]:
         request.LANGUAGE_CODE = language  # type: ignore[attr-defined]
         if not may_open(role, roles):
             message = translation.gettext("The page %(page)s is not for the role %(role)s.")
-            raise PermissionDenied(message % {"page": translation.gettext(title), "role": role})
+            raise PermissionDenied(message % {"page": translation.gettext(title), "role": translation.gettext(role)})
         menu = [
             {"page": page, "url": url, "label": translation.gettext(label), "here": page == name.split("_")[0]}
             for page, url, label, allowed in PAGES

@@ -17,6 +17,7 @@ from backend.accounts.authentication import SessionAuthentication
 from backend.accounts.models import Token, User
 from backend.accounts.preferences import MeIn
 from backend.models import Job
+from backend.words import word
 
 # Wrong passwords for one name from one address before it has to wait. Counted in each web process's own cache: enough
 # against guessing by hand and small scripts; a proxy in front may be stricter.
@@ -113,7 +114,7 @@ def retry_job(request: Request, pk: int) -> Response:
         raise ApiError(
             409,
             "not_failed",
-            _("This job is %(state)s; only a failed one can be tried again.") % {"state": row.state},
+            _("This job is %(state)s; only a failed one can be tried again.") % {"state": word(row.state)},
         )
     record(request.user, "retry", f"job:{pk}")
     row.refresh_from_db()

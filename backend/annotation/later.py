@@ -12,6 +12,7 @@ from backend.accounts.models import User
 from backend.annotation import payload, services
 from backend.annotation.models import Assignment, Review, Task
 from backend.catalog.models import Batch
+from backend.words import word
 
 MOST = 50
 
@@ -38,9 +39,9 @@ def _resume(user: User, assignment_id: int) -> None:
     if row.state == Assignment.State.LEASED:
         return
     if row.state != Assignment.State.POSTPONED:
-        raise ApiError(409, "not_postponed", _("This assignment is %(state)s.") % {"state": row.state})
+        raise ApiError(409, "not_postponed", _("This assignment is %(state)s.") % {"state": word(row.state)})
     if row.batch.state != Batch.State.OPEN:
-        raise ApiError(409, "batch_not_open", _("The batch %(batch)s is %(state)s right now.") % {"batch": row.batch.name, "state": row.batch.state})
+        raise ApiError(409, "batch_not_open", _("The batch %(batch)s is %(state)s right now.") % {"batch": row.batch.name, "state": word(row.batch.state)})
     active = Assignment.objects.filter(user=user, batch=row.batch_id, prefetch=False, state=Assignment.State.LEASED)
     if active.exclude(stage=Task.Stage.ART).exists():
         raise _other_active()

@@ -25,6 +25,7 @@ from backend.catalog.services import create_batch
 from backend.models import Upload
 from backend.proposals.models import Candidate, Proposer
 from backend.proposals.services import publish
+from backend.words import word
 
 State = ArtSubmission.State
 MOST_PINS = 200
@@ -206,7 +207,7 @@ def conclude(
         older = ArtSubmission.objects.filter(assignment=submission.assignment_id, state=State.IN_REVIEW)
         older.filter(version__lt=submission.version).update(
             state=State.RETURNED,
-            note=_("replaced by version %(version)s") % {"version": submission.version},
+            note=f"replaced by version {submission.version}",  # the pages say it in the reader's language
         )
 
 
@@ -231,7 +232,7 @@ def judge(
         return row
     if row.state != State.IN_REVIEW:
         raise ApiError(
-            409, "not_in_review", _("This submission is %(state)s.") % {"state": row.state.replace("_", " ")}
+            409, "not_in_review", _("This submission is %(state)s.") % {"state": word(row.state)}
         )
     ArtSubmission.objects.filter(pk=row.pk).update(state=wanted, note=note)
     row.state, row.note = wanted, note

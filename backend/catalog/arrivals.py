@@ -17,6 +17,7 @@ from backend.accounts.access import ApiError, Role, endpoint, record, valid
 from backend.accounts.api import describe_job
 from backend.catalog.models import Batch
 from backend.models import Blob, Upload
+from backend.words import word
 
 ADMINS = frozenset({Role.ADMIN})
 SENDERS = frozenset({Role.ARTIST, Role.ADMIN})
@@ -163,7 +164,7 @@ def describe_upload(row: Upload) -> dict[str, Any]:
 def _open_upload(request: Request, pk: UUID) -> Upload:
     found = get_object_or_404(Upload, pk=pk, user=request.user)
     if found.state != Upload.State.OPEN:
-        raise ApiError(409, "already_finalised", _("This upload is %(state)s.") % {"state": found.state})
+        raise ApiError(409, "already_finalised", _("This upload is %(state)s.") % {"state": word(found.state)})
     return found
 
 

@@ -19,6 +19,7 @@ from backend.datasets.models import Release
 from backend.models import Blob
 from backend.proposals.models import Proposer
 from backend.training.models import Checkpoint, Evaluation, Promotion, TrainingRun
+from backend.words import word
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "card.json"
 SYNTHETIC = "synthetic"
@@ -106,7 +107,7 @@ def start_run(
     for release in releases:
         if release.state != Release.State.FROZEN or release.kind != wanted:
             message = _("%(stage)s trains on frozen releases of kind %(kind)s; release %(pk)s is not one")
-            raise jobs.UserError(message % {"stage": stage, "kind": wanted, "pk": release.pk})
+            raise jobs.UserError(message % {"stage": word(stage), "kind": word(wanted), "pk": release.pk})
         if release.rows == 0:
             raise jobs.UserError(_("release %(pk)s has no rows to train on") % {"pk": release.pk})
     if synthetic and stage == TrainingRun.Stage.DPO:
@@ -114,7 +115,7 @@ def start_run(
     if not releases and not synthetic:
         raise jobs.UserError(_("name at least one release to train on"))
     if init is None and stage != TrainingRun.Stage.PRETRAIN:
-        raise jobs.UserError(_("%(stage)s starts from a checkpoint: name one") % {"stage": stage})
+        raise jobs.UserError(_("%(stage)s starts from a checkpoint: name one") % {"stage": word(stage)})
     with transaction.atomic():
         run = TrainingRun.objects.create(
             stage=stage,

@@ -106,3 +106,17 @@ def test_a_file_that_cannot_be_read_is_named(code: str) -> None:
         assert sentence.endswith("line 3 needs 3 numbers")
     if code == "not_a_mesh":
         assert "a PDF document" in sentence
+
+
+def test_every_kind_of_file_that_a_refusal_names_is_known_in_the_readers_language() -> None:
+    tree = ast.parse((PROJECT / "model_zoo/io/sniff.py").read_text())
+    pairs = [node.elts for node in ast.walk(tree) if isinstance(node, ast.Tuple) and len(node.elts) in {2, 3}]
+    words = {
+        each.value
+        for elts in pairs
+        for each in ast.walk(elts[-1])
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    }
+    assert "plain text" in words and "an SVG drawing" not in words  # that one is chosen in a variable
+    kinds = set(javascript("m.KINDS"))
+    assert words <= kinds and {"an SVG drawing", "an HTML page", "markup"} <= kinds

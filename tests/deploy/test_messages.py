@@ -2,13 +2,18 @@
 
 import gettext
 import io
+import json
+import re
 
 import pytest
+from django.apps import apps
 from django.test import Client
 from django.utils import translation
 
 from backend import jobs
 from backend.accounts.api import describe_job
+from backend.annotation.answers import MASK_REASONS
+from backend.annotation.routing import REASONS
 from backend.models import Job
 from deploy import messages
 
@@ -22,6 +27,29 @@ def test_every_string_is_translated(domain: messages.Domain, language: str) -> N
 def test_strings_of_scripts_templates_and_python_are_found() -> None:
     found = {string for domain in messages.DOMAINS for string in messages.strings(domain)}
     assert {"Log out", "Next task", "Left is better"} <= found
+
+
+def test_no_string_of_a_script_hides_from_the_collector() -> None:
+    """It does not look into template literals, nor at a string that is no call's first word."""
+    found, hidden = set(messages.strings(messages.DOMAINS[2])), []
+    for path in sorted((messages.PROJECT / "annotator_ui" / "static").rglob("*.js")):
+        script = re.sub(r"^\s*(//|/?\*).*$", "", path.read_text(), flags=re.MULTILINE)
+        for call in re.finditer(r"""\b[tw]\(\s*(?:("(?:[^"\\]|\\.)*")\s*[,)]|([^,()]*["'`].*))""", script):
+            if call[2] or json.loads(call[1]) not in found:
+                hidden.append(f"{path.name}: {call[0]}")
+    assert hidden == []
+
+
+def test_every_state_stage_role_and_reason_that_pages_show_has_a_name() -> None:
+    """Pages put codes through words(), which finds only what is marked somewhere."""
+    found = set(messages.strings(messages.DOMAINS[2]))
+    codes = {*REASONS, *MASK_REASONS, "below alpha"}
+    for model in apps.get_models():
+        if model.__module__.startswith("backend.") and model.__name__ != "Candidate":
+            for field in model._meta.fields:
+                if field.name in {"state", "stage", "role"}:
+                    codes |= {str(code).replace("_", " ") for code, _ in field.choices or ()}
+    assert codes - found == set()
 
 
 def test_compiled_files_read_back_and_are_the_same_every_time() -> None:

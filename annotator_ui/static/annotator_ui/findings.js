@@ -157,6 +157,18 @@ export const FIGURES = {
   mask_iou: w("Mask IoU"),
 };
 
+/** What a file can turn out to be, as model_zoo/io/sniff.py says it. */
+export const KINDS = [
+  w("a 7-Zip archive (use ZIP)"), w("a Blender file (export it as GLB)"), w("a BMP file"), w("a bzip2 archive (use ZIP)"), w("a CSV table"),
+  w("a database"), w("a file of unknown kind"), w("a GIF file"), w("a GLB mesh"), w("a glTF mesh"), w("a gzip archive (use ZIP)"),
+  w("a HEIC, AVIF or video file (save it as JPEG)"), w("a JPEG image"), w("a JSON file"), w("a NumPy archive (npz)"), w("a NumPy array"),
+  w("a PDF document"), w("a Photoshop file"), w("a PLY mesh"), w("a PNG image"), w("a program"), w("a Python pickle, which is never loaded"),
+  w("a RAR archive (use ZIP)"), w("a tar archive (use ZIP)"), w("a TIFF file"), w("a USD file (export it as GLB)"), w("a WebP image"),
+  w("a YAML file, which is not accepted (use JSON)"), w("a ZIP archive"), w("a Zstandard archive (use ZIP)"), w("an empty file"),
+  w("an empty ZIP archive"), w("an FBX file (export it as GLB)"), w("an HDF5 file"), w("an HTML page"), w("an OBJ mesh"), w("an STL mesh"),
+  w("an SVG drawing"), w("an xz archive (use ZIP)"), w("JSON lines"), w("markup"), w("plain text"), w("UTF-16 text (save it as UTF-8)"),
+];
+
 const SHARES = new Set(["share", "iou", "good", "poor", "residual", "outside"]);
 
 function written(params) {
@@ -168,7 +180,8 @@ export function sentence({ check, level, params = {}, message }) {
   const known = SENTENCES[check]?.[level];
   if (!known) return message;
   const text = Array.isArray(known) ? known.find(([holds]) => holds(params))[1] : known;
-  return t(text, { ...written(params), message });
+  const kind = KINDS.includes(params.kind) ? { kind: t(params.kind) } : {};
+  return t(text, { ...written(params), ...kind, message });
 }
 
 /** What the artist can do about a finding; "" where there is nothing to mend. */

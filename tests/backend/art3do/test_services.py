@@ -65,6 +65,7 @@ def test_a_better_version_replaces_the_one_in_review(people: SimpleNamespace) ->
     first, second = (checked(sent(people.art, case.assignment)) for _ in range(2))
     first.refresh_from_db()
     assert (first.state, second.state, second.version) == ("returned", "in_review", 2)
+    assert first.note == "replaced by version 2"  # what the art page knows it by
 
 
 def test_a_returned_mesh_leaves_the_case_with_the_artist(people: SimpleNamespace) -> None:

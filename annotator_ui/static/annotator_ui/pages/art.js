@@ -7,6 +7,7 @@ import { t, w } from "../words.js";
 import { ArtCase } from "./art_case.js";
 import { SendPanel } from "./art_upload.js";
 import { offerInstructions, toggleInstructions } from "./instructions.js";
+import { named } from "./names.js";
 import { problemButton } from "./problem.js";
 import { $, bindBeside, bindKeys, busy, complain, fill, h, keyButton, listKeys, stateOf, toast } from "./ui.js";
 
@@ -48,8 +49,8 @@ function line(row) {
     h(
       "span",
       {},
-      h("strong", {}, object.category || t("object"), ` ${object.id}`),
-      h("span", { class: "small" }, [row.batch.name, row.reason && words(row.reason)].filter(Boolean).join(" · ")),
+      h("strong", { translate: "no" }, object.category || t("object"), ` ${object.id}`),
+      h("span", { class: "small" }, named(row.batch.name), row.reason ? ` · ${words(row.reason)}` : null),
       row.returned?.note ? h("span", { class: "warn" }, t("Reviewer: {note}", { note: row.returned.note })) : null,
       last ? h("span", {}, t("Version {version}", { version: last.version }), " ", stateOf(last.state)) : null,
     ),

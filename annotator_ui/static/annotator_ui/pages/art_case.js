@@ -28,7 +28,7 @@ export class ArtCase {
     this.banner = h("div", {});
     fill(
       holder,
-      h("h2", {}, object.category || t("object"), " ", String(object.id)),
+      h("h2", { translate: "no" }, object.category || t("object"), " ", String(object.id)),
       this.banner,
       h("div", { class: "sides" }, photo, space),
       h("div", { class: "sides" }, this.#reasons(), h("section", { "aria-label": t("Closest candidates, for reference") }, h("h3", {}, t("Closest candidates, for reference")), this.thumbs)),

@@ -22,7 +22,7 @@ export class BeforeAfter {
 
   #layer(name, label) {
     const [photo, mesh] = [h("canvas", { role: "img", "aria-label": label }), h("canvas", { class: "mesh", "aria-hidden": "true" })];
-    const layer = { figure: h("div", { class: `layer ${name}` }, photo, mesh, h("span", { class: "tag" }, label)), overlay: new Overlay(mesh) };
+    const layer = { figure: h("div", { class: `layer ${name}`, translate: "no" }, photo, mesh, h("span", { class: "tag" }, label)), overlay: new Overlay(mesh) };
     layer.overlay.setOpacity(0.75);
     layer.view = new PhotoView(photo, (place) => {
       layer.overlay.frameAt(place);

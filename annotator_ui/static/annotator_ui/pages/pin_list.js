@@ -3,6 +3,7 @@
 import { when } from "../format.js";
 import { threads } from "../pins.js";
 import { t } from "../words.js";
+import { named } from "./names.js";
 import { ask, busy, fill, h, toast } from "./ui.js";
 
 /** Ask for a remark; resolves with its text, or null. */
@@ -36,8 +37,8 @@ export function drawPins(holder, pins, { onLook, onAnswer = null, onRemove = nul
     h(
       "div",
       { class: pin.draft ? "remark draft" : "remark" },
-      h("p", {}, pin.text),
-      h("p", { class: "small" }, pin.draft ? t("not sent yet") : t("{name}, {at}", { name: pin.by, at: when(pin.at) })),
+      h("p", { translate: "no" }, pin.text),
+      h("p", { class: "small" }, pin.draft ? t("not sent yet") : [named(pin.by), `, ${when(pin.at)}`]),
       pin.draft && onRemove ? h("button", { type: "button", class: "plain", onclick: () => onRemove(pin) }, t("Remove")) : null,
     );
   const thread = ({ number, point, pins: said }) => {

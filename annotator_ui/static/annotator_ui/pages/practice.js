@@ -7,6 +7,7 @@ import { Duel } from "../scene/duel.js";
 import { MeshShelf } from "../scene/meshes.js";
 import { t, w } from "../words.js";
 import { clock } from "./clock.js";
+import { named } from "./names.js";
 import { around, drawPhoto, loadImage, maskBytes, stencil } from "./photo.js";
 import { outbox } from "./session.js";
 import { $, bindKeys, busy, complain, fill, h, isStill, keyButton, listKeys, needsWebGL } from "./ui.js";
@@ -78,7 +79,7 @@ async function next() {
   const region = mask && box(maskBytes(mask, object.width, object.height), object.width, object.height);
   picture = { photo, shape: mask && stencil(mask), crop: region && around(region, object.width, object.height) };
   const at = practice.items.indexOf(item);
-  fill($("#guide"), h("h2", {}, t("Object {n} of {total}: {category}", { n: at + 1, total: practice.items.length, category: object.category || t("object") })), h("p", {}, t(GUIDE[at % GUIDE.length])));
+  fill($("#guide"), h("h2", {}, t("Object {n} of {total}", { n: at + 1, total: practice.items.length }), ": ", named(object.category || t("object"))), h("p", {}, t(GUIDE[at % GUIDE.length])));
   drawPicture();
   duel.show({ geometry: left, pose: item.left.pose }, { geometry: right, pose: item.right.pose });
   veil(null);
@@ -142,7 +143,7 @@ function summarise() {
     h(
       "ul",
       {},
-      ...practice.items.map(({ object, given }) => h("li", { class: given.right ? "" : "missed" }, `${given.right ? "✓" : "✗"} ${object.category}: `, t(LESSONS[given.lesson] ?? given.lesson))),
+      ...practice.items.map(({ object, given }) => h("li", { class: given.right ? "" : "missed" }, given.right ? "✓ " : "✗ ", named(object.category || t("object")), ": ", t(LESSONS[given.lesson] ?? given.lesson))),
     ),
     h("p", {}, t("With real objects nobody knows the answer beforehand, and nobody tells you afterwards. Take the time that you need; undo is always there.")),
     h("p", { class: "row" }, h("a", { class: "button primary", href: "/", id: "start" }, t("Start"))),

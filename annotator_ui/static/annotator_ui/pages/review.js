@@ -125,7 +125,7 @@ async function openRow(place) {
   shelf.keep([found, next && (await detail(next).catch(() => null))].flatMap((each) => each?.candidate?.model_url ?? []));
 }
 
-const keyList = () => h("details", { class: "keys" }, h("summary", {}, t("Keys")), h("dl", { id: "keys" }));
+const keyList = () => h("details", { class: "keys" }, h("summary", {}, t("Keys")), h("dl", { id: "keys", tabindex: 0 }));
 
 /** What earlier rounds were sent back with. */
 function notes(found) {

@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { number, when, words } from "../format.js";
 import { ART_REVIEW } from "../keys.js";
 import { t } from "../words.js";
+import { named } from "./names.js";
 import { PhotoStage, truthOf } from "./photo_stage.js";
 import { askRemark } from "./pin_list.js";
 import { $, ask, busy, complain, facts, fields, fill, h, keyButton, listKeys, me, table, toast, values } from "./ui.js";
@@ -26,8 +27,8 @@ export class ReviewArt {
   }
 
   #drawList() {
-    const open = (row) => h("button", { type: "button", class: "plain", "data-row": row.id, onclick: () => this.#openRow(this.rows.indexOf(row)).catch(complain) }, title(row));
-    const columns = [[t("Object"), open], [t("Version"), (row) => row.version], [t("By"), (row) => row.artist], [t("Sent"), (row) => when(row.created_at)]];
+    const open = (row) => h("button", { type: "button", class: "plain", translate: "no", "data-row": row.id, onclick: () => this.#openRow(this.rows.indexOf(row)).catch(complain) }, title(row));
+    const columns = [[t("Object"), open], [t("Version"), (row) => row.version], [t("By"), (row) => named(row.artist)], [t("Sent"), (row) => when(row.created_at)]];
     fill(this.list, table(t("Artists' meshes"), columns, this.rows, t("Nothing waits for review.")));
     for (const button of this.list.querySelectorAll("[data-row]")) {
       const here = button.dataset.row === String(this.rows[this.at]?.id);
@@ -49,13 +50,13 @@ export class ReviewArt {
     const [photo, versions] = [h("div", {}), h("div", { class: "versions" })];
     fill(
       this.work,
-      h("h2", {}, title(found)),
+      h("h2", { translate: "no" }, title(found)),
       this.#facts(),
       h("h3", {}, t("In the photo")),
       photo,
       versions,
       this.#verdicts(),
-      h("details", { class: "keys" }, h("summary", {}, t("Keys")), h("dl", { id: "keys" })),
+      h("details", { class: "keys" }, h("summary", {}, t("Keys")), h("dl", { id: "keys", tabindex: 0 })),
     );
     this.work.hidden = false;
     listKeys(ART_REVIEW, $("#keys"));
@@ -74,9 +75,9 @@ export class ReviewArt {
   #facts() {
     const { artist, version, task, why } = this.found;
     return facts([
-      [t("By"), artist],
+      [t("By"), named(artist)],
       [t("Version"), version],
-      [t("Batch"), task.batch.name],
+      [t("Batch"), named(task.batch.name)],
       [t("What made it hard"), task.reason ? words(task.reason) : "–"],
       [t("Best rating before"), why.best_r === null ? "–" : t("{best} (bar {bar})", { best: number(why.best_r), bar: number(why.alpha) })],
     ]);

@@ -10,6 +10,12 @@ import { figuresOf, report } from "./report.js";
 import { $, complain, fill, h, jobLine, stateOf, table, watchJob } from "./ui.js";
 
 const WATCH_MS = 500;
+const REPLACED = /^replaced by version (\d+)$/; // the server's own note, not a reviewer's
+
+function noteOf(note) {
+  const [, version] = note.match(REPLACED) ?? [];
+  return version ? t("Replaced by version {version}.", { version }) : t("Reviewer: {note}", { note });
+}
 
 export class Versions {
   /**
@@ -91,7 +97,7 @@ export class Versions {
       this.about,
       h("p", { class: "small" }, t("Sent {at}", { at: when(found.created_at) })),
       from ? h("p", {}, t("Repaired from version {version}: {fixes}", { version: from.version, fixes: found.fixes.map((code) => t(FIXES[code] ?? words(code))).join(", ") })) : null,
-      found.note ? h("p", { class: "note" }, t("Reviewer: {note}", { note: found.note })) : null,
+      found.note ? h("p", { class: "note" }, noteOf(found.note)) : null,
     );
   }
 
