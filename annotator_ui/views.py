@@ -67,7 +67,7 @@ def shell(name: str) -> Callable[..., HttpResponse]:
             if may_open(role, allowed)
         ]
         values = {"menu": menu, "page": name, "title": translation.gettext(title), "arguments": arguments}
-        values |= {"languages": settings.LANGUAGES}
+        values |= {"languages": settings.LANGUAGES, "viewer": name in VIEWERS}
         reply = render(request, f"annotator_ui/{name}.html", values | {"preferences": preferences, "preferences_json": json.dumps(preferences)})
         # The API answers in the same language.
         reply.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, samesite="Lax")

@@ -194,7 +194,7 @@ class Supervisor:
 
     def start_seed(self) -> Child:
         """Begin to make the demo's people and data; returns once the logins are there."""
-        seed = Child("demo_seed", [sys.executable, "manage.py", "demo_seed"], None)
+        seed = Child("demo_seed", [sys.executable, "manage.py", "demo_seed", "--url", self.url], None)
         seed.start()
         self.children.append(seed)
         while not (self.home / "logins.json").exists() and seed.poll() is None:

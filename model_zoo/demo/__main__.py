@@ -65,7 +65,7 @@ def write(out: Path, *, count: int = 10, seed: int = 0) -> list[dict[str, object
                     terms if is_photo else {"licence": "CC0-1.0", "attribution": "drawn for Maquette"},
                 )
             )
-    for scene in tqdm(scenes(count, seed), total=count, unit="scene"):
+    for scene in tqdm(scenes(count, seed), total=count, unit="scene", disable=not count):
         rows += [_store(out, path, data, OURS) for path, data in scene_files(scene).items()]
     (out / "manifest.jsonl").write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
     return rows

@@ -9,7 +9,8 @@ import pytest
 from django.core.management import call_command
 
 from backend.accounts.models import User
-from backend.catalog.models import Image, Mesh, TargetObject, Truth
+from backend.annotation.models import Task
+from backend.catalog.models import Batch, Image, Mesh, TargetObject, Truth
 from backend.models import Job
 from backend.proposals.models import Proposer
 from workers.management.commands.demo_seed import make_people
@@ -34,9 +35,17 @@ def test_the_demo_has_photographs_scenes_with_truth_and_a_library() -> None:
     assert Image.objects.exclude(licence="").count() == Image.objects.count() == 7
     assert Mesh.objects.filter(source="library").count() >= 40
     assert Truth.objects.filter(measured=True).exists()
-    assert Job.objects.filter(kind="propose").count() == 3 * TargetObject.objects.count()
+    batches = Batch.objects.in_bulk(field_name="name")
+    assert {name: batch.protocol for name, batch in batches.items()} == {
+        "demo": "king_of_the_hill", "demo-grid": "grid", "demo-outline": "king_of_the_hill"
+    }  # fmt: skip
+    compared = Task.objects.filter(stage="compare").values("batch", "object").distinct().count()
+    assert Job.objects.filter(kind="propose").count() == 3 * compared
+    outlined = batches["demo-outline"].tasks.filter(stage="select", state="open")
+    assert outlined.filter(object__mask=None).count() == 6 and outlined.exclude(object__mask=None).count() == 2
+    assert {"cup", "helmet", "desk lamp"} <= set(batches["demo-outline"].taxonomy)
     # Real photographs first.
-    names = TargetObject.objects.order_by("tasks__sort_key").values_list("image__name", flat=True)
+    names = batches["demo"].tasks.order_by("sort_key").values_list("object__image__name", flat=True)
     assert ["scene_" in name for name in names] == sorted("scene_" in name for name in names)
     before = counts()
     call_command("demo_seed", "--scenes", "1")

@@ -1,4 +1,4 @@
-"""`manage.py demo_seed`: people, proposers, mesh library and demo batch of `make demo`. Safe to run again."""
+"""`manage.py demo_seed`: people, proposers, mesh library and demo batches of `make demo`. Safe to run again."""
 
 import json
 import os
@@ -15,15 +15,16 @@ from django.core.management.base import BaseCommand, CommandError
 from backend import jobs
 from backend.accounts.access import record
 from backend.accounts.models import AuditEvent, User
+from backend.annotation.intake import enqueue
 from backend.catalog import services as catalog
-from backend.catalog.models import Batch
+from backend.catalog.models import Batch, Image, TargetObject
 from backend.proposals import services as proposals
 from backend.proposals.models import Proposer
 from model_zoo import library
 from model_zoo.demo import __main__ as demo_files
 from model_zoo.io.errors import BadInput
 from model_zoo.library import __main__ as library_files
-from workers import importing
+from workers import demo, importing
 from workers.training_runs import base_checkpoint
 
 PEOPLE = {
@@ -38,10 +39,36 @@ PROPOSERS = {
     "inflation": (Proposer.Kind.INFLATION, 1),
 }
 BATCH = "demo"
-DONE = "demo_seed"
-INSTRUCTIONS = (
-    "Which mesh is closer in shape to the outlined object? Judge the shape first, the texture second."
-)
+DONE, PLAYED = "demo_seed", "demo_played"
+COMPARE = """Which mesh is closer to the **outlined object**? {judged}
+
+1. Look at the photo, then turn both meshes: from behind and from above too.
+2. Parts that the photo shows must be there; loose pieces must not.
+3. If both are equally good or bad, say *equal*. If nobody could use either, say *neither*.
+
+When you **align** the chosen mesh: *Fit* first, then mend by hand until its outline lies on the object's.
+"""
+OUTLINE = """Outline **one whole object**: click on it, then mend the edge with brush and eraser.
+
+- Leave out shadows, reflections and whatever stands in front.
+- A mask that is there already is *confirmed* or *rejected* with a reason.
+- Nothing in the list fits? Type the name and flag it as outside the taxonomy.
+"""
+SCALE = [
+    {"r": 0.0, "label": "unrelated"},
+    {"r": 0.25, "label": "poor"},
+    {"r": 0.5, "label": "fair"},
+    {"r": 0.75, "label": "good"},
+    {"r": 1.0, "label": "perfect"},
+]
+BATCHES: dict[str, dict[str, Any]] = {
+    BATCH: {"instructions": COMPARE.format(judged="Judge the shape only: both are the same clay."), "asks_review": True, "scale": SCALE, "priority": 2},
+    f"{BATCH}-grid": {
+        "instructions": COMPARE.format(judged="Judge the shape first, then the colours."), "priority": 1,
+        "protocol": Batch.Protocol.GRID, "judges": Batch.Judges.TEXTURE, "asks_alignment": False,
+    },
+    f"{BATCH}-outline": {"instructions": OUTLINE, "checks_masks": True},
+}  # fmt: skip
 
 
 class Command(BaseCommand):
@@ -54,6 +81,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--scenes", type=int, default=10, help="composed scenes with known truth (default 10)"
         )
+        parser.add_argument(
+            "--url", default="", help="a running server: simulated people then work a few objects, for the later pages"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Real photographs first, so that a person can begin while the rest is still coming."""
@@ -64,27 +94,42 @@ class Command(BaseCommand):
             base_checkpoint()
         except jobs.UserError as failure:
             raise CommandError(str(failure)) from None
-        batch = Batch.objects.filter(name=BATCH).first()
-        batch = batch or catalog.create_batch(name=BATCH, instructions=INSTRUCTIONS)
+        made = {name: self._batch(name, settings) for name, settings in BATCHES.items()}
+        batch = made[BATCH]
         if not AuditEvent.objects.filter(verb=DONE).exists():
             try:
-                self._fill(batch, settings.HOME / "cache", options["scenes"])
+                self._fill(made, settings.HOME / "cache", options["scenes"])
             except BadInput as failure:
                 raise CommandError(failure.message) from None
-            proposals.propose(batch)
             record(None, DONE, f"batch:{batch.pk}")
         self.stdout.write(f"demo batch: {batch.tasks.values('object').distinct().count()} objects")
+        if options["url"] and not AuditEvent.objects.filter(verb=PLAYED).exists():
+            tasks = demo.ready(batch)
+            # Noted first: interrupted, it is not begun again, so that nothing is answered twice.
+            record(None, PLAYED, f"batch:{batch.pk}")
+            demo.play(batch, tasks, options["url"])
 
-    def _fill(self, batch: Batch, cache: Path, scenes: int) -> None:
+    def _batch(self, name: str, wish: dict[str, Any]) -> Batch:
+        return Batch.objects.filter(name=name).first() or catalog.create_batch(name=name, **wish)
+
+    def _fill(self, made: dict[str, Batch], cache: Path, scenes: int) -> None:
+        batch, grid, outline = made.values()
         meshes = made_once(cache / "library", lambda folder: library_files.write(folder, each=1))
         report = importing.import_meshes(meshes)
         self.stdout.write(f"mesh library: {len(report.taken)} meshes of {len(library.families())} kinds")
         self._take(made_once(cache / "photographs", lambda folder: demo_files.write(folder, count=0)), batch)
         proposals.propose(batch)
-        made = made_once(cache / f"scenes-{scenes}", lambda folder: compose(folder, scenes))
-        self._take(made, batch)
+        photographed = list(TargetObject.objects.filter(tasks__batch=batch).order_by("id"))
+        kinds = sorted({name.replace("-", " ") for name in library.families()} | {row.category for row in photographed})
+        Batch.objects.filter(pk=outline.pk).update(taxonomy=kinds)
+        enqueue(outline, [*unmasked(), *photographed[:2]])
+        composed = made_once(cache / f"scenes-{scenes}", lambda folder: compose(folder, scenes))
+        self._take(composed, batch)
         if scenes:
             jobs.send("make_practice", key="make_practice:demo", args={})
+        proposals.propose(batch)
+        enqueue(grid, photographed[:3])
+        proposals.propose(grid)
 
     def _take(self, folder: Path, batch: Batch) -> None:
         report = importing.import_images(folder, batch, exact=True)
@@ -92,6 +137,12 @@ class Command(BaseCommand):
             self.stderr.write(f"refused: {row['name']}: {row['reason']}")
         if failure := report.failure():
             raise CommandError(failure)
+
+
+def unmasked() -> list[TargetObject]:
+    """Every photograph once more, as an object that somebody has to outline; the one with the clearest edges first."""
+    images = sorted(Image.objects.order_by("id"), key=lambda image: "flower" not in image.name)
+    return [catalog.store_object(image, mask=None, name=image.name)[0] for image in images]
 
 
 def compose(folder: Path, scenes: int) -> None:

@@ -4,7 +4,6 @@
 import * as api from "../api.js";
 import { Bracket } from "../bracket.js";
 import { COMPARE, GRID, RATE, SCALE } from "../keys.js";
-import { box } from "../masks.js";
 import { countOf, modelsOf, stripsOf } from "../queue.js";
 import { t } from "../words.js";
 import { Chips } from "./compare_chips.js";
@@ -12,10 +11,12 @@ import { Grid } from "./compare_grid.js";
 import { Rating, whyLow } from "./compare_rating.js";
 import { Views } from "./compare_views.js";
 import { Desk } from "./desk.js";
-import { PhotoView, around, loadImage, maskBytes, stencil } from "./photo.js";
+import { PhotoView, loadImage } from "./photo.js";
+import { keepPictures, picturesOf } from "./pictures.js";
 import { $, bindKeys, busy, complain, fill, h, isStill, keyButton, listKeys, toast } from "./ui.js";
 
 const PATIENCE_MS = 400;
+const DRAWN_MS = 200; // a pair is on screen by then; decoding others before would delay it
 const ARROWS = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] };
 const ANSWERS = ["left", "right", "equal", "neither"];
 
@@ -35,17 +36,18 @@ const underway = new Set();
 
 function prefetched(urls) {
   views.preload(urls);
+  picturesOf(desk.ahead.object).catch(() => {});
   for (const url of stripsOf(desk.ahead)) loadImage(url).catch(() => {});
 }
 
 async function open(assignment) {
   const { object } = assignment;
-  const [picture, mask] = await Promise.all([loadImage(object.photo_url), object.mask_url ? loadImage(object.mask_url) : null]);
-  const data = mask && maskBytes(mask, object.width, object.height);
-  const region = mask && box(data, object.width, object.height);
-  photo.show(picture, mask && stencil(mask), region && around(region, object.width, object.height));
-  const urls = assignment.compare.candidates.map((card) => card.model_url);
-  views.open(assignment, mask && { data, width: object.width, height: object.height }, [...urls, ...modelsOf(desk.ahead ?? {})]);
+  views.open(assignment, assignment.compare.candidates.map((card) => card.model_url));
+  views.preload(modelsOf(assignment).slice(0, 2));
+  keepPictures(object);
+  const { photo: picture, mask, shape, region } = await picturesOf(object);
+  photo.show(picture, shape, region);
+  views.setPhoto(object, mask);
   take(assignment);
   await step();
 }
@@ -80,7 +82,7 @@ async function step() {
   if (mode === "grid") return grid.show(bracket.order.map((key) => bracket.cards.get(key)), desk.assignment.batch.allows_neither);
   $("#count").textContent = mode === "rate" ? t("Rate the survivor of {n}", { n: bracket.order.length }) : countOf(state);
   const shown = mode === "rate" ? [state.survivor, null] : state.step;
-  if (await views.show(shown.map((key) => bracket?.cards.get(key) ?? null))) views.preload(comingUp());
+  if (await views.show(shown.map((key) => bracket?.cards.get(key) ?? null))) setTimeout(() => bracket && views.preload(comingUp()), DRAWN_MS);
 }
 
 /** Addresses of the meshes that may still be asked for. */

@@ -33,18 +33,22 @@ export class Views {
     return this.box.hasAttribute("aria-busy");
   }
 
-  /** A new object: its batch says what is judged; `mask`: {data, width, height} or null. `keep`: meshes not to drop. */
-  open({ object, batch }, mask, keep) {
+  /** A new object: its batch says what is judged. `keep`: meshes not to drop. */
+  open({ batch }, keep) {
     this.textured = batch.judges === "texture";
     this.duel.show(null, null);
     this.shelf.keep(keep);
-    this.duel.setPhoto({ camera: object.camera, width: object.width, height: object.height, mask });
     const [plain, label] = PLAIN[batch.judges];
     this.plain = plain;
     const button = (action, text) => keyButton(COMPARE, action, text, () => this.act(action), { class: "look" });
     const looks = [["plain", label], ...Object.entries(LOOKS)].map(([action, text]) => button(action, t(text)));
     fill($("#looks"), ...looks, button("outline", t("Mask outline")), button("turn", t("Turntable")), button("reset", t("Photo view")));
     this.look("plain");
+  }
+
+  /** What follows is seen by the photo's camera; `mask`: {data, width, height} or null. */
+  setPhoto({ camera, width, height }, mask) {
+    this.duel.setPhoto({ camera, width, height, mask });
   }
 
   #get(url) {

@@ -14,6 +14,8 @@ import { $, ask, bindBeside, complain, fields, fill, h, keyButton, toast, values
 
 export { clock };
 
+const LOOK_AHEAD_MS = 400; // the object at hand is drawn first
+
 export class Desk {
   /**
    * stage: of this page; open(assignment): shows it; prefetched(urls): meshes to load ahead;
@@ -125,7 +127,7 @@ export class Desk {
     try {
       await this.openAssignment(assignment);
       this.veil(null);
-      this.lookAhead();
+      setTimeout(() => this.assignment === assignment && !this.shared && this.lookAhead(), LOOK_AHEAD_MS);
     } catch (problem) {
       complain(problem);
       this.#offerRetry(problem);

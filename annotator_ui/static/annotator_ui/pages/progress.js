@@ -21,8 +21,7 @@ function drawOwn(own) {
       ...(own.gold ? [[t("Right on known pairs"), share(own.gold)]] : []),
       ...(own.practice ? [[t("Right in the practice"), share(own.practice)]] : []),
     ]),
-    own.total ? null : h("p", { class: "muted" }, t("Nothing submitted yet.")),
-    h("div", { class: "columns" }, chart(own.days), stages(own.by_stage)),
+    own.total ? h("div", { class: "columns" }, chart(own.days), stages(own.by_stage)) : h("p", { class: "muted" }, t("Nothing submitted yet.")),
   );
 }
 
