@@ -36,6 +36,7 @@ export class Versions {
   /** rows: versions as the API lists them, oldest first; `wanted`: the id of the one to open, else the newest. */
   async show(rows, wanted = rows.at(-1)?.id) {
     this.rows = rows;
+    this.fetched.clear(); // a new version changes what is said of the older ones
     this.beside.hidden = !rows.length;
     if (rows.length) await this.open(wanted);
     else fill(this.tabs, h("p", { class: "muted" }, t("No version has been sent yet.")));
