@@ -13,7 +13,6 @@ from skimage.color import rgb2lab
 from skimage.segmentation import slic
 
 LONGEST = 384  # pixels of the working copy's longer side
-COMPACTNESS = 16.0  # units of CIE Lab that weigh as much as the way to the next superpixel
 NARROW, WIDE = 4.0, 9.0  # widths of the two colour kernels, in units of CIE Lab
 DIFFUSIONS = (0.003, 0.03)  # how soon a walk through the picture ends: far, near
 FURTHEST = np.array([[40.0], [10.0]])  # geodesic distances are cut off here
@@ -84,11 +83,7 @@ def regions_of(rgb: np.ndarray, count: int) -> Regions:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     lab = rgb2lab(np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX))).astype(np.float32)
     soft = ndimage.gaussian_filter(lab, (0.7, 0.7, 0))
-    # slic stretches its picture to 0..1 first, so what weighs colour against distance must shrink likewise.
-    compactness = COMPACTNESS / max(float(np.ptp(soft)), 1.0)
-    labels = slic(
-        soft, n_segments=count, compactness=compactness, max_num_iter=5, convert2lab=False, start_label=0
-    )
+    labels = slic(soft, n_segments=count, compactness=6, max_num_iter=5, convert2lab=False, start_label=0)
     flat, number = labels.ravel(), int(labels.max()) + 1
     area = np.bincount(flat, minlength=number).astype(float)
     rows, columns = np.mgrid[: size[1], : size[0]] + 0.5
