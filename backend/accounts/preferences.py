@@ -41,6 +41,8 @@ ACTIONS: dict[str, str] = {
         "next previous accept fix return swap wipe beside look closer farther whole less "
         "more turn"
     ),
+    "art": "next previous starter choose pause look closer farther whole turn shading home",
+    "art_review": "next previous accept return pin look closer farther whole turn shading home",
     "practice": "left right go reset turn",
 }
 NAMED_KEYS = "enter|space|escape|backspace|delete|insert|home|end|pageup|pagedown|arrow(?:left|right|up|down)|f[1-9]|f1[0-2]"
