@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page
@@ -11,7 +10,7 @@ from playwright.sync_api import Page
 from annotator_ui.views import OFF_MENU, PAGES
 from tests.annotator_ui import at_work
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.usefixtures("left")]
 AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SignIn = Callable[[str], Page]
@@ -37,14 +36,6 @@ ENGLISH = """() => {
         if (element.getAttribute(name)) look(element.getAttribute(name), name);
   return [...new Set(found)];
 }"""
-
-
-@pytest.fixture
-def page(page: Page) -> Any:
-    """The shared page, left before the database is emptied: a closing work page gives its lease back."""
-    yield page
-    page.goto("about:blank")
-    page.wait_for_timeout(400)
 
 
 @pytest.fixture

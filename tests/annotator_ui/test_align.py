@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,16 +17,8 @@ from backend.models import Job
 from tests.annotator_ui import aligning
 from tests.annotator_ui.aligning import iou, opened, picture, pose, value
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.usefixtures("left")]
 SignIn = Callable[[str], Page]
-
-
-@pytest.fixture
-def page(page: Page) -> Iterator[Page]:
-    """The shared page, left before the database is emptied: a closing work page gives its lease back."""
-    yield page
-    page.goto("about:blank")
-    page.wait_for_timeout(400)
 
 
 @pytest.fixture

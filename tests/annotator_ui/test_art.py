@@ -3,7 +3,7 @@
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,17 +24,10 @@ from model_zoo.io.meshes import load_mesh
 from tests.annotator_ui import aligning
 from tests.annotator_ui.aligning import picture
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.usefixtures("left")]
 SignIn = Callable[[str], Page]
 CHECKED = 90_000  # ms for a check on a machine that is busy
 PADDING = b"#" * 1023 + b"\n"
-
-
-@pytest.fixture
-def page(page: Page) -> Iterator[Page]:
-    """The shared page, left before the database is emptied."""
-    yield page
-    page.goto("about:blank")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Every page in a real browser with real WebGL; a script error on any of them fails the test (fixture `page`)."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +13,7 @@ from backend.annotation.models import Alignment, Assignment, Task
 from backend.catalog.models import Batch
 from tests.annotator_ui import desk
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.usefixtures("left")]
 SignIn = Callable[[str], Page]
 READY = "#veil[hidden]"
 
@@ -22,14 +22,6 @@ READY = "#veil[hidden]"
 def batch(people: SimpleNamespace) -> Batch:
     """Two objects to compare."""
     return desk.make_batch()
-
-
-@pytest.fixture
-def page(page: Page) -> Iterator[Page]:
-    """The shared page, left before the database is emptied: a closing work page gives its lease back."""
-    yield page
-    page.goto("about:blank")
-    page.wait_for_timeout(400)
 
 
 def opened(page: Page, path: str) -> Page:

@@ -1,7 +1,7 @@
 """The guided practice in a real browser: before the first real object, with feedback after each answer, once."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -11,16 +11,8 @@ from backend.annotation.models import GoldPair, PracticeAnswer
 from tests.annotator_ui import desk
 from tests.annotator_ui.shell import faults, picture
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.usefixtures("left")]
 SignIn = Callable[[str], Page]
-
-
-@pytest.fixture
-def page(page: Page) -> Iterator[Page]:
-    """The shared page, left before the database is emptied: a closing work page gives its lease back."""
-    yield page
-    page.goto("about:blank")
-    page.wait_for_timeout(400)
 
 
 def test_six_objects_with_feedback_come_before_the_first_real_one(people: SimpleNamespace, sign_in: SignIn) -> None:

@@ -1,7 +1,7 @@
 """The review page in real Chromium: before and after, and accept, fix and send back for both stages, by keyboard."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,16 +14,9 @@ from backend.catalog.models import Batch
 from tests.annotator_ui import aligning, desk
 from tests.annotator_ui.aligning import picture
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.usefixtures("left")]
 SignIn = Callable[[str], Page]
 FIGURES = ".figures table"
-
-
-@pytest.fixture
-def page(page: Page) -> Iterator[Page]:
-    """The shared page, left before the database is emptied."""
-    yield page
-    page.goto("about:blank")
 
 
 @pytest.fixture

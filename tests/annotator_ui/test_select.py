@@ -3,7 +3,7 @@
 import io
 import os
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,19 +24,11 @@ from model_zoo.io.segmentations import rasterise_polygons
 from tests.annotator_ui import desk
 from tests.annotator_ui.test_pages import opened
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.usefixtures("left")]
 SignIn = Callable[[str], Page]
 SCREENSHOTS = Path(os.environ.get("MAQUETTE_SCREENSHOTS", "var/screenshots"))
 SIZE = (desk.WIDTH, desk.HEIGHT)
 BALL = desk.disc(75)
-
-
-@pytest.fixture
-def page(page: Page) -> Iterator[Page]:
-    """The shared page, left before the database is emptied: a closing work page gives its lease back."""
-    yield page
-    page.goto("about:blank")
-    page.wait_for_timeout(400)
 
 
 @pytest.fixture

@@ -1,0 +1,14 @@
+"""Fixtures of the browser tests of the pages."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page
+
+
+@pytest.fixture
+def left(page: Page) -> Iterator[None]:
+    """The page is left before the database is emptied: a closing work page gives its lease back."""
+    yield
+    page.goto("about:blank")
+    page.wait_for_timeout(400)
