@@ -130,6 +130,14 @@ export const ALIGN = [
   { action: "submit", keys: ["ctrl+enter"], label: w("Store the alignment") },
 ];
 
+// The photo with a posed mesh over it.
+const POSED = [
+  { action: "look", keys: ["o"], label: w("Photo: shaded, outline, difference") },
+  { action: "closer", keys: ["."], label: w("Photo closer") },
+  { action: "farther", keys: [","], label: w("Photo farther") },
+  { action: "whole", keys: ["/"], label: w("Whole photo") },
+];
+
 export const REVIEW = [
   { action: "next", keys: ["j", "arrowdown"], label: w("Next answer") },
   { action: "previous", keys: ["k", "arrowup"], label: w("Previous answer") },
@@ -139,20 +147,14 @@ export const REVIEW = [
   { action: "swap", keys: ["b"], label: w("Before or after") },
   { action: "wipe", keys: ["w"], label: w("Wipe between before and after") },
   { action: "beside", keys: ["s"], label: w("Before and after side by side") },
-  { action: "look", keys: ["o"], label: w("Photo: shaded, outline, difference") },
-  { action: "closer", keys: ["."], label: w("Photo closer") },
-  { action: "farther", keys: [","], label: w("Photo farther") },
-  { action: "whole", keys: ["/"], label: w("Whole photo") },
+  ...POSED,
   { action: "less", keys: ["-", "arrowleft"], label: w("Rating lower by 0.05") },
   { action: "more", keys: ["+", "=", "arrowright"], label: w("Rating higher by 0.05") },
   { action: "turn", keys: ["t"], label: w("Turntable on or off") },
 ];
 
 const STAGE = [
-  { action: "look", keys: ["o"], label: w("Photo: shaded, outline, difference") },
-  { action: "closer", keys: ["."], label: w("Photo closer") },
-  { action: "farther", keys: [","], label: w("Photo farther") },
-  { action: "whole", keys: ["/"], label: w("Whole photo") },
+  ...POSED,
   { action: "turn", keys: ["t"], label: w("Turntable on or off") },
   { action: "shading", keys: ["s"], label: w("Next shading of the mesh") },
   { action: "home", keys: ["h"], label: w("First view of the mesh") },

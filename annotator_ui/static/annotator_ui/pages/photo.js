@@ -19,6 +19,9 @@ export async function loadImage(url) {
   return image;
 }
 
+/** [photo, mask] of an object, as images; null for a mask that is not there. */
+export const photoAndMask = ({ photo_url, mask_url }) => Promise.all([loadImage(photo_url), mask_url ? loadImage(mask_url) : null]);
+
 /** The mask as bytes (0 or 1, by rows) at the given size. */
 export function maskBytes(image, width, height) {
   const canvas = new OffscreenCanvas(width, height);

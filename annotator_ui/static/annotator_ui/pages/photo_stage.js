@@ -3,7 +3,7 @@
 import { fixed } from "../format.js";
 import { MODES, Overlay } from "../scene/overlay.js";
 import { t } from "../words.js";
-import { loadImage, stencil } from "./photo.js";
+import { photoAndMask, stencil } from "./photo.js";
 import { PhotoView } from "./photo_view.js";
 import { loadTruth } from "./truth.js";
 import { fill, h, keyButton } from "./ui.js";
@@ -11,7 +11,7 @@ import { fill, h, keyButton } from "./ui.js";
 /** {photo, shape, mask, points} as of loadTruth; without camera, the photo and its outline alone. */
 export async function truthOf(object) {
   if (object.camera) return loadTruth(object);
-  const [photo, mask] = await Promise.all([loadImage(object.photo_url), object.mask_url ? loadImage(object.mask_url) : null]);
+  const [photo, mask] = await photoAndMask(object);
   return { photo, shape: mask && stencil(mask), mask: null, points: null };
 }
 

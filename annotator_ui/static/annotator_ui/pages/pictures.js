@@ -1,7 +1,7 @@
 // Photo and mask of the object at work and of the one after it: loaded and measured once, before they are looked at.
 
 import { box } from "../masks.js";
-import { around, loadImage, maskBytes, stencil } from "./photo.js";
+import { around, maskBytes, photoAndMask, stencil } from "./photo.js";
 
 const kept = new Map();
 
@@ -20,8 +20,9 @@ export function keepPictures({ id }) {
   for (const other of kept.keys()) if (other !== id) kept.delete(other);
 }
 
-async function load({ photo_url, mask_url, width, height }) {
-  const [photo, drawn] = await Promise.all([loadImage(photo_url), mask_url ? loadImage(mask_url) : null]);
+async function load(object) {
+  const { width, height } = object;
+  const [photo, drawn] = await photoAndMask(object);
   if (!drawn) return { photo, mask: null, shape: null, region: null };
   const data = maskBytes(drawn, width, height);
   const region = box(data, width, height);

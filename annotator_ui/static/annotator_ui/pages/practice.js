@@ -2,13 +2,13 @@
 
 import * as api from "../api.js";
 import { PRACTICE } from "../keys.js";
-import { box } from "../masks.js";
 import { Duel } from "../scene/duel.js";
 import { MeshShelf } from "../scene/meshes.js";
 import { t, w } from "../words.js";
 import { clock } from "./clock.js";
 import { named } from "./names.js";
-import { around, drawPhoto, loadImage, maskBytes, stencil } from "./photo.js";
+import { drawPhoto } from "./photo.js";
+import { picturesOf } from "./pictures.js";
 import { outbox } from "./session.js";
 import { $, bindKeys, busy, complain, fill, h, isStill, keyButton, listKeys, needsWebGL } from "./ui.js";
 
@@ -70,14 +70,12 @@ async function next() {
   const following = practice.items.find((each) => !each.given && each !== item);
   const urls = (each) => (each ? [each.left.model_url, each.right.model_url] : []);
   shelf.keep([...urls(item), ...urls(following)]);
-  const [photo, mask, left, right] = await Promise.all([
-    loadImage(object.photo_url),
-    object.mask_url ? loadImage(object.mask_url) : null,
+  const [{ photo, shape, region }, left, right] = await Promise.all([
+    picturesOf(object),
     shelf.get(item.left.model_url),
     shelf.get(item.right.model_url),
   ]);
-  const region = mask && box(maskBytes(mask, object.width, object.height), object.width, object.height);
-  picture = { photo, shape: mask && stencil(mask), crop: region && around(region, object.width, object.height) };
+  picture = { photo, shape, crop: region };
   const at = practice.items.indexOf(item);
   fill($("#guide"), h("h2", {}, t("Object {n} of {total}", { n: at + 1, total: practice.items.length }), ": ", named(object.category || t("object"))), h("p", {}, t(GUIDE[at % GUIDE.length])));
   drawPicture();

@@ -7,7 +7,7 @@ import { t } from "../words.js";
 import { named } from "./names.js";
 import { PhotoView } from "./photo_view.js";
 import { showTurning } from "./posed.js";
-import { loadImage, stencil } from "./photo.js";
+import { photoAndMask, stencil } from "./photo.js";
 import { busy, facts, fill, h, keyButton } from "./ui.js";
 
 const STEP = 0.05;
@@ -31,7 +31,7 @@ export class ReviewRate {
       h("aside", {}, this.#scale(), this.#facts(), h("h3", {}, t("The bracket's candidates")), this.thumbs),
     );
     this.view = new PhotoView(photo);
-    const [image, mask] = await Promise.all([loadImage(object.photo_url), object.mask_url ? loadImage(object.mask_url) : null]);
+    const [image, mask] = await photoAndMask(object);
     if (this.gone) return;
     this.view.show(image, mask && stencil(mask));
     this.cards = [candidate, ...others];

@@ -4,6 +4,7 @@
 import { Matrix4, PerspectiveCamera, Raycaster, Scene, Sphere, Spherical, Vector2, Vector3, WebGLRenderer } from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import { STRIDE, inMask } from "../cloud.js";
+import { aim } from "./aim.js";
 import { flip, poseToObject } from "./frames.js";
 import { Looks, Shown } from "./looks.js";
 import { cloud, splitPoints, trimmed } from "./points.js";
@@ -105,11 +106,7 @@ export class Bench {
     const { center, radius } = this.around;
     const reach = (Math.max(radius, 1e-6) * ROOM) / Math.sin((FIELD * Math.PI) / 360);
     this.setTurning(false);
-    this.orbit.target.copy(center);
-    this.camera.position.copy(center).addScaledVector(from.normalize(), reach);
-    this.camera.near = reach / 500;
-    this.camera.far = reach * 500;
-    this.orbit.update();
+    aim(this, center, from, reach);
     this.draw();
   }
 

@@ -4,6 +4,7 @@ import { Box3Helper, Group, Matrix4, Mesh, PerspectiveCamera, Raycaster, Scene, 
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import { TransformControls } from "three/addons/controls/TransformControls.js";
 import { STRIDE, inMask } from "../cloud.js";
+import { aim } from "./aim.js";
 import { flip, objectToPose, poseToObject } from "./frames.js";
 import { clay } from "./looks.js";
 import { cloud, splitPoints, trimmed } from "./points.js";
@@ -222,17 +223,8 @@ export class Space {
     const middle = this.geometry.boundingBox.getCenter(new Vector3()).applyMatrix4(this.mesh.matrixWorld);
     const reach = Math.max(this.diagonal() * 2.2, 1e-3);
     const from = preset === "photo" ? middle.clone().negate() : new Vector3(...PRESETS[preset]).applyQuaternion(this.holder.quaternion);
-    this.orbit.target.copy(middle);
-    this.camera.position.copy(middle).addScaledVector(from.normalize(), reach);
-    this.camera.near = reach / 500;
-    this.camera.far = reach * 500;
-    this.orbit.update();
+    aim(this, middle, from, reach);
     this.draw();
-  }
-
-  /** The older name of view. */
-  fromPhoto(preset = "photo") {
-    this.view(preset === "side" ? "right" : preset);
   }
 
   /** The exact camera of the view: {camera: {fx, fy, cx, cy}, width, height, pose} in device pixels, pose as seen from it. */
