@@ -13,11 +13,13 @@ from playwright.sync_api import Page, expect
 
 from backend.annotation.models import Anchor, Assignment, Comparison, Rating, Task
 from backend.catalog.models import Batch
+from backend.proposals.models import Candidate
 from tests.annotator_ui import desk, match
 from tests.annotator_ui.match import opened, picture
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 SignIn = Callable[[str], Page]
+FETCHED = "(key) => performance.getEntriesByType('resource').some(({ name, responseEnd }) => name.includes(key) && responseEnd)"
 SCALE = [{"r": 0.0, "label": "Unusable"}, {"r": 0.4, "label": "Poor"}, {"r": 0.7, "label": "Good"}, {"r": 1.0, "label": "As the photo"}]
 
 
@@ -120,7 +122,8 @@ def test_the_next_pair_is_on_screen_before_the_server_has_answered(people: Simpl
 
 def test_without_network_the_bracket_is_played_to_its_end_and_sent_later_in_order(balls: Batch, sign_in: SignIn) -> None:
     page = opened(sign_in("ada"))
-    page.wait_for_load_state("networkidle")
+    for candidate in Candidate.objects.filter(pk__in=Assignment.objects.get(prefetch=False).bracket):
+        page.wait_for_function(FETCHED, arg=str(candidate.key))
     page.context.set_offline(True)
     for key, then in (("1", "^2 of 2"), ("z", "^1 of 2"), ("2", "^2 of 2"), ("3", "^Rate")):
         press(page, key)

@@ -82,8 +82,12 @@ def answers(page: Page, count: int) -> None:
 
 def submitted(page: Page) -> Assignment:
     """The answer of the page, once it has arrived."""
-    page.wait_for_url("**/")
-    return Assignment.objects.get(stage="select", state="submitted")
+    for _ in range(150):
+        row = Assignment.objects.filter(stage="select", state="submitted").first()
+        if row:
+            return row
+        page.wait_for_timeout(100)
+    raise AssertionError(f"no answer arrived; {page.url} says: {page.locator('body').inner_text()}")
 
 
 def stored(page: Page, size: tuple[int, int] = SIZE) -> np.ndarray:
