@@ -1,6 +1,7 @@
 """Fixtures of the browser tests of the pages."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from playwright.sync_api import Error, Page
@@ -10,8 +11,7 @@ from playwright.sync_api import Error, Page
 def left(page: Page) -> Iterator[None]:
     """The page is left before the database is emptied: a closing work page gives its lease back."""
     yield
-    try:
-        page.goto("about:blank")
-    except Error:  # interrupted: the page was on its way to the next one by itself
-        page.goto("about:blank")
-    page.wait_for_timeout(400)
+    while page.url != "about:blank":
+        with suppress(Error):  # interrupted: the page was on its way to the next one by itself
+            page.goto("about:blank")
+        page.wait_for_timeout(400)
