@@ -25,6 +25,7 @@ from model_zoo.proposers.placing import (
     camera_of,
     object_depth,
     overlap,
+    score_of,
     window_of,
 )
 from model_zoo.render import RayTree, view_rotation
@@ -94,27 +95,16 @@ def settled(tree: RayTree, pose: Pose, window: Window, depth: float) -> tuple[Po
     Returns the best pose met, the sampled one included, and its silhouette IoU. The tiny model knows the shape better
     than the turn.
     """
-    best, best_fit = pose, _fit(tree, pose, window)
+    best, best_fit = pose, score_of(tree, pose, window)
     for degrees in TURNS:
         upright = np.diag([1.0, -1.0, -1.0]) @ view_rotation(degrees, 0)
         turned = Pose(pose.R @ upright, pose.t, pose.s)
         for _ in range(ALIGN_ROUNDS):
             turned = align_outline(tree, turned, window, depth)
-        fit = _fit(tree, turned, window)
+        fit = score_of(tree, turned, window)
         if fit > best_fit:
             best, best_fit = turned, fit
     return best, overlap(np.isfinite(window.look(tree, best)), window.mask)
-
-
-def _fit(tree: RayTree, pose: Pose, window: Window) -> float:
-    """Silhouette IoU, less up to half for depth that is off by the object's own size."""
-    seen = window.look(tree, pose)
-    score = overlap(np.isfinite(seen), window.mask)
-    both = np.isfinite(seen) & np.isfinite(window.depth)
-    if not both.any():
-        return score
-    size = float(np.max(pose.s * np.ptp(tree.bounds, axis=0)))
-    return score - 0.5 * min(1.0, float(np.median(np.abs(seen[both] - window.depth[both]))) / size)
 
 
 def photo_colours(

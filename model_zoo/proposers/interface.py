@@ -26,12 +26,16 @@ class ObjectInput:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A candidate: a y-up mesh, its pose p_cam = R diag(s) p_mesh + t, a score (higher is better) and its cost."""
+    """A candidate: a y-up mesh, its pose p_cam = R diag(s) p_mesh + t, a score (higher is better) and its cost.
+
+    `model`: what made it, with its version, where that is not the proposer's own code.
+    """
 
     mesh: trimesh.Trimesh
     pose: Pose
     score: float
     seconds: float
+    model: str = ""
 
 
 class Proposer(Protocol):
