@@ -26,9 +26,7 @@ def die_with_parent() -> None:
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run(
-    command: Sequence[str], folder: Path, *, environment: Mapping[str, str], seconds: float
-) -> None:
+def run(command: Sequence[str], folder: Path, *, environment: Mapping[str, str], seconds: float) -> None:
     """Runs a command in a folder until it ends; afterwards nothing of its process group is left.
 
     It gets no input and exactly this environment. Raises BadInput with one line, its own last one where it said
@@ -95,7 +93,7 @@ class _Tail:
                 self.kept = (self.kept + part)[-TAIL_BYTES:]
 
     def last_line(self) -> str:
-        """": " and the last line that says something, or nothing."""
+        """ ": " and the last line that says something, or nothing."""
         # One that left the group may still hold the pipe: it is not waited for.
         self._thread.join(1.0)
         lines = [line for line in self.kept.decode(errors="replace").splitlines() if line.strip()]

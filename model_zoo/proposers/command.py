@@ -99,9 +99,7 @@ class CommandProposer:
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 began = time.perf_counter()
-                child.run(
-                    [*self.command, name], folder, environment=self.environment, seconds=self.seconds
-                )
+                child.run([*self.command, name], folder, environment=self.environment, seconds=self.seconds)
                 return read_result(handle, count, time.perf_counter() - began)
             finally:
                 os.close(handle)

@@ -23,9 +23,7 @@ def found_pose(mesh: trimesh.Trimesh, obj: ObjectInput) -> Pose:
     K = camera_of(obj.pointmap)
     window, depth = window_of(obj.mask, obj.pointmap, K), object_depth(obj.mask, obj.pointmap)
     tree, ray = RayTree(mesh), towards(obj.mask, K)
-    placed = [
-        place(tree, ray @ view_rotation(*angle), window, depth) for angle in likely_turns(mesh, obj)
-    ]
+    placed = [place(tree, ray @ view_rotation(*angle), window, depth) for angle in likely_turns(mesh, obj)]
     placed.sort(key=lambda pose: -score_of(tree, pose, window))
     return fit(mesh, placed[0], obj.pointmap, obj.mask, K, others=placed[1:2]).pose
 
