@@ -10,12 +10,17 @@ from backend.models import Blob, Job
 
 
 class Proposer(models.Model):
-    """Something that turns an object and a seed into candidates. A checkpoint becomes one when it is promoted."""
+    """Something that turns an object and a seed into candidates. A checkpoint becomes one when it is promoted.
+
+    One of kind `command` is named after the adapter whose command line the settings of the workers hold.
+    """
 
     class Kind(models.TextChoices):
         RETRIEVAL = "retrieval"
         INFLATION = "inflation"
         FLOW = "flow"
+        SAM3D = "sam3d"
+        COMMAND = "command"
         ARTIST = "artist"
         GOLD = "gold"
 

@@ -17,12 +17,14 @@ from backend import jobs, storage
 from backend.accounts.access import ApiError, record
 from backend.datasets.models import Release
 from backend.models import Blob
+from backend.proposals import services as proposals
 from backend.proposals.models import Proposer
 from backend.training.models import Checkpoint, Evaluation, Promotion, TrainingRun
 from backend.words import word
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "card.json"
 SYNTHETIC = "synthetic"
+GEOMETRY, TEXTURE = "geometry", "texture"
 PROMOTION_LOCK = 0x6D617175  # any number that no other advisory lock uses
 LOG_POINTS = 400
 FLOW_SHARE = 3  # of the candidates, beside retrieval's 4 and inflation's 1
@@ -221,6 +223,26 @@ def promote(checkpoint: Checkpoint, *, by: Any = None) -> Promotion:
     row.at = now
     record(by, "promote", f"checkpoint:{checkpoint.pk}", name=checkpoint.name)
     return row
+
+
+@transaction.atomic
+def propose_with(
+    checkpoint: Checkpoint, *, texture: Checkpoint | None = None, share: int = FLOW_SHARE, active: bool = False
+) -> Proposer:
+    """Make a proposer of a checkpoint and its second stage, beside the promoted one. UserError when it has one already.
+
+    It is off until it is switched on.
+    """
+    for row, model in ((checkpoint, GEOMETRY), (texture, TEXTURE)):
+        if row is not None and row.config.get("model") != model:
+            message = _("%(name)s is not a checkpoint of the model %(model)s")
+            raise jobs.UserError(message % {"name": row.name, "model": model})
+    if checkpoint.proposer is not None:
+        message = _("%(name)s proposes already, as %(proposer)s")
+        raise jobs.UserError(message % {"name": checkpoint.name, "proposer": checkpoint.proposer.name})
+    made = proposals.add(f"sam3d-{checkpoint.name}"[:80], Proposer.Kind.SAM3D, share=share, active=active)
+    Checkpoint.objects.filter(pk=checkpoint.pk).update(proposer=made, texture=texture)
+    return made
 
 
 @transaction.atomic

@@ -35,8 +35,10 @@ PEOPLE = {
     "leo": User.Role.ADMIN,
 }
 PROPOSERS = {
-    "retrieval": (Proposer.Kind.RETRIEVAL, 4),
-    "inflation": (Proposer.Kind.INFLATION, 1),
+    "retrieval": (Proposer.Kind.RETRIEVAL, 4, True),
+    "inflation": (Proposer.Kind.INFLATION, 1, True),
+    # Off until somebody sets up their commands.
+    **{name: (Proposer.Kind.COMMAND, 3, False) for name in ("trellis", "hunyuan3d-21", "triposg")},
 }
 BATCH = "demo"
 DONE, PLAYED = "demo_seed", "demo_played"
@@ -88,8 +90,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Real photographs first, so that a person can begin while the rest is still coming."""
         make_people(settings.HOME / "logins.json")
-        for name, (kind, share) in PROPOSERS.items():
-            Proposer.objects.get_or_create(name=name, defaults={"kind": kind, "share": share})
+        for name, (kind, share, active) in PROPOSERS.items():
+            Proposer.objects.get_or_create(
+                name=name, defaults={"kind": kind, "share": share, "active": active}
+            )
         try:
             base_checkpoint()
         except jobs.UserError as failure:
