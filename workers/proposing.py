@@ -36,7 +36,7 @@ from model_zoo.io.errors import BadInput
 from model_zoo.io.images import load_image, load_mask
 from model_zoo.io.meshes import load_mesh
 from model_zoo.io.poses import Pose
-from model_zoo.pipeline import free_memory
+from model_zoo.pipeline import Sam3D, best_device, free_memory
 from model_zoo.proposers.command import CommandProposer
 from model_zoo.proposers.inflation import Inflation
 from model_zoo.proposers.interface import ObjectInput, Proposal, Proposer
@@ -138,8 +138,9 @@ def _proposals(job: Job, proposer: Proposer, given: ObjectInput) -> Iterator[tup
         # Asking for more than is missing leaves room for look-alikes without a call of its own.
         found = proposer.propose(given, seed=first, count=max(job.args["count"] * (number + 1), missing))
         for place, proposal in enumerate(found):
-            if first + place not in stored and services.missing_for(job):
-                yield first + place, proposal
+            seed = first + place if proposal.seed is None else proposal.seed
+            if seed not in stored and services.missing_for(job):
+                yield seed, proposal
 
 
 def _store(job: Job, seed: int, proposal: Proposal, finished: Finished, source: str) -> Candidate:
@@ -220,10 +221,12 @@ def proposer_of(row: ProposerRow) -> Proposer:
     if checkpoint is None and row.kind == ProposerRow.Kind.SAM3D:
         raise BadInput(_("no checkpoint belongs to this proposer: add_proposer sam3d names one"), "no_checkpoint")
     folder = folder_of(checkpoint) if checkpoint else SHIPPED
-    texture = folder_of(checkpoint.texture) if checkpoint and checkpoint.texture else None
-    return shelf.get(
-        row.kind, (row.pk, str(folder), str(texture)), lambda: Sam3DProposer(folder, texture, name=row.name)
-    )
+    device, dtype = best_device()
+
+    def load() -> Sam3DProposer:
+        return Sam3DProposer(Sam3D(folder, device=device, dtype=dtype), name=row.name)
+
+    return shelf.get(row.kind, (row.pk, str(folder)), load)
 
 
 def command_of(row: ProposerRow) -> CommandProposer:

@@ -62,8 +62,15 @@ def propose(job_id: int) -> None:
     jobs.run(job_id, proposing.propose_job)
     # After the job has ended, since an object opens when no job of it is under way.
     proposing.settle(job_id)
+    leave_when_spoiled()
+
+
+def leave_when_spoiled() -> None:
+    """End this process of the pool after an error of the device, which stays with it; the pool starts another one.
+
+    The job's row has been written by then, and its message comes back: to nobody, or to the next attempt.
+    """
     if proposing.shelf.spoiled and current_process().name != "MainProcess":
-        # The pool starts another process, which finds the device well again; the job's row has been written.
         os._exit(1)
 
 

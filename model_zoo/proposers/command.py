@@ -72,20 +72,20 @@ class CommandProposer:
         camera_of(obj.pointmap)
         if not obj.mask.any():
             raise BadInput("the mask is empty", "empty_mask")
-        return self.placed(self.ask(obj, seed=seed, count=count), obj)
+        return self.placed(self.ask(obj, seed=seed, count=count), obj, seed)
 
-    def placed(self, answer: Answer, obj: ObjectInput) -> list[Proposal]:
-        """What a command gave for an object as proposals, best silhouette first. Raises BadInput when it gave nothing."""
+    def placed(self, answer: Answer, obj: ObjectInput, seed: int) -> list[Proposal]:
+        """What a command gave for an object and a seed as proposals, best silhouette first. Raises BadInput when it gave nothing."""
         window = window_of(obj.mask, obj.pointmap, camera_of(obj.pointmap))
         found = []
-        for made in answer.made:
+        for number, made in enumerate(answer.made):
             if made is not None:
                 began = time.perf_counter()
                 small = capped(made.mesh, PLACED_FACES)
                 pose = made.pose or found_pose(small, obj)
                 score = score_of(RayTree(small), pose, window)
                 cost = made.seconds + time.perf_counter() - began
-                found.append(Proposal(made.mesh, pose, score, cost, answer.model))
+                found.append(Proposal(made.mesh, pose, score, cost, answer.model, seed + number))
         if not found:
             raise BadInput(f"it made nothing of this object{answer.why}", "nothing_made")
         return sorted(found, key=lambda proposal: -proposal.score)

@@ -57,7 +57,7 @@ def check(proposer: CommandProposer) -> Iterator[str]:
     if np.array_equal(shapes[0], shapes[1]):
         raise BadInput("two seeds give one and the same shape")
     yield "two seeds give two shapes"
-    best = proposer.placed(replace(first, made=first.made[:1]), mug)[0]
+    best = proposer.placed(replace(first, made=first.made[:1]), mug, SEED)[0]
     if best.score < LEAST_SCORE:
         raise BadInput(f"posed, it covers the object only to {best.score:.2f}: is the frame right, is y up?")
     how = "with a pose of its own" if first.made[0] and first.made[0].pose else "turned and fitted here"

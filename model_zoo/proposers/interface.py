@@ -28,7 +28,8 @@ class ObjectInput:
 class Proposal:
     """A candidate: a y-up mesh, its pose p_cam = R diag(s) p_mesh + t, a score (higher is better) and its cost.
 
-    `model`: what made it, with its version, where that is not the proposer's own code.
+    `model`: the weights or the other program that made it, with a version. `seed`: the one that makes it again, where a
+    proposer has one for each candidate.
     """
 
     mesh: trimesh.Trimesh
@@ -36,6 +37,7 @@ class Proposal:
     score: float
     seconds: float
     model: str = ""
+    seed: int | None = None
 
 
 class Proposer(Protocol):

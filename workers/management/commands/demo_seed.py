@@ -38,7 +38,7 @@ PROPOSERS = {
     "retrieval": (Proposer.Kind.RETRIEVAL, 4, True),
     "inflation": (Proposer.Kind.INFLATION, 1, True),
     # Off until somebody sets up their commands.
-    **{name: (Proposer.Kind.COMMAND, 3, False) for name in ("trellis", "hunyuan3d-21", "triposg")},
+    **dict.fromkeys(("trellis", "hunyuan3d-21", "triposg"), (Proposer.Kind.COMMAND, 3, False)),
 }
 BATCH = "demo"
 DONE, PLAYED = "demo_seed", "demo_played"
