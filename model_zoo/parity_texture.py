@@ -1,0 +1,119 @@
+"""The second stage's parts of `model_zoo.parity`: structured latents, their decoders and tables."""
+
+import torch
+
+from model_zoo import flow
+from model_zoo.geometry import active
+from model_zoo.geometry.transformer import grid_position, position_code, time_code
+from model_zoo.parity_load import Tensors, loaded
+from model_zoo.texture.decoders import GaussianDecoder, MeshDecoder, TrunkConfig, spread_offsets
+from model_zoo.texture.flow_transformer import SlatFlow, SlatFlowConfig
+from model_zoo.texture.recipes import full
+from model_zoo.texture.sparse import Voxels
+
+FLOW_TIME = 412.5
+SAMPLERS = {"cfg1": (5, 1.0, 1.0), "cfg5_r3": (5, 3.0, 5.0)}  # steps, rescale, guidance strength
+PARITY_FLOW = SlatFlowConfig(width=48, blocks=3, heads=4, cond_width=48, io_width=16, resolution=16)
+PARITY_TRUNK = TrunkConfig(width=256, blocks=3, heads=4, window=4, resolution=16)
+
+
+def _flow(weights: Tensors | None) -> SlatFlow:
+    wide = weights is not None and len(weights["t_embedder.mlp.2.bias"]) == full().flow.width
+    return loaded(SlatFlow(full().flow if wide else PARITY_FLOW), weights)
+
+
+def _trunk(weights: Tensors | None) -> TrunkConfig:
+    wide = weights is not None and len(weights["input_layer.bias"]) == full().trunk.width
+    return full().trunk if wide else PARITY_TRUNK
+
+
+def slat_flow(x: Tensors, weights: Tensors | None) -> Tensors:
+    """Cases a and a_uncond at t = 412.5, and what the outer blocks of case a give."""
+    net, voxels, out = _flow(weights), Voxels(x["in.coords"]), {}
+    watched = [(n, b) for n in ("input_blocks", "out_blocks") for b in enumerate(getattr(net, n))]
+    handles = [
+        block.register_forward_hook(lambda m, i, o, key=f"mid.{n}{at}": out.__setitem__(key, o))
+        for n, (at, block) in watched
+    ]
+    modulation = net.modulation(torch.tensor([FLOW_TIME]))
+    out["out.a"] = net(x["in.x"][0], voxels, modulation, net.keys_values(x["in.cond"]))[None]
+    for handle in handles:
+        handle.remove()
+    out["mid.input_blocks1.coords"] = voxels.pooling.voxels.coords.int()
+    return out | {"out.a_uncond": net(x["in.x"][0], voxels, modulation, None)[None]}
+
+
+def slat_sampler(x: Tensors, weights: Tensors | None) -> Tensors:
+    net, voxels, out = _flow(weights), Voxels(x["in.coords"]), {}
+    kv = net.keys_values(x["in.cond"])
+
+    def field(z: Tensors, tau: float, conditional: bool) -> Tensors:
+        modulation = net.modulation(torch.tensor([tau * flow.TIME_SCALE]))
+        return {"slat": net(z["slat"], voxels, modulation, kv if conditional else None)}
+
+    for name, (steps, rescale, strength) in SAMPLERS.items():
+        grid = flow.time_grid(steps, rescale)
+        guided = flow.guided_field(field, strength)
+        out[f"out.{name}"] = flow.euler(guided, {"slat": x["in.noise"][0]}, grid)[-1]["slat"][None]
+        out[f"out.{name}.t_seq"] = grid.float()
+    return out
+
+
+def _gaussians(x: Tensors, weights: Tensors | None, count: int) -> Tensors:
+    net, voxels = loaded(GaussianDecoder(_trunk(weights), count), weights), Voxels(x["in.coords"])
+    raw = net(x["in.feats"], voxels)
+    splats = net.activated(raw, voxels)
+    parts = {n: v.flatten(0, 1) for n, v in net.parts(raw).items()}
+    return {
+        "mid.raw": raw,
+        "out.xyz01": splats.xyz + 0.5,
+        "out.get_xyz": splats.xyz,
+        "out.features_dc": splats.features_dc[:, None],
+        "out.get_scaling": splats.scaling,
+        "out.get_rotation": splats.rotation,
+        "out.get_opacity": splats.opacity,
+        **{f"out.{n}_raw": parts[n] for n in ("scaling", "rotation", "opacity")},
+    }
+
+
+def slat_decoder_gs32(x: Tensors, weights: Tensors | None) -> Tensors:
+    return _gaussians(x, weights, 32)
+
+
+def slat_decoder_gs4(x: Tensors, weights: Tensors | None) -> Tensors:
+    return _gaussians(x, weights, 4)
+
+
+def slat_decoder_mesh(x: Tensors, weights: Tensors | None) -> Tensors:
+    net, voxels, out = loaded(MeshDecoder(_trunk(weights)), weights), Voxels(x["in.coords"]), {}
+    for at, block in enumerate(net.upsample):
+        block.register_forward_hook(lambda m, i, o, key=f"mid.up{at}": out.__setitem__(key, o))
+    fine, features = net(x["in.feats"], voxels)
+    return out | {"mid.coords": fine.coords.int(), "mid.raw": features}
+
+
+def coords(x: Tensors, weights: Tensors | None) -> Tensors:
+    """Pruned by one voxel, then held to 300; the object's column is put back."""
+    pruned = active.prune(x["in.coords"][:, 1:])
+    capped = active.cap(pruned, most=300)
+    whole = {"pruned_1": pruned, "downsampled_max300": capped.coords}
+    first = x["in.coords"][:1, :1]
+    out = {f"out.{n}": torch.cat([first.expand(len(c), 1), c], 1).int() for n, c in whole.items()}
+    return out | {"out.factor": torch.tensor([capped.factor])}
+
+
+def tables(x: Tensors, weights: Tensors | None) -> Tensors:
+    reach = int(x["in.coords"].max()) + 1
+    return {
+        **{f"out.ape_{w}": position_code(x["in.coords"].long(), w, reach) for w in (1024, 768)},
+        **{f"out.offset_perturbation_{n}": spread_offsets(n) for n in (32, 4)},
+        "out.shape_pos_emb_1024": grid_position(16, 1024)[x["in.rows"]],
+        "out.timestep_256": time_code(x["in.t"], 256),
+    }
+
+
+TEXTURE_PARTS = {
+    "slat_flow": slat_flow, "slat_sampler": slat_sampler, "slat_decoder_gs32": slat_decoder_gs32,
+    "slat_decoder_gs4": slat_decoder_gs4, "slat_decoder_mesh": slat_decoder_mesh, "coords": coords,
+    "tables": tables,
+}  # fmt: skip
