@@ -1,6 +1,7 @@
 """The second stage's parts of `model_zoo.parity`: structured latents, their decoders and tables."""
 
 import torch
+from torch import nn
 
 from model_zoo import flow
 from model_zoo.geometry import active
@@ -28,19 +29,19 @@ def _trunk(weights: Tensors | None) -> TrunkConfig:
 
 
 def slat_flow(x: Tensors, weights: Tensors | None) -> Tensors:
-    """Cases a and a_uncond at t = 412.5, and what the outer blocks of case a give."""
-    net, voxels, out = _flow(weights), Voxels(x["in.coords"]), {}
-    watched = [(n, b) for n in ("input_blocks", "out_blocks") for b in enumerate(getattr(net, n))]
-    handles = [
-        block.register_forward_hook(lambda m, i, o, key=f"mid.{n}{at}": out.__setitem__(key, o))
-        for n, (at, block) in watched
-    ]
+    """Cases a and a_uncond at t = 412.5, and what every block of case a gives."""
+    net, voxels, mid = _flow(weights), Voxels(x["in.coords"]), {}
     modulation = net.modulation(torch.tensor([FLOW_TIME]))
+    out = {"out.a_uncond": net(x["in.x"][0], voxels, modulation, None)[None]}
+    for name in ("input_blocks", "blocks", "out_blocks"):
+        _watch(name, getattr(net, name), mid)
     out["out.a"] = net(x["in.x"][0], voxels, modulation, net.keys_values(x["in.cond"]))[None]
-    for handle in handles:
-        handle.remove()
-    out["mid.input_blocks1.coords"] = voxels.pooling.voxels.coords.int()
-    return out | {"out.a_uncond": net(x["in.x"][0], voxels, modulation, None)[None]}
+    return out | mid | {"mid.input_blocks1.coords": voxels.pooling.voxels.coords.int()}
+
+
+def _watch(name: str, blocks: nn.ModuleList, into: Tensors) -> None:
+    for at, block in enumerate(blocks):
+        block.register_forward_hook(lambda m, i, o, key=f"mid.{name}{at}": into.__setitem__(key, o))
 
 
 def slat_sampler(x: Tensors, weights: Tensors | None) -> Tensors:
@@ -85,18 +86,16 @@ def slat_decoder_gs4(x: Tensors, weights: Tensors | None) -> Tensors:
 
 
 def slat_decoder_mesh(x: Tensors, weights: Tensors | None) -> Tensors:
-    net, voxels, out = loaded(MeshDecoder(_trunk(weights)), weights), Voxels(x["in.coords"]), {}
-    for at, block in enumerate(net.upsample):
-        block.register_forward_hook(lambda m, i, o, key=f"mid.up{at}": out.__setitem__(key, o))
-    fine, features = net(x["in.feats"], voxels)
-    return out | {"mid.coords": fine.coords.int(), "mid.raw": features}
+    net, mid = loaded(MeshDecoder(_trunk(weights)), weights), {}
+    _watch("up", net.upsample, mid)
+    fine, features = net(x["in.feats"], Voxels(x["in.coords"]))
+    return mid | {"mid.coords": fine.coords.int(), "mid.raw": features}
 
 
 def coords(x: Tensors, weights: Tensors | None) -> Tensors:
-    """Pruned by one voxel, then held to 300; the object's column is put back."""
-    pruned = active.prune(x["in.coords"][:, 1:])
-    capped = active.cap(pruned, most=300)
-    whole = {"pruned_1": pruned, "downsampled_max300": capped.coords}
+    """The same voxels pruned, and held to 300; the object's column is put back."""
+    capped = active.cap(x["in.coords"][:, 1:], most=300)
+    whole = {"pruned_1": active.prune(x["in.coords"][:, 1:]), "downsampled_max300": capped.coords}
     first = x["in.coords"][:1, :1]
     out = {f"out.{n}": torch.cat([first.expand(len(c), 1), c], 1).int() for n, c in whole.items()}
     return out | {"out.factor": torch.tensor([capped.factor])}

@@ -84,7 +84,7 @@ class FlowBlock(nn.Module):
 
     def _cross(self, x: Tensor, voxels: Voxels, kv: tuple[Tensor, Tensor] | None) -> Tensor:
         if kv is None:
-            return self.cross_attn.unconditional(x[None])[0]
+            return self.cross_attn.unconditional()
         y, (k, v) = self.norm2(x), kv
         share = len(voxels.objects) // len(k)  # consecutive objects that look at one condition
         sizes = [sum(voxels.objects[i : i + share]) for i in range(0, len(voxels.objects), share)]
