@@ -4,16 +4,21 @@ import torch
 from torch import nn
 
 from model_zoo import flow
+from model_zoo.extract.flexicubes import extract_surface
 from model_zoo.geometry import active
+from model_zoo.geometry.embedder import ConditionEmbedder, EmbedderConfig
 from model_zoo.geometry.transformer import grid_position, position_code, time_code
 from model_zoo.parity_load import Tensors, loaded
 from model_zoo.texture.decoders import GaussianDecoder, MeshDecoder, TrunkConfig, spread_offsets
 from model_zoo.texture.flow_transformer import SlatFlow, SlatFlowConfig
-from model_zoo.texture.recipes import full
+from model_zoo.texture.recipes import NO_POINTS, full
 from model_zoo.texture.sparse import Voxels
 
 FLOW_TIME = 412.5
 SAMPLERS = {"cfg1": (5, 1.0, 1.0), "cfg5_r3": (5, 3.0, 5.0)}  # steps, rescale, guidance strength
+PARITY_EMBEDDER = EmbedderConfig(
+    width=48, dino_width=48, dino_blocks=2, dino_heads=3, image_size=56, patch=14, registers=4, **NO_POINTS
+)
 PARITY_FLOW = SlatFlowConfig(width=48, blocks=3, heads=4, cond_width=48, io_width=16, resolution=16)
 PARITY_TRUNK = TrunkConfig(width=256, blocks=3, heads=4, window=4, resolution=16)
 
@@ -26,6 +31,13 @@ def _flow(weights: Tensors | None) -> SlatFlow:
 def _trunk(weights: Tensors | None) -> TrunkConfig:
     wide = weights is not None and len(weights["input_layer.bias"]) == full().trunk.width
     return full().trunk if wide else PARITY_TRUNK
+
+
+def slat_embedder(x: Tensors, weights: Tensors | None) -> Tensors:
+    wide = weights is not None and weights["idx_emb"].shape[1] == full().embedder.width
+    net = loaded(ConditionEmbedder(full().embedder if wide else PARITY_EMBEDDER), weights)
+    views = {n: x[f"in.{n}"] for names in net.config.views for n in names}
+    return {"out.tokens": net(views), "mid.dino_image": net.module_list[0](views["image"])}
 
 
 def slat_flow(x: Tensors, weights: Tensors | None) -> Tensors:
@@ -89,7 +101,14 @@ def slat_decoder_mesh(x: Tensors, weights: Tensors | None) -> Tensors:
     net, mid = loaded(MeshDecoder(_trunk(weights)), weights), {}
     _watch("up", net.upsample, mid)
     fine, features = net(x["in.feats"], Voxels(x["in.coords"]))
-    return mid | {"mid.coords": fine.coords.int(), "mid.raw": features}
+    surface = extract_surface(fine.coords[:, 1:], features, 4 * net.config.resolution)
+    return mid | {
+        "mid.coords": fine.coords.int(),
+        "mid.raw": features,
+        "out.vertices": surface.vertices,
+        "out.faces": surface.faces,
+        "out.vertex_attrs": surface.attributes,
+    }
 
 
 def coords(x: Tensors, weights: Tensors | None) -> Tensors:
@@ -112,7 +131,7 @@ def tables(x: Tensors, weights: Tensors | None) -> Tensors:
 
 
 TEXTURE_PARTS = {
-    "slat_flow": slat_flow, "slat_sampler": slat_sampler, "slat_decoder_gs32": slat_decoder_gs32,
+    "slat_embedder": slat_embedder, "slat_flow": slat_flow, "slat_sampler": slat_sampler, "slat_decoder_gs32": slat_decoder_gs32,
     "slat_decoder_gs4": slat_decoder_gs4, "slat_decoder_mesh": slat_decoder_mesh, "coords": coords,
     "tables": tables,
 }  # fmt: skip

@@ -16,7 +16,13 @@ from model_zoo.texture.gaussians import Gaussians
 from model_zoo.texture.sparse import SparseConv, Voxels, Windows
 
 CUBE_FEATURES = 101  # sdf 8, deformation 24, weights 21, colour and normal 48
-PARTS = {"xyz": 3, "features_dc": 3, "scaling": 3, "rotation": 4, "opacity": 1}  # of a Gaussian, released order
+PARTS = {
+    "xyz": 3,
+    "features_dc": 3,
+    "scaling": 3,
+    "rotation": 4,
+    "opacity": 1,
+}  # of a Gaussian, released order
 REACH = 1.5  # Gaussians stay within this many half voxels of the middle of theirs
 LEAST_SCALE, START_SCALE, START_OPACITY, ROTATION_RATE = 0.0009, 0.004, 0.1, 0.1
 NORM_GROUPS = 32

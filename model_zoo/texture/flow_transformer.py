@@ -145,9 +145,7 @@ class SlatFlow(nn.Module):
         ]
         return [layer(emb) for layer in layers]
 
-    def forward(
-        self, x: Tensor, voxels: Voxels, modulation: Modulation, kv: KeysValues | None
-    ) -> Tensor:
+    def forward(self, x: Tensor, voxels: Voxels, modulation: Modulation, kv: KeysValues | None) -> Tensor:
         """Velocities (N, channels) of x (N, channels).
 
         modulation: from `modulation` for one time, or for one per object.
