@@ -1,6 +1,6 @@
 """Condition embedder: image, mask and pointmap, cropped and full, to one token sequence (sam3d_model.md section 5)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +28,13 @@ class EmbedderConfig:
     point_size: int
     point_window: int
     projection_multiplier: float = 4.0
+    has_points: bool = True  # the second stage sees no pointmap
+    prenorm: bool = False  # the second stage reads the backbone before its last norm, registers included
+
+    @property
+    def views(self) -> tuple[tuple[str, str], ...]:
+        """Names of the crop and the full view, one pair per embedder, in token order."""
+        return VIEWS if self.has_points else VIEWS[:2]
 
     @property
     def projection_hidden(self) -> int:
@@ -92,7 +99,10 @@ class PatchEmbed(nn.Module):
 
 
 class Dino(nn.Module):
-    """DINOv2 vision transformer with registers, hub names: (B, 3, S, S) -> (B, 1 + patches, width), normed."""
+    """DINOv2 vision transformer with registers under its hub names: (B, 3, S, S) -> hidden (B, 1 + R + P, width).
+
+    Token order: class, R registers, P patches. `normed` and `prenorm` read what a stage conditions on off the same pass.
+    """
 
     def __init__(self, c: EmbedderConfig) -> None:
         super().__init__()
@@ -106,13 +116,22 @@ class Dino(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Hidden tokens of normalised pictures after the last block, before any norm."""
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), self.patch_embed(x)], 1) + self.pos_embed
         registers = self.register_tokens.expand(len(x), -1, -1)
         h = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], 1)
         for block in self.blocks:
             h = block(h)
+        return h
+
+    def normed(self, h: Tensor) -> Tensor:
+        """First stage: the final affine norm, registers dropped, (B, 1 + P, width)."""
         h = self.norm(h)
-        return torch.cat([h[:, :1], h[:, 1 + registers.shape[1] :]], 1)  # stage 1 drops the registers
+        return torch.cat([h[:, :1], h[:, 1 + self.register_tokens.shape[1] :]], 1)
+
+    def prenorm(self, h: Tensor) -> Tensor:
+        """Second stage: a norm without parameters (eps 1e-5), registers kept, (B, 1 + R + P, width)."""
+        return F.layer_norm(h, h.shape[-1:], eps=1e-5)
 
 
 class ImageEmbedder(nn.Module):
@@ -120,14 +139,23 @@ class ImageEmbedder(nn.Module):
 
     def __init__(self, c: EmbedderConfig) -> None:
         super().__init__()
-        self.size = c.image_size
+        self.size, self.is_prenorm = c.image_size, c.prenorm
         self.backbone = Dino(c)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def hidden(self, x: Tensor) -> Tensor:
+        """Pictures (B, 3 or 1, H, W) in 0..1 -> the backbone's hidden tokens, the same for both stages."""
         if x.shape[-2:] != (self.size, self.size):
             x = F.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False)
         mean, std = x.new_tensor(MEAN).view(1, 3, 1, 1), x.new_tensor(STD).view(1, 3, 1, 1)
-        return self.backbone((x.expand(-1, 3, -1, -1) - mean) / std)
+        x = (x.expand(-1, 3, -1, -1) - mean) / std
+        return self.backbone(x.to(self.backbone.cls_token.dtype))
+
+    def read(self, h: Tensor) -> Tensor:
+        """Hidden tokens as this stage conditions on them."""
+        return self.backbone.prenorm(h) if self.is_prenorm else self.backbone.normed(h)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.read(self.hidden(x))
 
 
 class PointmapEmbedder(nn.Module):
@@ -146,6 +174,7 @@ class PointmapEmbedder(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         points = F.interpolate(points, (self.size, self.size), mode="nearest").permute(0, 2, 3, 1)
+        points = points.to(self.cls_token.dtype)
         valid = points.isfinite().all(-1, keepdim=True)
         x = self.point_proj(torch.where(valid, points, torch.zeros_like(points)))
         x = torch.where(valid, x, self.invalid_xyz_token.to(x.dtype))
@@ -177,8 +206,11 @@ class ConditionEmbedder(nn.Module):
         super().__init__()
         self.config = c = config
         self.idx_emb = nn.Parameter(torch.zeros(3, c.width))
-        self.module_list = nn.ModuleList([ImageEmbedder(c), ImageEmbedder(c), PointmapEmbedder(c)])
-        widths = (c.dino_width, c.dino_width, c.point_width)
+        self.module_list = nn.ModuleList([ImageEmbedder(c), ImageEmbedder(c)])
+        widths = [c.dino_width, c.dino_width]
+        if c.has_points:
+            self.module_list.append(PointmapEmbedder(c))
+            widths.append(c.point_width)
         self.projection_nets = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(w, eps=1e-5), GatedProjection(w, c.projection_hidden, c.width))
             for w in widths
@@ -196,18 +228,59 @@ class ConditionEmbedder(nn.Module):
             ):
                 nn.init.normal_(p, std=0.2 if "idx" in name else 0.1)
 
-    def forward(self, views: Mapping[str, Tensor], keep_pointmap: Tensor | None = None) -> Tensor:
+    def encode(self, views: Mapping[str, Tensor]) -> list[Tensor]:
+        """Hidden backbone tokens of the images and of the masks, (2B, 1 + R + P, width) each, crops before full views.
+
+        Both stages see the same four pictures: with equal backbones one call serves both embedders' `forward`.
+        """
+        pictures = [torch.cat([views[n].expand(-1, 3, -1, -1) for n in names]) for names in VIEWS[:2]]
+        image, mask = self.module_list[0], self.module_list[1]
+        if image.backbone is mask.backbone:
+            return list(image.hidden(torch.cat(pictures)).chunk(2))
+        return [image.hidden(pictures[0]), mask.hidden(pictures[1])]
+
+    def forward(
+        self,
+        views: Mapping[str, Tensor],
+        keep_pointmap: Tensor | None = None,
+        *,
+        drop: Collection[str] = (),
+        hidden: Sequence[Tensor] | None = None,
+    ) -> Tensor:
         """(B, tokens, width). Views: images (B,3,.,.) and masks (B,1,.,.) in 0..1, pointmaps (B,3,.,.) with NaN.
 
-        keep_pointmap (B,) of 0 or 1 multiplies both pointmap streams, which drops them without removing tokens.
+        keep_pointmap (B,) of 0 or 1 multiplies both pointmap streams (training drops them with p = 0.1), drop names
+        views to leave out of all rows: their tokens become 0 and stay in place. hidden: from `encode`.
         """
+        hidden = self.encode(views) if hidden is None else hidden
         streams = []
-        for i, names in enumerate(VIEWS):
-            batch = torch.cat([views[n] for n in names])
-            y = self.projection_nets[i](self.module_list[i](batch))
-            for name, part in zip(names, y.chunk(2), strict=True):
+        for i, names in enumerate(self.config.views):
+            embedder = self.module_list[i]
+            tokens = embedder.read(hidden[i]) if i < 2 else embedder(torch.cat([views[n] for n in names]))
+            for name, part in zip(names, self.projection_nets[i](tokens).chunk(2), strict=True):
                 part = part + self.idx_emb[GROUPS[name]]
                 if i == 2 and keep_pointmap is not None:
-                    part = part * keep_pointmap.view(-1, 1, 1)
-                streams.append(part)
+                    part = part * keep_pointmap.view(-1, 1, 1).to(part.dtype)
+                streams.append(part * 0 if name in drop else part)
         return torch.cat(streams, 1)
+
+
+def share_backbones(*embedders: ConditionEmbedder) -> int:
+    """Let image embedders whose backbones hold equal weights run one of them; returns how many are left.
+
+    The released files hold four copies of one backbone. State dicts keep all their names.
+    """
+    distinct: list[Dino] = []
+    for embedder in embedders:
+        for module in embedder.module_list[:2]:
+            twin = next((d for d in distinct if _equal(d, module.backbone)), None)
+            if twin is None:
+                distinct.append(module.backbone)
+            else:
+                module.backbone = twin
+    return len(distinct)
+
+
+def _equal(first: Dino, second: Dino) -> bool:
+    mine, other = first.state_dict(), second.state_dict()
+    return all(torch.equal(mine[n], other[n]) if mine[n].shape == other[n].shape else False for n in mine)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model_zoo import flow
+from model_zoo.geometry import sampler
 from model_zoo.geometry.embedder import ConditionEmbedder
 from model_zoo.geometry.occupancy import OccupancyDecoder, OccupancyEncoder, to_grid, to_tokens
 from model_zoo.geometry.recipes import GeometryConfig
@@ -59,20 +60,14 @@ class GeometryModel(nn.Module):
     ) -> Latents:  # fmt: skip
         """`count` samples of each of B objects: name -> (B * count, tokens, channels), an object's samples together.
 
-        One seed gives one result on CPU. strength is the guidance s of v = (1 + s) v_c - s v_u; 0 turns it off.
+        One seed gives one result on one device; strength and d as in `sampler.sample`.
         """
-        kv = self.transformer.keys_values(self.embedder(views))
         batch = len(views["image"]) * count
-        noise = flow.draw_noise(
-            self.config.transformer.latent_shapes, batch, torch.Generator().manual_seed(seed)
-        )
-        device = views["image"].device
-        noise = {n: x.to(device) for n, x in noise.items()}
-
-        def field(x: Latents, tau: float, conditional: bool) -> Latents:
-            return self.velocity(x, torch.tensor([tau], device=device), kv if conditional else None, d)
-
-        return flow.euler(flow.guided_field(field, strength), noise, flow.time_grid(steps, rescale))[-1]
+        generator = torch.Generator().manual_seed(seed)
+        noise = flow.draw_noise(self.config.transformer.latent_shapes, batch, generator)
+        noise = {n: x.to(views["image"].device) for n, x in noise.items()}
+        how = {"steps": steps, "rescale": rescale, "strength": strength, "d": d}
+        return sampler.sample(self.transformer, self.embedder(views), noise, **how)
 
 
 def released_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ Shapes: B batch, C width, H heads, L tokens of a stream. Time arrives already mu
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ STREAMS = (SHAPE, LAYOUT)
 
 Latents = dict[str, Tensor]
 KeysValues = list[dict[str, tuple[Tensor, Tensor]]]
+Modulation = list[Tensor]  # per block (1 or B*K, 6, C): shift, scale, gate of the attention, then of the MLP
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class TransformerConfig:
     shape_channels: int = 8
     mlp_ratio: int = 4
     frequencies: int = 256
+    layout_tokens: int = 4  # one token per layout latent as released, or 1 for all of them as in the paper
+
+    def __post_init__(self) -> None:
+        if self.layout_tokens not in (1, 4):
+            raise ValueError(f"layout_tokens is 1 or 4, not {self.layout_tokens}")
 
     @property
     def latent_shapes(self) -> dict[str, tuple[int, int]]:
@@ -143,10 +149,9 @@ class CrossAttention(nn.Module):
         folded = q.reshape(objects, -1, q.shape[-1]).unflatten(-1, (self.heads, -1))
         return self.to_out(attend(folded, *kv).reshape(q.shape))
 
-    def unconditional(self, x: Tensor) -> Tensor:
-        """With a zero condition all keys and values equal their biases, so the output is one constant (section 6)."""
-        value = self.to_kv.bias.chunk(2)[1]
-        return self.to_out(value).expand(x.shape[0], x.shape[1], -1)
+    def unconditional(self) -> Tensor:
+        """(C,): with a zero condition all keys and values equal their biases, so the output is one constant (section 6)."""
+        return self.to_out(self.to_kv.bias.chunk(2)[1])
 
 
 class FeedForward(nn.Module):
@@ -177,16 +182,28 @@ class Block(nn.Module):
         self.mlp = nn.ModuleDict({s: FeedForward(c.width, c.mlp_ratio) for s in STREAMS})
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(c.width, 6 * c.width))
 
-    def forward(self, h: Latents, emb: Tensor, kv: dict[str, tuple[Tensor, Tensor]] | None) -> Latents:
-        sh1, sc1, g1, sh2, sc2, g2 = self.adaLN_modulation(emb)[:, None].chunk(6, -1)
+    def forward(
+        self, h: Latents, modulation: Tensor, kv: dict[str, tuple[Tensor, Tensor]] | None, conditional: int
+    ) -> Latents:
+        """h: stream -> (rows, L, C), the first `conditional` rows with a condition; modulation (1 or rows, 6, C)."""
+        sh1, sc1, g1, sh2, sc2, g2 = modulation[:, :, None].unbind(1)
         attended = self.self_attn({s: modulated(x, sh1, sc1) for s, x in h.items()})
         out = {}
         for s, x in h.items():
-            x = x + g1 * attended[s]
-            cross = self.cross_attn[s]
-            x = x + (cross.unconditional(x) if kv is None else cross(self.norm2[s](x), kv[s]))
-            out[s] = x + g2 * self.mlp[s](modulated(x, sh2, sc2))
+            x = self._crossed(s, torch.addcmul(x, g1, attended[s]), kv, conditional)
+            out[s] = torch.addcmul(x, g2, self.mlp[s](modulated(x, sh2, sc2)))
         return out
+
+    def _crossed(
+        self, s: str, x: Tensor, kv: dict[str, tuple[Tensor, Tensor]] | None, conditional: int
+    ) -> Tensor:
+        cross = self.cross_attn[s]
+        if kv is None:
+            return x + cross.unconditional()
+        if conditional == len(x):
+            return x + cross(self.norm2[s](x), kv[s])
+        seen, unseen = x[:conditional], x[conditional:]
+        return torch.cat([seen + cross(self.norm2[s](seen), kv[s]), unseen + cross.unconditional()])
 
 
 class LatentMapping(nn.Module):
@@ -202,10 +219,10 @@ class LatentMapping(nn.Module):
             self.register_buffer("pos_emb", position)
 
     def embed(self, x: Tensor) -> Tensor:
-        return self.input_layer(x) + self.pos_emb
+        return self.input_layer(x.to(self.input_layer.weight.dtype)) + self.pos_emb
 
     def read(self, h: Tensor) -> Tensor:
-        return self.out_layer(F.layer_norm(h.float(), h.shape[-1:], eps=1e-5))
+        return self.out_layer(F.layer_norm(h.float(), h.shape[-1:], eps=1e-5).to(self.out_layer.weight.dtype))
 
 
 class GeometryTransformer(nn.Module):
@@ -216,12 +233,13 @@ class GeometryTransformer(nn.Module):
         self.config = c = config
         self.t_embedder = TimeEmbedder(c.width, c.frequencies)
         self.d_embedder = TimeEmbedder(c.width, c.frequencies)
+        channels = {name: width for name, (_, width) in c.latent_shapes.items()}
+        if c.layout_tokens == 1:
+            channels = {SHAPE: channels[SHAPE], LAYOUT: sum(channels[n] for n in LAYOUT_LATENTS)}
         self.latent_mapping = nn.ModuleDict(
             {
-                name: LatentMapping(
-                    channels, c.width, grid_position(c.grid, c.width) if name == SHAPE else None
-                )
-                for name, (_, channels) in c.latent_shapes.items()
+                n: LatentMapping(w, c.width, grid_position(c.grid, c.width) if n == SHAPE else None)
+                for n, w in channels.items()
             }
         )
         self.blocks = nn.ModuleList(Block(c) for _ in range(c.blocks))
@@ -236,12 +254,31 @@ class GeometryTransformer(nn.Module):
             nn.init.zeros_(mapping.out_layer.bias)
         nn.init.zeros_(self.d_embedder.mlp[2].weight)
         nn.init.zeros_(self.d_embedder.mlp[2].bias)
-        for name in LAYOUT_LATENTS:
-            nn.init.normal_(self.latent_mapping[name].pos_emb, std=0.5)
+        for name, mapping in self.latent_mapping.items():
+            if name != SHAPE:
+                nn.init.normal_(mapping.pos_emb, std=0.5)
 
-    def keys_values(self, cond: Tensor) -> KeysValues:
+    def keys_values(self, cond: Tensor, streams: Sequence[str] = STREAMS) -> KeysValues:
         """Cross-attention keys and values of every block for conditions (B, Lc, Cc): once per object, not per step."""
-        return [{s: b.cross_attn[s].keys_values(cond) for s in STREAMS} for b in self.blocks]
+        cond = cond.to(self.dtype)
+        return [{s: b.cross_attn[s].keys_values(cond) for s in streams} for b in self.blocks]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the blocks compute in; the first and last layers and the time MLPs may stay in fp32 (`halved`)."""
+        return self.blocks[0].norm2[SHAPE].weight.dtype
+
+    def modulation(self, t: Tensor, d: Tensor | None) -> Modulation:
+        """Shifts, scales and gates of every block at times t and step sizes d, (1,) or (B*K,), scaled by 1000.
+
+        They depend on nothing else, so a sampler makes them for its whole time grid at once. d None leaves the
+        step-size embedding out; d = 0 does not (section 16, trap 1).
+        """
+        emb = self.t_embedder(t)
+        if d is not None:
+            emb = emb + self.d_embedder(d)
+        emb = emb.to(self.dtype)
+        return [b.adaLN_modulation(emb).unflatten(-1, (6, -1)) for b in self.blocks]
 
     def forward(
         self, latents: Mapping[str, Tensor], t: Tensor, d: Tensor | None, kv: KeysValues | None
@@ -249,32 +286,60 @@ class GeometryTransformer(nn.Module):
         """Velocities with the latents' shapes.
 
         latents: name -> (B*K, tokens, channels); without layout latents the layout stream is skipped (exact for shape).
-        t, d: (1,) or (B*K,), scaled by 1000; d None leaves the step-size embedding out.
-        kv: from `keys_values` for B conditions, K consecutive rows each; None = unconditional.
+        t, d: as in `modulation`. kv: from `keys_values` for B conditions, K consecutive rows each; None = unconditional.
         """
-        emb = self.t_embedder(t)
-        if d is not None:
-            emb = emb + self.d_embedder(d)
+        return self.run(latents, self.modulation(t, d), kv)
+
+    def run(
+        self,
+        latents: Mapping[str, Tensor],
+        modulation: Modulation,
+        kv: KeysValues | None,
+        conditional: int | None = None,
+    ) -> Latents:
+        """As `forward`, with the modulation made ahead; rows from `conditional` on run without a condition."""
         h = self.tokens(latents)
+        rows = len(h[SHAPE]) if conditional is None else conditional
         for i, block in enumerate(self.blocks):
-            h = block(h, emb, None if kv is None else kv[i])
+            h = block(h, modulation[i], None if kv is None else kv[i], rows)
         return self.read(h)
 
     def tokens(self, latents: Mapping[str, Tensor]) -> Latents:
         """Latents as the tokens of their stream, layout in the released token order."""
         h = {SHAPE: self.latent_mapping[SHAPE].embed(latents[SHAPE])}
         if LAYOUT in latents:
-            h[LAYOUT] = torch.cat([self.latent_mapping[n].embed(latents[n]) for n in LAYOUT_LATENTS], 1)
+            h[LAYOUT] = self._layout_tokens([latents[n] for n in LAYOUT_LATENTS])
         kind = h[SHAPE].device.type
-        if torch.is_autocast_enabled(kind):
-            # The residual stream in half precision too: casts at every norm cost more than they save here.
-            return {s: x.to(torch.get_autocast_dtype(kind)) for s, x in h.items()}
-        return h
+        # Under autocast the residual stream too is in half precision: casts at every norm cost more than they save.
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.dtype
+        return {s: x.to(dtype) for s, x in h.items()}
+
+    def _layout_tokens(self, parts: list[Tensor]) -> Tensor:
+        if self.config.layout_tokens == 1:
+            return self.latent_mapping[LAYOUT].embed(torch.cat(parts, -1))
+        mappings = [self.latent_mapping[n] for n in LAYOUT_LATENTS]
+        return torch.cat([m.embed(x) for m, x in zip(mappings, parts, strict=True)], 1)
 
     def read(self, h: Latents) -> Latents:
         """Stream tokens back to one tensor per latent."""
         out = {SHAPE: self.latent_mapping[SHAPE].read(h[SHAPE])}
-        if LAYOUT in h:
-            for i, name in enumerate(LAYOUT_LATENTS):
-                out[name] = self.latent_mapping[name].read(h[LAYOUT][:, i : i + 1])
-        return out
+        if LAYOUT not in h:
+            return out
+        if self.config.layout_tokens == 1:
+            widths = [self.config.latent_shapes[n][1] for n in LAYOUT_LATENTS]
+            parts = self.latent_mapping[LAYOUT].read(h[LAYOUT]).split(widths, -1)
+            return out | dict(zip(LAYOUT_LATENTS, parts, strict=True))
+        return out | {
+            n: self.latent_mapping[n].read(h[LAYOUT][:, i : i + 1]) for i, n in enumerate(LAYOUT_LATENTS)
+        }
+
+    def halved(self, dtype: torch.dtype = torch.bfloat16) -> "GeometryTransformer":
+        """The blocks in half precision, in place; latents, times and their first and last layers stay in fp32."""
+        self.blocks.to(dtype)
+        return self
+
+    def compiled(self) -> "GeometryTransformer":
+        """Every block through torch.compile, in place: one graph for all of them, names unchanged."""
+        for block in self.blocks:
+            block.compile()
+        return self
