@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from model_zoo.geometry import model as geometry
 from model_zoo.geometry import recipes as geometry_recipes
+from model_zoo.geometry.embedder import share_backbones
 from model_zoo.geometry.transformer import grid_position
 from model_zoo.io.errors import BadInput
 from model_zoo.weights import WeightFile, raw, renamed, write
@@ -153,7 +154,7 @@ def load(
     """The model of a kind, its parameters in `dtype`, with its card.
 
     What the checkpoint borrows from the folder beside it comes from there, or from `beside`, the geometry model that
-    was loaded from it: then both models hold the same parameters. Raises BadInput for a missing file, another model,
+    was loaded from it: then both models hold the same backbone. Raises BadInput for a missing file, another model,
     or any name or shape that is off.
     """
     config, card = _read_json(folder, CONFIG), _read_json(folder, CARD)
@@ -170,6 +171,8 @@ def load(
         _share(state, config.get("shared", {}))
         prefixes = {theirs: ours for ours, theirs in KINDS[kind].prefixes.items()}
         model.load_state_dict(renamed(state, prefixes), strict=True, assign=True)
+        if "shared" in config or "borrowed" in config:
+            share_backbones(*[m.embedder for m in (beside, model) if m is not None])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, BadInput):
             raise

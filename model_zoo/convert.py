@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from model_zoo import checkpoint
 from model_zoo.checkpoint import KINDS, STORED
+from model_zoo.geometry.embedder import share_backbones
 from model_zoo.io.errors import BadInput
 from model_zoo.weights import WeightFile, some, write
 
@@ -215,8 +216,8 @@ def _check_table(plan: Plan, name: str, value: Tensor, own: Tensor) -> None:
 
 
 def use_backbone(model: nn.Module, file: WeightFile) -> None:
-    """Puts DINOv2 weights with hub names into every image embedder of a model; all then hold the same parameters."""
-    embedders = [m for m in model.embedder.module_list if hasattr(m, "backbone")]
+    """Puts DINOv2 weights with hub names into both image embedders of a model, which then share one backbone."""
+    embedders = model.embedder.module_list[:2]
     wanted = {n: tuple(v.shape) for n, v in embedders[0].backbone.state_dict().items()}
     _check("DINOv2 backbone", file, wanted)
     state = {n: nn.Parameter(file.get(n).float().clone()) for n in wanted}
@@ -224,6 +225,7 @@ def use_backbone(model: nn.Module, file: WeightFile) -> None:
         raise BadInput(f"{file.path.name} holds NaN or infinity", "not_finite")
     for embedder in embedders:
         embedder.backbone.load_state_dict(state, strict=True, assign=True)
+    share_backbones(model.embedder)
 
 
 def main(argv: list[str] | None = None) -> int:
