@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -72,10 +73,7 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
         )
         data = None if bomb else torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # an unpickler may raise anything on hostile bytes
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInput(
-            f"{path.name} is not a file of tensors, or broken, and was not opened: {reason}"
-        ) from error
+        raise BadInput(f"{path.name} {_reason(error)}") from error
     if bomb:
         raise BadInput(f"{path.name} is compressed or far too large inside: torch writes no such file")
     if isinstance(data, dict) and isinstance(data.get("state_dict"), dict):
@@ -83,6 +81,15 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
         raise BadInput(f"{path.name} does not hold named tensors")
     return data
+
+
+def _reason(error: Exception) -> str:
+    foreign = re.search(r"GLOBAL (\S+)", str(error))
+    if foreign:
+        # torch's own message advises to load it without care.
+        return f"holds more than tensors ({foreign[1]}) and is not opened: save its tensors as .safetensors"
+    text = str(error).strip().splitlines() or [type(error).__name__]
+    return f"is not a torch file of tensors, or it is broken: {text[0]}"
 
 
 def write(
