@@ -14,6 +14,7 @@ import trimesh
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
+from model_zoo.io.frames import between
 from model_zoo.io.poses import Pose
 
 
@@ -173,7 +174,7 @@ def view_rotation(yaw: float, elevation: float) -> np.ndarray:
     """
     a, e = np.radians(yaw), np.radians(elevation)
     turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
-    flip = np.diag([1.0, -1.0, -1.0])
+    flip = between("opengl", "opencv")  # the mesh's +z side is the one that an OpenGL camera sees
     tilt = np.array([[1, 0, 0], [0, np.cos(e), -np.sin(e)], [0, np.sin(e), np.cos(e)]])
     return tilt @ flip @ turn
 

@@ -19,6 +19,7 @@ from model_zoo.geometry import pose as layout_pose
 from model_zoo.geometry.preprocess import prepare_photo
 from model_zoo.geometry.recipes import GeometryConfig
 from model_zoo.geometry.voxels import unit_frame, voxelise
+from model_zoo.io.frames import between
 from model_zoo.io.poses import Pose
 from model_zoo.library import families
 from model_zoo.render import Shading, intrinsics, render_scene, view_rotation
@@ -194,7 +195,7 @@ def _stand(mesh, slot: int, yaw: float, camera, origin, rng) -> Pose:
     centre, side = unit_frame(mesh)
     scale = rng.uniform(0.75, 1.15) / side
     turn = view_rotation(rng.uniform(-yaw, yaw), 0)
-    turn = np.diag([1.0, -1.0, -1.0]) @ turn  # about y alone, still y-up
+    turn = between("opencv", "opengl") @ turn  # about y alone, still y-up
     place = np.zeros(3)
     if slot:
         place[[0, 2]] = rng.choice([-1, 1]) * rng.uniform(0.35, 1.0), rng.uniform(-0.8, 0.8)

@@ -11,6 +11,7 @@ from model_zoo.geometry.embedder import ConditionEmbedder
 from model_zoo.geometry.occupancy import OccupancyDecoder, OccupancyEncoder, to_grid, to_tokens
 from model_zoo.geometry.recipes import GeometryConfig
 from model_zoo.geometry.transformer import GeometryTransformer, KeysValues, Latents
+from model_zoo.weights import renamed
 
 # Our attribute -> its prefix in the released files. The encoder was released apart, without a prefix of its own.
 PREFIXES = {
@@ -71,17 +72,9 @@ class GeometryModel(nn.Module):
 
 def released_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Our state dict under the names of the released files."""
-    return {_renamed(name, PREFIXES): value for name, value in state.items()}
+    return renamed(state, PREFIXES)
 
 
 def own_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `released_names`. Raises KeyError on a name of no known part."""
-    back = {theirs: ours for ours, theirs in PREFIXES.items()}
-    return {_renamed(name, back): value for name, value in state.items()}
-
-
-def _renamed(name: str, table: Mapping[str, str]) -> str:
-    for prefix, other in table.items():
-        if name.startswith(prefix):
-            return other + name[len(prefix) :]
-    raise KeyError(name)
+    return renamed(state, {theirs: ours for ours, theirs in PREFIXES.items()})

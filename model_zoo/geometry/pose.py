@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from model_zoo.io import frames
+
 ROTATION_MEAN = (
     -0.06366084883674913, 0.008438224692279752, 0.00017084786438302483,
     0.0007126610473540038, -0.0030916726538816417, 0.5166093753457688,
@@ -18,8 +20,6 @@ ROTATION_STD = (
     0.6656971967514863, 0.6787012271867754, 0.30345010594844524,
     0.4394504420678794, 0.39817973931717104, 0.6176286868761914,
 )  # fmt: skip
-GLB_TO_MODEL = ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0))  # y-up -> z-up: (x, y, z) -> (x, -z, y)
-CAMERA_FLIP = (-1.0, -1.0, 1.0)  # OpenCV <-> PyTorch3D camera axes
 
 
 class ModelPose(NamedTuple):
@@ -105,16 +105,16 @@ def encode(pose: ModelPose, scene_scale: Tensor, scene_shift: Tensor) -> dict[st
 
 def to_stored(pose: ModelPose) -> StoredPose:
     """Model pose of the unit cube -> stored pose of the same cube delivered as a y-up GLB."""
-    flip = pose.scale.new_tensor(CAMERA_FLIP)
-    axes = pose.scale.new_tensor(GLB_TO_MODEL)
-    R = flip[:, None] * pose.rotation.transpose(-1, -2) @ axes
-    return StoredPose(R, flip * pose.translation, pose.scale[:, [0, 2, 1]])
+    camera = pose.scale.new_tensor(frames.between("pytorch3d", "opencv"))
+    axes = pose.scale.new_tensor(frames.between("gltf", "model"))
+    R = camera @ pose.rotation.transpose(-1, -2) @ axes
+    return StoredPose(R, pose.translation @ camera.T, pose.scale @ axes.abs())
 
 
 def from_stored(pose: StoredPose, centre: Tensor, extent: Tensor) -> ModelPose:
     """Stored pose of a mesh with bounding-box centre (B,3) and longest side (B,1) -> model pose of its unit cube."""
-    flip = pose.s.new_tensor(CAMERA_FLIP)
-    axes = pose.s.new_tensor(GLB_TO_MODEL)
-    rotation = (flip[:, None] * pose.R @ axes.T).transpose(-1, -2)
+    camera = pose.s.new_tensor(frames.between("opencv", "pytorch3d"))
+    axes = pose.s.new_tensor(frames.between("gltf", "model"))
+    rotation = (camera @ pose.R @ axes.T).transpose(-1, -2)
     moved = pose.t + (pose.R @ (pose.s * centre)[..., None])[..., 0]
-    return ModelPose(rotation, flip * moved, (pose.s * extent)[:, [0, 2, 1]])
+    return ModelPose(rotation, moved @ camera.T, pose.s * extent @ axes.abs().T)

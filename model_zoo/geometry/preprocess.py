@@ -7,7 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model_zoo.io import frames
 from model_zoo.io.errors import BadInput
+from model_zoo.io.images import check_size
+from model_zoo.io.poses import LARGEST
 
 BOX_FACTOR = 1.2
 
@@ -73,10 +76,17 @@ def resized(x: Tensor, size: int, smooth: bool) -> Tensor:
 
 
 def prepare(rgb: Tensor, mask: Tensor, points: Tensor, size: int) -> Views:
-    """rgb (3,H,W) and mask (1,H,W) in 0..1, points (3,H,W) in PyTorch3D camera axes with NaN holes."""
+    """rgb (3,H,W) and mask (1,H,W) in 0..1, points (3,H,W) in PyTorch3D camera axes, not finite = no point there.
+
+    Without a point in the mask (all NaN, all inf) scale is 1 and shift 0, and the model sees no object points. Raises
+    BadInput for an empty mask, one under 3 pixels a side, and one that never exceeds one half.
+    """
+    box = crop_box(mask[0] > 0)
+    if not (mask > 0.5).any():
+        # The released preprocessing lets this pass with scale 1 and shift 0 (section 16.13).
+        raise BadInput("the mask never exceeds one half: was a 0/1 mask divided by 255?", "faint_mask")
     scale, shift = normalisation(points, mask[0])
     normal = (points - shift[:, None, None]) / scale[:, None, None]
-    box = crop_box(mask[0] > 0)
     views = {
         "image": resized(crop(rgb, box), size, True),
         "rgb_image": resized(squared(rgb), size, True),
@@ -89,13 +99,33 @@ def prepare(rgb: Tensor, mask: Tensor, points: Tensor, size: int) -> Views:
 
 
 def prepare_photo(rgb: np.ndarray, mask: np.ndarray, pointmap: np.ndarray, size: int) -> Views:
-    """rgb uint8 (H,W,3), mask bool (H,W), pointmap float32 (H,W,3) in OpenCV axes with NaN holes."""
-    if rgb.shape[:2] != mask.shape:
-        raise BadInput(f"image is {rgb.shape[1]}x{rgb.shape[0]} but mask is {mask.shape[1]}x{mask.shape[0]}")
-    points = torch.from_numpy(np.array(pointmap, np.float32)).permute(2, 0, 1)
-    points = torch.where(points.isfinite().all(0), points, points.new_tensor(float("nan")))
-    points = points * points.new_tensor([-1.0, -1.0, 1.0])[:, None, None]
+    """rgb uint8 (H,W,3), mask (H,W) bool or 0/1 or 0/255, pointmap float32 (H,W,3) in OpenCV axes with NaN holes.
+
+    A point that is infinite or beyond a million units counts as a hole; a pointmap of another size is resized, nearest.
+    Raises BadInput as `prepare`, and for other shapes and types, a mask of another size, or a picture beyond the limits
+    of model_zoo.io.images (refused before anything is copied).
+    """
+    _check(rgb, mask, pointmap)
+    with np.errstate(over="ignore"):
+        points = torch.from_numpy(np.array(pointmap, np.float32)).permute(2, 0, 1)
+    points = torch.where((points.abs() <= LARGEST).all(0), points, points.new_tensor(float("nan")))
+    points = points * points.new_tensor(frames.between("opencv", "pytorch3d").diagonal())[:, None, None]
     if points.shape[1:] != mask.shape:
         points = F.interpolate(points[None], mask.shape, mode="nearest")[0]
     image = torch.from_numpy(np.array(rgb)).permute(2, 0, 1).float() / 255
-    return prepare(image, torch.from_numpy(np.array(mask)).float()[None], points, size)
+    return prepare(image, torch.from_numpy(mask != 0).float()[None], points, size)
+
+
+def _check(rgb: np.ndarray, mask: np.ndarray, pointmap: np.ndarray) -> None:
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise BadInput(f"the image must be uint8 (H,W,3), not {rgb.dtype} {rgb.shape}", "bad_image")
+    if pointmap.ndim != 3 or pointmap.shape[2] != 3 or pointmap.dtype.kind != "f":
+        shape = f"{pointmap.dtype} {pointmap.shape}"
+        raise BadInput(f"the pointmap must hold numbers (H,W,3), not {shape}", "bad_pointmap")
+    for array in (rgb, pointmap):
+        check_size(array.shape[1], array.shape[0], min_side=1)
+    if mask.shape != rgb.shape[:2]:
+        size = "x".join(map(str, mask.shape[::-1]))
+        raise BadInput(f"image is {rgb.shape[1]}x{rgb.shape[0]} but mask is {size}", "mask_size")
+    if mask.dtype != bool and not any(np.isin(mask, (0, top)).all() for top in (1, 255)):
+        raise BadInput("the mask must be bool, 0 and 1, or 0 and 255", "bad_mask")

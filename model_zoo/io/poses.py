@@ -1,29 +1,40 @@
-"""The stored pose and every border between it and other conventions.
+"""The stored pose and every border between it and other conventions; the frames themselves are in frames.py.
 
 Stored: p_cam = R diag(s) p_glb + t, column vectors, OpenCV camera (x right, y down, z forward), mesh as the GLB
 delivers it (y-up). The model's own frame is a z-up unit cube with row vectors and a PyTorch3D camera
 (x left, y up, z forward): sam3d_model.md section 9.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from model_zoo.io import frames
 from model_zoo.io.errors import BadInput
+from model_zoo.io.frames import quaternion_from_rotation, rotation_from_quaternion
 from model_zoo.io.records import parse_json
+
+__all__ = [
+    "Pose",
+    "glb_to_object",
+    "object_to_glb",
+    "opengl_to_opencv",
+    "pose_from_model",
+    "pose_from_opengl",
+    "pose_from_pytorch3d",
+    "pose_to_model",
+    "pytorch3d_to_opencv",
+    "quaternion_from_rotation",
+    "rotation_from_quaternion",
+]
 
 Array = NDArray[np.float64]
 
 ROTATION_TOLERANCE = 1e-3
 LARGEST = 1e6
 SMALLEST_SCALE = 1e-9
-
-OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0])
-OPENCV_FROM_PYTORCH3D = np.diag([-1.0, -1.0, 1.0])
-GLB_FROM_OBJECT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,32 +125,32 @@ def _rotation(matrix: Array) -> Array:
 
 def opengl_to_opencv(points: ArrayLike) -> Array:
     """Camera points (..., 3) from glTF/OpenGL axes (x right, y up, z backward) to OpenCV. Its own inverse."""
-    return np.asarray(points, np.float64) @ OPENCV_FROM_OPENGL.T
+    return frames.points(points, "opengl", "opencv")
 
 
 def pytorch3d_to_opencv(points: ArrayLike) -> Array:
     """Camera points (..., 3) from PyTorch3D axes (x left, y up, z forward) to OpenCV. Its own inverse."""
-    return np.asarray(points, np.float64) @ OPENCV_FROM_PYTORCH3D.T
+    return frames.points(points, "pytorch3d", "opencv")
 
 
 def object_to_glb(points: ArrayLike) -> Array:
     """Points (..., 3) of the model's z-up object frame to the y-up GLB: (x, z, -y)."""
-    return np.asarray(points, np.float64) @ GLB_FROM_OBJECT.T
+    return frames.points(points, "model", "gltf")
 
 
 def glb_to_object(points: ArrayLike) -> Array:
     """Points (..., 3) of a y-up GLB to the model's z-up object frame: (x, -z, y)."""
-    return np.asarray(points, np.float64) @ GLB_FROM_OBJECT
+    return frames.points(points, "gltf", "model")
 
 
 def pose_from_opengl(pose: Pose) -> Pose:
     """The stored pose of one whose camera has glTF/OpenGL axes. Its own inverse."""
-    return Pose(OPENCV_FROM_OPENGL @ pose.R, OPENCV_FROM_OPENGL @ pose.t, pose.s)
+    return Pose(*frames.pose(pose.R, pose.t, pose.s, camera=("opengl", "opencv")))
 
 
 def pose_from_pytorch3d(pose: Pose) -> Pose:
     """The stored pose of one whose camera has PyTorch3D axes (mesh still the y-up GLB). Its own inverse."""
-    return Pose(OPENCV_FROM_PYTORCH3D @ pose.R, OPENCV_FROM_PYTORCH3D @ pose.t, pose.s)
+    return Pose(*frames.pose(pose.R, pose.t, pose.s, camera=("pytorch3d", "opencv")))
 
 
 def pose_from_model(rotation: ArrayLike, translation: ArrayLike, scale: ArrayLike) -> Pose:
@@ -147,49 +158,13 @@ def pose_from_model(rotation: ArrayLike, translation: ArrayLike, scale: ArrayLik
 
     rotation (3,3), translation (3,), scale (3,), in the pointmap's units (sam3d_model.md 9.4).
     """
-    rows = np.asarray(rotation, np.float64)
-    scales = np.asarray(scale, np.float64)
-    turned = OPENCV_FROM_PYTORCH3D @ rows.T @ GLB_FROM_OBJECT.T
-    return Pose(turned, OPENCV_FROM_PYTORCH3D @ np.asarray(translation, np.float64), scales[[0, 2, 1]])
+    columns = np.asarray(rotation, np.float64).T
+    ways = {"camera": ("pytorch3d", "opencv"), "mesh": ("model", "gltf")}
+    return Pose(*frames.pose(columns, translation, scale, **ways))
 
 
 def pose_to_model(pose: Pose) -> tuple[Array, Array, Array]:
     """The model's (R (3,3) for row vectors, t (3,), s (3,)) of a stored pose: inverse of pose_from_model."""
-    rows = (OPENCV_FROM_PYTORCH3D.T @ pose.R @ GLB_FROM_OBJECT).T
-    return rows, OPENCV_FROM_PYTORCH3D.T @ pose.t, pose.s[[0, 2, 1]]
-
-
-def rotation_from_quaternion(quaternion: ArrayLike) -> Array:
-    """Matrix (3,3) of a quaternion (w, x, y, z), normalised first. Raises BadInput for the zero quaternion."""
-    q = np.asarray(quaternion, np.float64).reshape(4)
-    norm = float(np.linalg.norm(q))
-    if not math.isfinite(norm) or norm < 1e-12:
-        raise BadInput("pose: the quaternion has no direction", "bad_pose")
-    w, x, y, z = q / norm
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
-def quaternion_from_rotation(rotation: ArrayLike) -> Array:
-    """Quaternion (w, x, y, z) with w >= 0 of a rotation matrix (3,3)."""
-    m = np.asarray(rotation, np.float64)
-    # The eigenvector form has no branch that loses precision near half turns.
-    k = (
-        np.array(
-            [
-                [m[0, 0] - m[1, 1] - m[2, 2], 0, 0, 0],
-                [m[1, 0] + m[0, 1], m[1, 1] - m[0, 0] - m[2, 2], 0, 0],
-                [m[2, 0] + m[0, 2], m[2, 1] + m[1, 2], m[2, 2] - m[0, 0] - m[1, 1], 0],
-                [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], m.trace()],
-            ]
-        )
-        / 3.0
-    )
-    _, vectors = np.linalg.eigh(k)
-    q = vectors[[3, 0, 1, 2], 3]
-    return -q if q[0] < 0 else q
+    ways = {"camera": ("opencv", "pytorch3d"), "mesh": ("gltf", "model")}
+    columns, t, s = frames.pose(pose.R, pose.t, pose.s, **ways)
+    return columns.T, t, s

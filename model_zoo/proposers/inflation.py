@@ -20,6 +20,7 @@ from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
 from model_zoo.io.errors import BadInput
+from model_zoo.io.frames import between
 from model_zoo.io.poses import Pose
 from model_zoo.proposers.interface import ObjectInput, Proposal
 from model_zoo.proposers.placing import camera_of, object_depth, towards
@@ -28,7 +29,7 @@ GRID = 84  # cells along the longer side of the mask
 MARGIN = 3
 TEXTURE_SIDE = 512
 FACES = 16_000
-FRAME_FLIP = np.diag([1.0, -1.0, -1.0])  # camera (y down, z forward) <-> mesh (y up, z towards the camera)
+FRAME_FLIP = between("opengl", "opencv")  # camera (y down, z forward) <-> mesh (y up, z towards the camera)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_zoo.io.errors import BadInput
+from model_zoo.io.frames import between
 from model_zoo.io.poses import Pose
 from model_zoo.proposers.placing import (
     Window,
@@ -27,8 +28,8 @@ ELEVATION = 15.0
 FINER = ((22.5, 15.0), (11.25, 7.5))
 CLEARLY = 0.1  # IoU by which another up axis must be better before we speak of it
 POOR, GOOD = 0.5, 0.75
-Z_UP = np.array([[1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]])  # turns a z-up mesh y-up
-NOWHERE = Pose(R=np.diag([1.0, -1.0, -1.0]), t=np.array([0.0, 0.0, 2.0]), s=np.ones(3))
+Z_UP = between("model", "gltf")  # turns a z-up mesh y-up
+NOWHERE = Pose(R=between("opengl", "opencv"), t=np.array([0.0, 0.0, 2.0]), s=np.ones(3))
 
 
 @dataclass(frozen=True)
