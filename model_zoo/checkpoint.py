@@ -22,6 +22,8 @@ from model_zoo.geometry import recipes as geometry_recipes
 from model_zoo.geometry.embedder import share_backbones
 from model_zoo.geometry.transformer import grid_position
 from model_zoo.io.errors import BadInput
+from model_zoo.texture import model as texture
+from model_zoo.texture import recipes as texture_recipes
 from model_zoo.weights import WeightFile, raw, renamed, write
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "card.json"
@@ -51,6 +53,13 @@ KINDS = {
         geometry_recipes.RECIPES,
         geometry.PREFIXES,
         _geometry_tables,
+    ),
+    "texture": Kind(
+        texture.TextureModel,
+        texture_recipes.TextureConfig,
+        texture_recipes.RECIPES,
+        texture.PREFIXES,
+        lambda config: {},
     ),
 }
 

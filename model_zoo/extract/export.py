@@ -14,7 +14,7 @@ from model_zoo.extract.hidden import without_hidden
 from model_zoo.extract.splat_colours import colours_at
 from model_zoo.extract.unwrap import texels_of, unwrapped
 from model_zoo.finish.clean import capped, clean
-from model_zoo.geometry.pose import GLB_TO_MODEL
+from model_zoo.io import frames
 from model_zoo.io.glb_writer import export_glb
 from model_zoo.report.repairs import repair
 from model_zoo.texture.gaussians import Gaussians
@@ -26,7 +26,7 @@ SIDE = 1024  # of the texture
 
 def surface_mesh(surface: Surface) -> trimesh.Trimesh:
     """The surface as a y-up mesh with its colours at the vertices."""
-    vertices = surface.vertices.detach().cpu().double().numpy() @ np.asarray(GLB_TO_MODEL)
+    vertices = frames.points(surface.vertices.detach().cpu().double().numpy(), "model", "gltf")
     colours = (surface.attributes[:, :3].detach().cpu().numpy() * 255 + 0.5).astype(np.uint8)
     return trimesh.Trimesh(vertices, surface.faces.cpu().numpy(), vertex_colors=colours, process=False)
 

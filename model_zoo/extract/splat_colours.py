@@ -9,7 +9,8 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from model_zoo.geometry.pose import GLB_TO_MODEL, matrix_of
+from model_zoo.geometry.pose import matrix_of
+from model_zoo.io import frames
 from model_zoo.io.errors import BadInput
 from model_zoo.texture.gaussians import Gaussians
 
@@ -34,8 +35,7 @@ def colours_at(points: np.ndarray, normals: np.ndarray, splats: Gaussians) -> np
         raise BadInput("there are no Gaussians to take colours from", "no_colours")
     if not all(torch.isfinite(part).all() for part in values):
         raise BadInput("the Gaussians hold values that are not finite", "bad_features")
-    axes = np.asarray(GLB_TO_MODEL)
-    at, out = points @ axes.T, normals @ axes.T
+    at, out = (frames.points(a, "gltf", "model") for a in (points, normals))
     count = min(NEIGHBOURS, len(values.xyz))
     tree = cKDTree(values.xyz.numpy())
     result = np.empty((len(points), 3))

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from model_zoo.geometry.pose import CAMERA_FLIP, ModelPose, matrix_of, quaternion_of
+from model_zoo.geometry.pose import ModelPose, matrix_of, quaternion_of
+from model_zoo.io import frames
 from model_zoo.io.errors import BadInput
 from model_zoo.io.splats import decode_splats, encode_splats
 from model_zoo.texture.gaussians import Gaussians
@@ -35,8 +36,8 @@ def posed(splats: Gaussians, pose: ModelPose) -> Gaussians:
 
 def to_opencv(splats: Gaussians) -> Gaussians:
     """Splats of the PyTorch3D camera in the OpenCV camera (x right, y down, z forward): half a turn about z."""
-    flip = splats.xyz.new_tensor(CAMERA_FLIP)
-    return splats._replace(xyz=splats.xyz * flip, rotation=_turned(splats.rotation, torch.diag(flip)))
+    turn = splats.xyz.new_tensor(frames.between("pytorch3d", "opencv"))
+    return splats._replace(xyz=splats.xyz @ turn.T, rotation=_turned(splats.rotation, turn))
 
 
 def composed(objects: Iterable[tuple[Gaussians, ModelPose]]) -> Gaussians:

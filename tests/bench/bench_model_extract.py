@@ -20,7 +20,7 @@ from model_zoo.extract.export import surface_mesh, tidied
 from model_zoo.extract.flexicubes import CHANNELS, COLOUR, SDF, extract_surface
 from model_zoo.extract.splat_colours import DC, colours_at
 from model_zoo.extract.unwrap import texels_of, unwrapped
-from model_zoo.geometry.pose import GLB_TO_MODEL
+from model_zoo.io import frames
 from model_zoo.io.glb_writer import export_glb
 from model_zoo.io.poses import Pose
 from model_zoo.render import RayTree, intrinsics, pixel_rays, view_rotation
@@ -80,7 +80,7 @@ def photo_of(mesh: Any) -> Picture:
     pose = Pose(R=R, t=np.array([0.0, 0.0, 1.9]), s=np.ones(3))
     depth = RayTree(mesh).depth(pose, K, PHOTO)
     points = ((pixel_rays(K, PHOTO) * depth[..., None]).reshape(-1, 3) - pose.t) @ R
-    rgb = pattern(torch.from_numpy(np.nan_to_num(points) @ np.asarray(GLB_TO_MODEL).T)).numpy()
+    rgb = pattern(torch.from_numpy(frames.points(np.nan_to_num(points), "gltf", "model"))).numpy()
     return Picture.of(rgb.reshape(*PHOTO, 3) * [1, 0.8, 0.8], np.isfinite(depth), K, pose)
 
 
@@ -116,7 +116,7 @@ def main(arguments: list[str]) -> int:
     own = timed("colours of the splats", lambda: colours_at(texels.points, texels.normals, splats))
     done = timed("photo and texture", lambda: textured(laid, texels, own=own, pictures=[photo]))
     glb = timed("GLB", lambda: export_glb(done))
-    wanted = pattern(torch.from_numpy(texels.points @ np.asarray(GLB_TO_MODEL).T)).numpy()
+    wanted = pattern(torch.from_numpy(frames.points(texels.points, "gltf", "model"))).numpy()
     seconds, memory = sum(row[0] for row in rows), max(row[1] for row in rows)
     print(f"| all | | {seconds:.2f} (limit {LIMIT_SECONDS:.0f}) | {memory} (limit {LIMIT_MB}) |")
     print(

@@ -5,9 +5,12 @@ import pytest
 import torch
 
 from model_zoo.extract.splats import LEAST_KERNEL, composed, export_ply, import_ply, posed, to_opencv
-from model_zoo.geometry.pose import GLB_TO_MODEL, ModelPose, matrix_of, to_stored
+from model_zoo.geometry.pose import ModelPose, matrix_of, to_stored
+from model_zoo.io import frames
 from model_zoo.io.errors import BadInput
 from tests.model_zoo.extract.test_splat_render import cloud
+
+Y_UP = torch.tensor(frames.between("model", "gltf"), dtype=torch.float32)
 
 
 def pose(seed=1):
@@ -24,10 +27,10 @@ def covariance(splats):
 def test_a_pose_moves_splats_as_it_moves_the_delivered_mesh():
     splats, stored = cloud(), to_stored(pose())
     moved = to_opencv(posed(splats, pose()))
-    glb = splats.xyz @ torch.tensor(GLB_TO_MODEL)  # object frame to y-up, the inverse of the converter
+    glb = splats.xyz @ Y_UP.T
     expected = (glb * stored.s[0]) @ stored.R[0].T + stored.t[0]
     assert torch.allclose(moved.xyz, expected, atol=1e-5)
-    linear = stored.s[0, 0] * stored.R[0] @ torch.tensor(GLB_TO_MODEL).T
+    linear = stored.s[0, 0] * stored.R[0] @ Y_UP
     assert torch.allclose(covariance(moved), linear @ covariance(splats) @ linear.T, atol=1e-6)
 
 
