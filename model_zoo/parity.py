@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from model_zoo import flow
 from model_zoo.geometry import pose, preprocess
@@ -20,8 +20,9 @@ from model_zoo.geometry.occupancy import OccupancyConfig, OccupancyDecoder, Occu
 from model_zoo.geometry.recipes import full
 from model_zoo.geometry.transformer import GeometryTransformer, TransformerConfig
 from model_zoo.io.errors import BadInput
+from model_zoo.parity_load import Tensors, loaded
+from model_zoo.parity_texture import TEXTURE_PARTS
 
-Tensors = dict[str, Tensor]
 SAMPLERS = {  # steps, rescale, guidance strength, d
     "cfg7": (6, 3.0, 7.0, 0.0),
     "nocfg": (4, 1.0, 0.0, 0.0),
@@ -33,18 +34,6 @@ PARITY_EMBEDDER = EmbedderConfig(
 )  # fmt: skip
 PARITY_TRANSFORMER = TransformerConfig(width=48, blocks=3, heads=4, cond_width=48, grid=4)
 PARITY_OCCUPANCY = OccupancyConfig(channels=(24, 16, 8))
-
-
-def loaded(module: nn.Module, weights: Tensors | None) -> nn.Module:
-    """The module with exactly these weights, fixed position tables left as they are."""
-    if weights is None:
-        raise BadInput("this part needs --weights")
-    tables = {k: v for k, v in module.state_dict().items() if k.endswith("latent_mapping.shape.pos_emb")}
-    try:
-        module.load_state_dict({**tables, **weights}, strict=True)
-    except RuntimeError as error:
-        raise BadInput(f"weights do not fit the part: {str(error).splitlines()[1].strip()}") from error
-    return module.eval()
 
 
 def _transformer(weights: Tensors | None) -> GeometryTransformer:
@@ -148,7 +137,7 @@ def _preprocess(x: Tensors, size: int, stage: str) -> Tensors:
 
 PARTS: dict[str, Callable[[Tensors, Tensors | None], Tensors]] = {
     "ss_flow": ss_flow, "ss_sampler": ss_sampler, "ss_embedder": ss_embedder, "ss_decoder": ss_decoder,
-    "ss_encoder": ss_encoder, "time_grid": time_grid, "pose": pose_,
+    "ss_encoder": ss_encoder, "time_grid": time_grid, "pose": pose_, **TEXTURE_PARTS,
 }  # fmt: skip
 SIZED = {"preprocess_ss": "ss", "preprocess_slat": "slat"}
 

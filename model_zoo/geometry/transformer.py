@@ -51,15 +51,19 @@ class TransformerConfig:
         }
 
 
-def grid_position(grid: int, width: int) -> Tensor:
-    """Fixed position codes (grid^3, width): per axis [sin || cos], z fastest, zeros up to the width (section 6.2)."""
+def position_code(coords: Tensor, width: int, reach: int) -> Tensor:
+    """Fixed codes (N, width) of voxels (N, 3) in 0..reach-1: per axis [sin || cos], zeros up to the width (section 6.2)."""
     bands = width // 6
     omega = 1.0 / 10000 ** (torch.arange(bands, dtype=torch.float64) / bands)
-    axes = torch.meshgrid(*[torch.arange(grid, dtype=torch.float64)] * 3, indexing="ij")
-    coords = torch.stack(axes, -1).reshape(-1, 3)
-    phase = coords[..., None] * omega
-    codes = torch.cat([phase.sin(), phase.cos()], -1).flatten(1)
-    return F.pad(codes, (0, width - codes.shape[1])).float()
+    phase = torch.arange(reach, dtype=torch.float64)[:, None] * omega
+    table = torch.cat([phase.sin(), phase.cos()], -1).float().to(coords.device)
+    return F.pad(table[coords].flatten(1), (0, width - 6 * bands))
+
+
+def grid_position(grid: int, width: int) -> Tensor:
+    """Position codes (grid^3, width) of a full grid, z fastest."""
+    axes = torch.meshgrid(*[torch.arange(grid)] * 3, indexing="ij")
+    return position_code(torch.stack(axes, -1).reshape(-1, 3), width, grid)
 
 
 def time_code(t: Tensor, width: int) -> Tensor:

@@ -32,7 +32,14 @@ def hole_sizes(points: np.ndarray, open_edges: np.ndarray, hole: np.ndarray) -> 
     return (high - low).max(1, initial=0), np.bincount(hole, minlength=count)
 
 
-def fillable(points: np.ndarray, open_edges: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def fillable(
+    points: np.ndarray,
+    open_edges: np.ndarray,
+    hole: np.ndarray,
+    *,
+    most_side: float = SMALL_HOLE,
+    most_edges: int = HOLE_EDGES,
+) -> np.ndarray:
     """Bool per hole: a plain ring of few edges, small, and no mere slit."""
     sizes, counts = hole_sizes(points, open_edges, hole)
     ends, uses = np.unique(open_edges.ravel(), return_counts=True)
@@ -43,16 +50,21 @@ def fillable(points: np.ndarray, open_edges: np.ndarray, hole: np.ndarray) -> np
     longest = np.maximum(np.linalg.norm(to, axis=1), np.linalg.norm(other - one, axis=1))
     height = np.linalg.norm(np.cross(other - one, to), axis=1) / np.maximum(longest, 1e-30)
     bad = np.bincount(hole, odd | (height < SLIVER)) > 0
-    return (sizes <= SMALL_HOLE) & (counts <= HOLE_EDGES) & ~bad
+    return (sizes <= most_side) & (counts <= most_edges) & ~bad
 
 
-def filled(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Vertices (V,3), faces (F,3), whose looks each vertex takes (V,), and how many holes were filled."""
+def filled(
+    subject: Subject, *, most_side: float = SMALL_HOLE, most_edges: int = HOLE_EDGES
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Vertices (V,3), faces (F,3), whose looks each vertex takes (V,), and how many holes were filled: those of at
+    most `most_side` across, of the longest side, and `most_edges` edges."""
     mesh = subject.mesh
     vertices, faces = np.asarray(mesh.vertices, float), np.asarray(mesh.faces)
     pick = np.arange(len(vertices))
     open_edges, hole = holes_of(subject.points, subject.faces)
-    good = fillable(subject.points, open_edges, hole) if len(open_edges) else np.zeros(0, bool)
+    if not len(open_edges):
+        return vertices, faces, pick, 0
+    good = fillable(subject.points, open_edges, hole, most_side=most_side, most_edges=most_edges)
     if not good.any():
         return vertices, faces, pick, 0
     table = subject.edges
