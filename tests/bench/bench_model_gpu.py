@@ -8,17 +8,21 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor, nn
 
 from model_zoo import flow
+from model_zoo.extract.flexicubes import extract_surface
+from model_zoo.extract.tables import CORNERS
 from model_zoo.geometry.model import GeometryModel
-from model_zoo.geometry.occupancy import to_grid
 from model_zoo.geometry.recipes import RECIPES, GeometryConfig
 from model_zoo.geometry.sampler import PLAIN, Savings, sample
 from model_zoo.geometry.transformer import TransformerConfig
 from model_zoo.losses import FLOW_WEIGHTS, flow_matching
+from model_zoo.texture.model import TextureModel, joined
+from model_zoo.texture.recipes import RECIPES as TEXTURE_RECIPES
 
 PEAK = 790e12  # FLOP/s: what a large bf16 product reaches on an H200
 CANDIDATES = 8
@@ -56,8 +60,7 @@ def built(config: GeometryConfig, device: torch.device) -> GeometryModel:
         return GeometryModel(config).eval()
 
 
-def views_of(config: GeometryConfig, device: torch.device) -> dict[str, Tensor]:
-    side = config.embedder.image_size
+def views_of(side: int, device: torch.device) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     channels = {"image": 3, "rgb_image": 3, "mask": 1, "rgb_image_mask": 1, "pointmap": 3, "rgb_pointmap": 3}
     return {n: torch.rand(1, c, side, side, generator=generator).to(device) for n, c in channels.items()}
@@ -66,13 +69,10 @@ def views_of(config: GeometryConfig, device: torch.device) -> dict[str, Tensor]:
 @torch.inference_mode()
 def sampling(config: GeometryConfig, device: torch.device, compiled: bool, repeats: int) -> dict[str, float]:
     """Seconds from six views on the device to occupancy logits of 8 candidates, by number of steps."""
-    model = built(config, device)
-    model.embedder.to(torch.bfloat16)
-    model.transformer.halved()
-    model.decoder.to(torch.bfloat16)
+    model = built(config, device).halved()
     if compiled:
         model.transformer.compiled()
-    views = views_of(config, device)
+    views = views_of(config.embedder.image_size, device)
     noise = flow.draw_noise(config.transformer.latent_shapes, CANDIDATES, torch.Generator().manual_seed(0))
     noise = {n: x.to(device) for n, x in noise.items()}
 
@@ -83,22 +83,72 @@ def sampling(config: GeometryConfig, device: torch.device, compiled: bool, repea
         cond = model.embedder(views)
         how = {"steps": steps, "strength": strength, "d": d, "savings": savings}
         shape = sample(model.transformer, cond, kept, **how)["shape"]
-        return model.decoder(to_grid(shape).to(torch.bfloat16))
+        return model.decode_shape(shape)
 
-    found: dict[str, float] = {}
-    cases: dict[str, Callable[[], Tensor]] = {
+    cases: dict[str, Callable[[], object]] = {
         "25 steps": lambda: run(25, 7.0, 0.0),
-        "25 steps, shapes alone": lambda: run(25, 7.0, 0.0, layout=False),
         "4 steps": lambda: run(4, 0.0, 0.25),
         "image encoding": lambda: model.embedder(views),
         "keys and values": lambda: model.transformer.keys_values(model.embedder(views)),
-        "occupancy of 8": lambda: model.decoder(to_grid(noise["shape"]).to(torch.bfloat16)),
-        "25 steps, plain path": lambda: run(25, 7.0, 0.0, PLAIN),
+        "occupancy of 8": lambda: model.decode_shape(noise["shape"]),
+        "4 guided steps": lambda: run(4, 7.0, 0.0),
+        "  shapes alone": lambda: run(4, 7.0, 0.0, layout=False),
     }
+    for field in fields(Savings):
+        without = replace(Savings(), **{field.name: False})
+        cases[f"  without {field.name}"] = lambda without=without: run(4, 7.0, 0.0, without)
+    cases["  plain path"] = lambda: run(4, 7.0, 0.0, PLAIN)
+    found: dict[str, float] = {}
     for name, call in cases.items():
-        found[name], peak = timed(device, call, 1 if "plain" in name else repeats)
+        found[name], peak = timed(device, call, repeats)
         print(f"  {name}: {found[name]:.3f} s, peak {peak:.1f} GB", flush=True)
     return found
+
+
+def shell(resolution: int, device: torch.device) -> Tensor:
+    """Voxels (N, 3) of a spherical shell that nearly fills the grid: about 26,000 on 64^3."""
+    axis = torch.arange(resolution, device=device) - (resolution - 1) / 2
+    distance = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0)
+    return ((distance - 0.455 * resolution).abs() < 0.0195 * resolution).nonzero()
+
+
+def ball(cubes: Tensor, features: Tensor, resolution: int) -> Tensor:
+    """The features with the distances of a ball inside the shell, as random weights know no surface."""
+    places = cubes[:, None] + torch.tensor(CORNERS, device=cubes.device)
+    distance = (places / resolution - 0.5).norm(dim=-1) - 0.455
+    return torch.cat([distance, features[:, 8:]], 1)
+
+
+@torch.inference_mode()
+def texture(device: torch.device, recipe: str, repeats: int) -> None:
+    """Seconds of the second stage and its decoders for one object of about 26,000 voxels at `full`."""
+    torch.manual_seed(0)
+    with device:
+        model = TextureModel(TEXTURE_RECIPES[recipe]()).eval()
+    model.halved()
+    config, side = model.config, model.config.flow.resolution
+    coords, views = shell(side, device), views_of(config.embedder.image_size, device)
+    latents = torch.randn(len(coords), config.flow.channels, device=device)
+    cubes, features = model.mesh(coords, latents)
+    surface = ball(cubes, features, 4 * side)
+    kv = model.transformer.keys_values(model.embedder(views))
+    modulation, voxels = model.transformer.modulation(torch.tensor([500.0], device=device)), joined([coords])
+    cases: dict[str, Callable[[], object]] = {
+        "latents, 25 steps": lambda: model.sample(views, [coords], seed=0),
+        "one step": lambda: model.transformer(latents, voxels, modulation, kv),
+        "  tables built anew": lambda: model.transformer(latents, joined([coords]), modulation, kv),
+        "  without a condition": lambda: model.transformer(latents, voxels, modulation, None),
+        "  attending to zeros": lambda: model.transformer(latents, voxels, modulation, nothing),
+        "32 Gaussians a voxel": lambda: model.gaussians(coords, latents),
+        "4 Gaussians a voxel": lambda: model.gaussians(coords, latents, light=True),
+        "mesh features": lambda: model.mesh(coords, latents),
+        "surface by FlexiCubes": lambda: extract_surface(cubes, surface, 4 * side),
+    }
+    nothing = model.transformer.keys_values(torch.zeros_like(model.embedder(views)))
+    print(f"  {len(coords)} voxels, {len(cubes)} cubes")
+    for name, call in cases.items():
+        seconds, peak = timed(device, call, repeats)
+        print(f"  {name}: {seconds:.3f} s, peak {peak:.1f} GB", flush=True)
 
 
 def training(config: GeometryConfig, device: torch.device, batch: int, compiled: bool, repeats: int) -> float:
@@ -110,7 +160,7 @@ def training(config: GeometryConfig, device: torch.device, batch: int, compiled:
         net.compiled()
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-5, fused=True)
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-        cond = model.embedder(views_of(config, device)).expand(batch, -1, -1)
+        cond = model.embedder(views_of(config.embedder.image_size, device)).expand(batch, -1, -1)
     clean = {n: torch.randn(batch, *s, device=device) for n, s in c.latent_shapes.items()}
 
     def step() -> None:
@@ -154,6 +204,8 @@ def main() -> int:
         torch.cuda.empty_cache()
     print("training step of the geometry transformer, bf16 autocast, fp32 weights:")
     share = training(config, device, args.batch, not args.eager, args.repeats)
+    print("texture and refinement of one object, bf16:")
+    texture(device, args.recipe, args.repeats)
     within = found["25 steps"] <= 6.5 and found["4 steps"] <= 1.0 and share >= 0.4
     return 0 if within or "H200" not in card else 1
 
