@@ -36,8 +36,8 @@ Item, Made = TypeVar("Item"), TypeVar("Made")
 class Sampling:
     """How the stages are sampled: steps and guidance s (the paper's w is 1 + s) of each.
 
-    `shortcut`: few steps of a distilled geometry model, told their size d = 1 / steps, without guidance. `baked`: a
-    texture baked from the second stage's splats in place of its vertex colours.
+    `shortcut`: few steps of a distilled geometry model, told their size d = 1 / steps, without guidance. `baked`: pixels
+    along the side of a texture that is baked from the second stage's splats, 0 to keep its vertex colours.
     """
 
     steps: int = 12
@@ -45,7 +45,7 @@ class Sampling:
     shortcut: bool = False
     texture_steps: int = 12
     texture_strength: float = 1.0
-    baked: bool = False
+    baked: int = 0
 
     def __post_init__(self) -> None:
         if min(self.steps, self.texture_steps) < 1:
@@ -106,16 +106,15 @@ class Sam3D:
     ) -> None:
         found = checkpoint.load(geometry)
         self.sampling, self.name = _own_sampling(found), geometry.name
-        self.device, self.dtype, self.batch = torch.device(device), dtype, batch
+        self.device, self.batch = device, batch
         self.geometry, self.texture = found.model.to(device), None
         if texture is not None:
             self.texture = checkpoint.load(texture, "texture", beside=found.model).model.to(device)
             _check_fit(self.geometry, self.texture)
             self.name += f" {texture.name}"
         if dtype != torch.float32:
-            self.geometry.transformer.halved(dtype)
             for model in filter(None, (self.geometry, self.texture)):
-                model.embedder.to(dtype)
+                model.halved(dtype)
 
     @torch.no_grad()
     def candidates(
@@ -152,7 +151,7 @@ class Sam3D:
     def _shapes(self, seen: Seen, cond: Tensor, seeds: Sequence[int], how: Sampling) -> list[Shape]:
         """What each seed gives in the first stage, sampled as one batch."""
         latents = sampler.sample(self.geometry.transformer, cond, self._noise(seeds), **how.geometry)
-        logits = self.geometry.decode_shape(latents["shape"])[:, 0].float().cpu()
+        logits = self.geometry.decode_shape(latents["shape"])[:, 0].cpu()
         layout = {n: v.cpu().double() for n, v in latents.items()}
         scale, shift = (v.expand(len(seeds), 3) for v in (seen.ready.scale, seen.ready.shift))
         stored = layout_pose.to_stored(layout_pose.decode(layout, scale, shift))
@@ -166,8 +165,7 @@ class Sam3D:
             return Candidate(shape.seed, to_mesh(shape.logits.numpy()), shape.pose)
         logits = shape.logits.to(self.device)[None, None]
         ((coords, factor),) = active_voxels(logits, seed=shape.seed)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            mesh = self._surface(seen, coords, shape.seed, how)
+        mesh = self._surface(seen, coords, shape.seed, how)
         return Candidate(shape.seed, mesh, Pose(shape.pose.R, shape.pose.t, shape.pose.s * factor))
 
     def _surface(self, seen: Seen, coords: Tensor, seed: int, how: Sampling) -> trimesh.Trimesh:
@@ -176,9 +174,11 @@ class Sam3D:
         hidden = seen.hidden if _share_a_backbone(self.geometry, self.texture) else None
         (feats,) = self.texture.sample(seen.views, [coords], seed=seed + SECOND_NOISE, hidden=hidden, **steps)
         fine, features = self.texture.mesh(coords, feats)
-        surface = extract_surface(fine, features.float(), FINER * self.geometry.config.resolution)
+        surface = extract_surface(fine, features, FINER * self.geometry.config.resolution)
         mesh = tidied(surface_mesh(surface))
-        return with_texture(mesh, splats=self.texture.gaussians(coords, feats)) if how.baked else mesh
+        if not how.baked:
+            return mesh
+        return with_texture(mesh, side=how.baked, splats=self.texture.gaussians(coords, feats))
 
     def _noise(self, seeds: Sequence[int]) -> dict[str, Tensor]:
         """Start latents, each row from its own seed, drawn on the CPU so that every device starts alike."""
@@ -213,6 +213,14 @@ def _pose(R: Tensor, t: Tensor, s: Tensor) -> Pose | None:
         return Pose(R.numpy(), t.numpy(), s.numpy())
     except BadInput:
         return None
+
+
+def stages(folder: Path, texture: Path | None = None) -> tuple[Path, Path | None]:
+    """The two stages' checkpoint folders: those named, or `geometry` and `texture` in what `model_zoo.convert` made."""
+    if not (folder / "geometry").is_dir():
+        return folder, texture
+    second = folder / "texture"
+    return folder / "geometry", texture or (second if second.is_dir() else None)
 
 
 def in_batches(

@@ -221,12 +221,13 @@ def proposer_of(row: ProposerRow) -> Proposer:
     if checkpoint is None and row.kind == ProposerRow.Kind.SAM3D:
         raise BadInput(_("no checkpoint belongs to this proposer: add_proposer sam3d names one"), "no_checkpoint")
     folder = folder_of(checkpoint) if checkpoint else SHIPPED
+    texture = folder_of(checkpoint.texture) if checkpoint and checkpoint.texture else None
     device, dtype = best_device()
 
     def load() -> Sam3DProposer:
-        return Sam3DProposer(Sam3D(folder, device=device, dtype=dtype), name=row.name)
+        return Sam3DProposer(Sam3D(folder, texture, device=device, dtype=dtype), name=row.name)
 
-    return shelf.get(row.kind, (row.pk, str(folder)), load)
+    return shelf.get(row.kind, (row.pk, str(folder), str(texture)), load)
 
 
 def command_of(row: ProposerRow) -> CommandProposer:

@@ -54,7 +54,8 @@ class Sam3DProposer:
         began = time.perf_counter()
         mesh, tree = candidate.mesh, RayTree(candidate.mesh)
         pose, score = settled(tree, candidate.pose, window, object_depth(obj.mask, obj.pointmap))
-        mesh.visual = ColorVisuals(mesh, vertex_colors=photo_colours(mesh, pose, obj, window, tree))
+        if self.model.texture is None:
+            mesh.visual = ColorVisuals(mesh, vertex_colors=photo_colours(mesh, pose, obj, window, tree))
         cost = shared + time.perf_counter() - began
         return Proposal(mesh, pose, score, cost, self.model.name, candidate.seed)
 

@@ -1,14 +1,18 @@
 """Both stages as one pipeline: a candidate is its seed's own, memory that runs out halves the batch, faults are one line."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from model_zoo.geometry.embedder import share_backbones
 from model_zoo.io.errors import BadInput
 from model_zoo.pipeline import DISTILLED, Sam3D, Sampling, in_batches
 from tests.model_zoo.releases import targets
 
-TWO_STEPS = Sampling(steps=2)
+TWO_STEPS = Sampling(steps=2, texture_steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,58 @@ def test_a_distilled_checkpoint_is_sampled_as_it_was_made_for(start, tmp_path, m
         (folder / name).symlink_to(start / name)
     (folder / "card.json").write_text('{"stage": "distill"}')
     assert Sam3D(folder).sampling == DISTILLED and model.sampling == Sampling()
+
+
+@pytest.fixture
+def both(start, second):
+    """Both stages, with a first one that always finds the same little block: the second is slow on more."""
+    made = Sam3D(start, second)
+    block = torch.full((1, 1, 16, 16, 16), -5.0)
+    block[..., 5:10, 6:9, 4:8] = 5.0
+    made.geometry.decode_shape = lambda latent: block.expand(len(latent), -1, -1, -1, -1)
+    return made
+
+
+def test_the_second_stage_finishes_a_shape_with_colours(both, photo):
+    first, again = (next(both.candidates(photo, seeds, TWO_STEPS)) for seeds in ([1, 2], [1]))
+    assert first.mesh.visual.kind == "vertex" and first.mesh.is_watertight
+    # The block's cells 5..9, 6..8, 4..7 of 16, z-up, as a y-up mesh.
+    wanted = np.array([[5, 4, -9], [10, 8, -6]]) / 16 + [-0.5, -0.5, 0.5]
+    assert np.allclose(first.mesh.bounds, wanted, atol=0.02)
+    colours = np.asarray(first.mesh.visual.vertex_colors, int)
+    assert len(np.unique(colours, axis=0)) > 10
+    assert abs(colours - np.asarray(again.mesh.visual.vertex_colors, int)).max() <= 1
+
+
+def test_a_texture_is_baked_when_it_is_asked_for(both, photo):
+    (made,) = both.candidates(photo, [1], replace(TWO_STEPS, baked=64))
+    assert made.mesh.visual.kind == "texture" and made.mesh.visual.material.baseColorTexture.size == (64, 64)
+
+
+def test_stages_with_one_backbone_encode_the_photo_once(both, photo):
+    stages, runs = (both.geometry.embedder, both.texture.embedder), []
+    for first, other in zip(*[stage.module_list[:2] for stage in stages], strict=True):
+        other.backbone.load_state_dict(first.backbone.state_dict())
+    (apart,) = both.candidates(photo, [1], TWO_STEPS)
+    share_backbones(*stages)
+    for backbone in {module.backbone for module in stages[1].module_list[:2]}:
+        backbone.register_forward_hook(lambda *_: runs.append(1))
+    (together,) = both.candidates(photo, [1], TWO_STEPS)
+    assert len(runs) == 2  # images and masks have different backbones here
+    assert np.allclose(apart.mesh.vertices, together.mesh.vertices, atol=1e-5)
+    assert np.array_equal(apart.mesh.visual.vertex_colors, together.mesh.visual.vertex_colors)
+
+
+def test_stages_of_different_resolution_are_refused(start, second, tmp_path):
+    folder = tmp_path / "coarse"
+    folder.mkdir()
+    (folder / "weights.safetensors").symlink_to(second / "weights.safetensors")
+    (folder / "card.json").write_text("{}")
+    config = json.loads((second / "config.json").read_text())
+    config["config"]["flow"]["resolution"] = 8
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BadInput, match="do not fit: 16 voxels a side in the first, 8 in the second"):
+        Sam3D(start, folder)
 
 
 def test_an_empty_mask_is_one_line(model, photo):

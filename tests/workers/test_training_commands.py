@@ -56,6 +56,14 @@ def test_proposers_are_added_switched_off(folder: Path, tmp_path: Path) -> None:
     assert "no command of this name is set on this machine" in err.getvalue()
 
 
+def test_both_stages_of_a_converted_folder_are_taken(tmp_path: Path) -> None:
+    checkpoint_folder(tmp_path / "released" / "geometry", b"g")
+    checkpoint_folder(tmp_path / "released" / "texture", b"t", model="texture")
+    call_command("add_proposer", "sam3d", str(tmp_path / "released"))
+    row = Checkpoint.objects.get(proposer__name="sam3d-released-geometry")
+    assert (row.name, row.texture.name) == ("released-geometry", "released-texture")
+
+
 def test_a_checkpoint_proposes_once_and_with_the_stages_in_their_places(folder: Path, tmp_path: Path) -> None:
     second = checkpoint_folder(tmp_path / "second", b"t", model="texture")
     with pytest.raises(CommandError, match="second is not a checkpoint of the model geometry"):

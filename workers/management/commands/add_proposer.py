@@ -1,6 +1,7 @@
 """`manage.py add_proposer sam3d CHECKPOINT | command NAME`: one more source of candidates, off until it is switched on."""
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from backend.jobs import UserError
 from backend.proposals import services as proposals
 from backend.proposals.models import Proposer
 from backend.training import services
+from model_zoo.pipeline import stages
 from workers.training_runs import checkpoint_of
 
 SHARE = 3
@@ -25,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("kind", choices=[Proposer.Kind.SAM3D, Proposer.Kind.COMMAND])
         parser.add_argument(
             "name",
-            help="sam3d: a checkpoint's name or folder (python -m model_zoo.convert makes one of released files); "
+            help="sam3d: a checkpoint's name or folder, or what python -m model_zoo.convert made of released files; "
             "command: NAME of MAQUETTE_ADAPTER_NAME in small letters, - for _",
         )
         parser.add_argument("--texture", help="sam3d: checkpoint of the second stage, by name or folder")
@@ -48,5 +50,14 @@ class Command(BaseCommand):
             if texture:
                 raise UserError("--texture belongs to sam3d")
             return proposals.add(name, kind, share=share, active=on)
-        second = checkpoint_of(texture) if texture else None
-        return services.propose_with(checkpoint_of(name), texture=second, share=share, active=on)
+        first, second = stages(Path(name), None)
+        if first != Path(name):
+            # Both folders are named alike in everything that model_zoo.convert makes.
+            named = {folder: f"{Path(name).resolve().name}-{folder.name}" for folder in (first, second) if folder}
+            made = {folder: services.register_folder(folder, title) for folder, title in named.items()}
+            geometry, finishing = made[first], made.get(second) if second else None
+        else:
+            geometry, finishing = checkpoint_of(name), None
+        if texture:
+            finishing = checkpoint_of(texture)
+        return services.propose_with(geometry, texture=finishing, share=share, active=on)
