@@ -42,12 +42,15 @@ def fit(
     K: np.ndarray,
     *,
     others: Sequence[Pose] = (),
+    seconds: float = SECONDS,
+    wide: bool = True,
 ) -> Fit:
     """Refines the pose of a mesh on a pointmap (H,W,3) inside a mask (H,W); never returns a worse one, <= 2 s.
 
-    About 0.2 s for 50,000 triangles on an idle core; whatever the load, the search ends 1.3 s after the ray tree stands.
-    `others` are further poses to start from; one of them must end clearly better to win. The scale stays as
-    anisotropic as it was. Raises BadInput on an empty mask or pointmap.
+    About 0.2 s for 50,000 triangles on an idle core; whatever the load, the search ends `seconds` + 0.3 s after the ray
+    tree stands (with infinite ones when it is done, and then one input gives one result). `others` are further poses to
+    start from; one of them must end clearly better to win. `wide` also tries turns to all sides where the fit is poor.
+    The scale stays as anisotropic as it was. Raises BadInput on an empty mask or pointmap.
     """
     target, depth = Target(mesh, pose, pointmap, mask, K), object_depth(mask, pointmap)
     began = time.monotonic()
@@ -56,10 +59,12 @@ def fit(
     if max(target.judge(start).iou for start in starts) < LOST:
         starts.append(_brought_back(target, pose, depth))
     for number, start in enumerate(starts):
-        found = _refined(target, start, depth, began + SECONDS * (number + 1) / len(starts))
+        found = _refined(target, start, depth, began + seconds * (number + 1) / len(starts))
         if found.merit > best.merit + (BETTER if number else 0):
             best = found
-    return _from_turned(target, best, pose, began + SECONDS) if target.has_relief else best
+    if not wide or not target.has_relief:
+        return best
+    return _from_turned(target, best, pose, began + seconds)
 
 
 def _refined(target: Target, start: Pose, depth: float, deadline: float) -> Fit:
