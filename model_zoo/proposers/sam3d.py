@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from trimesh.visual.color import ColorVisuals
 
+from model_zoo.finish.layout import optimise
 from model_zoo.io.errors import BadInput
 from model_zoo.io.poses import Pose
 from model_zoo.pipeline import Candidate, Sam3D, Sampling
@@ -53,26 +54,28 @@ class Sam3DProposer:
     def _posed(self, candidate: Candidate, obj: ObjectInput, window: Window, shared: float) -> Proposal:
         began = time.perf_counter()
         mesh, tree = candidate.mesh, RayTree(candidate.mesh)
-        pose, score = settled(tree, candidate.pose, window, object_depth(obj.mask, obj.pointmap))
+        pose = settled(tree, candidate.pose, window, object_depth(obj.mask, obj.pointmap))
+        pose = optimise(mesh, pose, obj.pointmap, obj.mask).pose
+        score = overlap(np.isfinite(window.look(tree, pose)), window.mask)
         if self.model.texture is None:
             mesh.visual = ColorVisuals(mesh, vertex_colors=photo_colours(mesh, pose, obj, window, tree))
         cost = shared + time.perf_counter() - began
         return Proposal(mesh, pose, score, cost, self.model.name, candidate.seed)
 
 
-def settled(tree: RayTree, pose: Pose, window: Window, depth: float) -> tuple[Pose, float]:
-    """The sampled pose, turned a little about the object's upright axis and fitted to outline and depth.
+def settled(tree: RayTree, pose: Pose, window: Window, depth: float) -> Pose:
+    """The sampled pose, turned a little about the object's upright axis and brought to outline and depth.
 
-    Returns the best pose met, the sampled one included, and its silhouette IoU. The tiny model knows the shape better
-    than the turn.
+    Returns the best pose met, the sampled one included. The tiny model knows the shape better than the turn, and a fit
+    only finds what is near.
     """
-    best, best_fit = pose, score_of(tree, pose, window)
+    best, best_score = pose, score_of(tree, pose, window)
     for degrees in TURNS:
         upright = np.diag([1.0, -1.0, -1.0]) @ view_rotation(degrees, 0)
         turned = Pose(pose.R @ upright, pose.t, pose.s)
         for _ in range(ALIGN_ROUNDS):
             turned = align_outline(tree, turned, window, depth)
-        fit = score_of(tree, turned, window)
-        if fit > best_fit:
-            best, best_fit = turned, fit
-    return best, overlap(np.isfinite(window.look(tree, best)), window.mask)
+        score = score_of(tree, turned, window)
+        if score > best_score:
+            best, best_score = turned, score
+    return best

@@ -25,7 +25,8 @@ def found_pose(mesh: trimesh.Trimesh, obj: ObjectInput) -> Pose:
     tree, ray = RayTree(mesh), towards(obj.mask, K)
     placed = [place(tree, ray @ view_rotation(*angle), window, depth) for angle in likely_turns(mesh, obj)]
     placed.sort(key=lambda pose: -score_of(tree, pose, window))
-    return fit(mesh, placed[0], obj.pointmap, obj.mask, K, others=placed[1:2]).pose
+    # However busy the machine is, one mesh gets one pose.
+    return fit(mesh, placed[0], obj.pointmap, obj.mask, K, others=placed[1:2], seconds=float("inf")).pose
 
 
 def likely_turns(mesh: trimesh.Trimesh, obj: ObjectInput) -> list[tuple[float, float]]:
