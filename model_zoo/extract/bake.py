@@ -20,7 +20,7 @@ from trimesh.visual.texture import TextureVisuals
 from model_zoo.extract.unwrap import Texels
 from model_zoo.io.errors import BadInput
 from model_zoo.io.poses import Pose
-from model_zoo.render import RayTree
+from model_zoo.render import RayTree, base_colour, face_colour_lookup
 
 RIM = 4.0  # pixels within the outline over which a picture gains its full say
 LEAST_SQUARE = 0.15  # cosine at which a surface is seen too slantingly to take colours from
@@ -74,13 +74,14 @@ def textured(
     return made
 
 
-def vertex_colours(mesh: trimesh.Trimesh, texels: Texels) -> np.ndarray | None:
-    """Colours (N,3) of the texels from the vertex colours that an unwrapped mesh kept; None when it has none."""
-    colours = mesh.visual.vertex_attributes.get("color")
-    if colours is None:
+def own_colours(mesh: trimesh.Trimesh, texels: Texels) -> np.ndarray | None:
+    """Colours (N,3) of the texels from the colours or the texture that a mesh had before it was unwrapped, or None."""
+    visual = mesh.visual
+    if visual.kind == "texture" and base_colour(visual.material)[0] is None:
         return None
-    corners = np.asarray(colours, float)[np.asarray(mesh.faces)[texels.face], :3] / 255
-    return np.einsum("nk,nkd->nd", texels.weights, corners)
+    if visual.kind is None:
+        return None
+    return face_colour_lookup(mesh)(texels.face, texels.weights) / 255
 
 
 def _projected(

@@ -6,7 +6,7 @@ import torch
 import trimesh
 from PIL import Image
 
-from model_zoo.extract.bake import Picture, textured, vertex_colours
+from model_zoo.extract.bake import Picture, own_colours, textured
 from model_zoo.extract.directions import spread
 from model_zoo.extract.splat_colours import DC, colours_at
 from model_zoo.extract.splat_render import render
@@ -28,12 +28,13 @@ def pattern(points):
 
 
 @pytest.fixture(scope="module")
-def laid():
-    made = trimesh.creation.icosphere(3, radius=0.4)
-    made.visual.vertex_colors = np.column_stack(
-        [pattern(made.vertices) * 255, np.full(len(made.vertices), 255)]
-    ).astype(np.uint8)
-    return unwrapped(made, SIDE)
+def plain():
+    return trimesh.creation.icosphere(3, radius=0.4)
+
+
+@pytest.fixture(scope="module")
+def laid(plain):
+    return unwrapped(plain, SIDE)
 
 
 def seen_from(mesh, direction, tint=(1, 1, 1)):
@@ -116,9 +117,16 @@ def test_pictures_rendered_of_posed_splats_bake_onto_the_posed_mesh(laid):
     assert front.sum() > 1000 and np.abs(got[front] - pattern(texels.points[front])).mean() < 0.03
 
 
-def test_vertex_colours_are_taken_over(laid):
-    texels = texels_of(laid, SIDE)
-    assert np.abs(vertex_colours(laid, texels) - pattern(texels.points)).mean() < 0.03
+def test_colours_that_the_mesh_had_are_taken_over_from_vertices_and_from_a_texture(plain, laid):
+    texels, coloured = texels_of(laid, SIDE), plain.copy()
+    coloured.visual.vertex_colors = (pattern(plain.vertices) * 255).astype(np.uint8)
+    own = own_colours(coloured, texels)
+    assert np.abs(own - pattern(texels.points)).mean() < 0.03
+    again = textured(laid, texels, own=own)
+    assert (
+        np.abs(own_colours(again, texels_of(unwrapped(again, SIDE), SIDE)).mean(0) - own.mean(0)).max() < 0.02
+    )
+    assert own_colours(plain, texels) is None and own_colours(laid, texels) is None
 
 
 def test_between_charts_the_texture_goes_on(laid):
