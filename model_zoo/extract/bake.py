@@ -20,14 +20,16 @@ from trimesh.visual.texture import TextureVisuals
 from model_zoo.extract.unwrap import Texels
 from model_zoo.io.errors import BadInput
 from model_zoo.io.poses import Pose
-from model_zoo.render import RayTree
+from model_zoo.render import RayTree, base_colour, face_colour_lookup
 
 RIM = 4.0  # pixels within the outline over which a picture gains its full say
 LEAST_SQUARE = 0.15  # cosine at which a surface is seen too slantingly to take colours from
 LIFT = 2e-4  # of a texel off its surface, of the longest side
-ENOUGH = 0.05  # weight at which pictures and own colour have equal say
+ENOUGH = 0.05  # weight at which pictures and own colour have equal say; from twice that on only pictures have
 NEIGHBOURS = 4
-NORMAL_WORTH = 0.1  # how far away, of the longest side, a texel is that looks the opposite way
+NORMAL_WORTH = 0.3  # how far away, of the longest side, a texel is that looks the opposite way
+MIRROR = np.array([-1, 1, 1, -1, 1, 1])  # of a place and its normal, in x
+SAMPLES, BLOCK = 10_000, 8  # seen texels among which patches look, and texels along their side
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ def textured(
     if own is None:
         colours = _spread(mesh, texels, seen, weight)
     else:
-        share = (weight / (weight + ENOUGH))[:, None]
+        share = np.clip(weight / (2 * ENOUGH), 0, 1)[:, None]
         colours = share * seen + (1 - share) * own
     material = PBRMaterial(
         baseColorTexture=Image.fromarray(_image(texels, colours)), roughnessFactor=1.0, metallicFactor=0.0
@@ -72,13 +74,14 @@ def textured(
     return made
 
 
-def vertex_colours(mesh: trimesh.Trimesh, texels: Texels) -> np.ndarray | None:
-    """Colours (N,3) of the texels from the vertex colours that an unwrapped mesh kept; None when it has none."""
-    colours = mesh.visual.vertex_attributes.get("color")
-    if colours is None:
+def own_colours(mesh: trimesh.Trimesh, texels: Texels) -> np.ndarray | None:
+    """Colours (N,3) of the texels from the colours or the texture that a mesh had before it was unwrapped, or None."""
+    visual = mesh.visual
+    if visual.kind == "texture" and base_colour(visual.material)[0] is None:
         return None
-    corners = np.asarray(colours, float)[np.asarray(mesh.faces)[texels.face], :3] / 255
-    return np.einsum("nk,nkd->nd", texels.weights, corners)
+    if visual.kind is None:
+        return None
+    return face_colour_lookup(mesh)(texels.face, texels.weights) / 255
 
 
 def _projected(
@@ -109,22 +112,34 @@ def _projected(
 
 
 def _spread(mesh: trimesh.Trimesh, texels: Texels, seen: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Seen colours (N,3), carried on to unseen texels from the nearest that look the same way, x mirrored or not."""
-    known = weight > ENOUGH
-    if not known.any():
+    """Seen colours (N,3), carried on to unseen texels from the nearest that look the same way, x mirrored or not.
+
+    Small patches are carried on as a whole, so that what is carried on stays as sharp as it was seen.
+    """
+    known, unknown = np.flatnonzero(weight > ENOUGH), np.flatnonzero(weight <= ENOUGH)
+    if not len(known):
         raise BadInput("no picture sees the mesh, and it has no colours of its own", "no_colours")
-    reach = NORMAL_WORTH * float(np.ptp(np.asarray(mesh.bounds), axis=0).max()) / 2
-    middle = np.array([np.asarray(mesh.bounds)[:, 0].mean(), 0, 0])
-    place = np.hstack([texels.points - middle, reach * texels.normals])
-    mirror = np.array([-1, 1, 1, -1, 1, 1])
-    tree = cKDTree(np.vstack([place[known], place[known] * mirror]))
-    far, nearest = tree.query(place[~known], k=min(NEIGHBOURS, 2 * int(known.sum())), workers=-1)
-    far, nearest = far.reshape(len(far), -1), nearest.reshape(len(far), -1)
-    share = 1 / (far + 1e-3 * reach)
+    if not len(unknown):
+        return seen
+    low, high = np.asarray(mesh.bounds)
+    middle = np.array([(low[0] + high[0]) / 2, 0, 0])
+    place = np.hstack([texels.points - middle, NORMAL_WORTH / 2 * (high - low).max() * texels.normals])
+    some = known[:: len(known) // SAMPLES + 1]
+    blocks = -(-texels.side // BLOCK)
+    block = texels.row[unknown] // BLOCK * blocks + texels.column[unknown] // BLOCK
+    patch = texels.face[unknown].astype(np.int64) * blocks**2 + block
+    _, first, patch = np.unique(patch, return_index=True, return_inverse=True)
+    first = unknown[first]
+    nearest = cKDTree(np.vstack([place[some], place[some] * MIRROR])).query(place[first], workers=-1)[1]
+    across = np.where(nearest[:, None] >= len(some), MIRROR[:3], 1)
+    source = place[some][nearest % len(some), :3][patch]
+    source += across[patch] * (place[unknown] - place[first][patch])[:, :3]
+    count = min(NEIGHBOURS, len(known))
+    far, nearest = cKDTree(place[known, :3]).query(source, k=count, workers=-1)
+    share = 1 / (far.reshape(-1, count) + 1e-4 * (high - low).max())
     share /= share.sum(1, keepdims=True)
-    colours = np.tile(seen[known], (2, 1))
     result = seen.copy()
-    result[~known] = np.einsum("nk,nkd->nd", share, colours[nearest])
+    result[unknown] = np.einsum("nk,nkd->nd", share, seen[known][nearest.reshape(-1, count)])
     return result
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import trimesh
 
-from model_zoo.extract.bake import Picture, textured, vertex_colours
+from model_zoo.extract.bake import Picture, own_colours, textured
 from model_zoo.extract.flexicubes import Surface
 from model_zoo.extract.hidden import without_hidden
 from model_zoo.extract.splat_colours import colours_at
@@ -48,7 +48,7 @@ def with_texture(
     pictures: Sequence[Picture] = (),
 ) -> trimesh.Trimesh:
     """A y-up mesh with charts and a baked texture: pictures where they see it, else the splats (object frame), else its
-    vertex colours, else the nearest or mirrored place that a picture sees.
+    own colours or texture, else the nearest or mirrored place that a picture sees.
 
     Raises BadInput when it has none of these.
     """
@@ -57,7 +57,7 @@ def with_texture(
     if splats is not None:
         own = colours_at(texels.points, texels.normals, splats)
     else:
-        own = vertex_colours(laid, texels)
+        own = own_colours(mesh, texels)
     return textured(laid, texels, own=own, pictures=pictures)
 
 

@@ -18,6 +18,8 @@ DIRECTIONS = 48
 WELL_SEEN = (0.25, 0.5)  # share of directions: the upper quartile of a part, held between these
 HARDLY_SEEN = 0.25  # at most this, at the median, is taken out
 LARGEST_CUT = 0.04  # area of an opening that may be closed
+HOLLOW = 2.0  # times the area of its opening that a lining has at least: less is a dent
+WORTH = 1e-3  # and in any case: folds of a few slivers do no harm
 LIFT = 1e-4  # of rays off their face
 CUT_SIDE, CUT_EDGES = 0.25, 256  # of the loops that cutting leaves
 
@@ -26,7 +28,7 @@ def without_hidden(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     """The mesh without faces that belong to its unseen inside, openings that this cuts closed; looks are kept.
 
     A mesh without such faces is returned as it is. Whole parts go when nothing of them is seen; the inside of a part
-    goes when it hangs on the outside by an opening of an area of at most 0.04.
+    goes when it hangs on the outside by an opening of an area of at most 0.04, less than half of its own.
     """
     subject = Subject(mesh)
     seen = exposure(subject)
@@ -74,7 +76,8 @@ def _linings(subject: Subject, seen: np.ndarray, among: np.ndarray) -> np.ndarra
     piece = connected_components(graph, directed=False)[1]
     for number in np.unique(piece[cut]):
         own = cut & (piece == number)
-        if np.median(seen[own]) > HARDLY_SEEN or _opening(subject, own) > LARGEST_CUT:
+        opening, area = _opening(subject, own), subject.areas[own].sum()
+        if np.median(seen[own]) > HARDLY_SEEN or opening > LARGEST_CUT or area < max(HOLLOW * opening, WORTH):
             cut[own] = False
     return cut
 

@@ -7,6 +7,7 @@ import trimesh
 import xatlas
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
+from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
 from model_zoo.io.errors import BadInput
@@ -17,7 +18,7 @@ PADDING = 2  # texels between charts, so that neighbours do not bleed into each 
 def unwrapped(mesh: trimesh.Trimesh, side: int) -> trimesh.Trimesh:
     """The same surface with uv (V,2) in 0..1, v upwards, for a texture of side x side; split along chart borders.
 
-    Vertex colours stay, normals are those of the smooth surface. Raises BadInput for a mesh without faces or with
+    Faces and their corners keep their order, normals are those of the smooth surface. Raises BadInput for a mesh without faces or with
     coordinates that are not finite.
     """
     if not len(mesh.faces):
@@ -31,13 +32,14 @@ def unwrapped(mesh: trimesh.Trimesh, side: int) -> trimesh.Trimesh:
     packing.resolution, packing.padding, packing.bilinear = side, PADDING, True
     atlas.generate(xatlas.ChartOptions(), packing, False)
     pick, faces, uv = atlas[0]
-    made = trimesh.Trimesh(
-        np.asarray(mesh.vertices)[pick], faces.astype(np.int64), vertex_normals=normals[pick], process=False
+    visual = TextureVisuals(uv=np.asarray(uv, float), material=PBRMaterial())
+    return trimesh.Trimesh(
+        np.asarray(mesh.vertices)[pick],
+        faces.astype(np.int64),
+        vertex_normals=normals[pick],
+        visual=visual,
+        process=False,
     )
-    made.visual = TextureVisuals(uv=np.asarray(uv, float))
-    if mesh.visual.kind in ("vertex", "face"):
-        made.visual.vertex_attributes["color"] = np.asarray(mesh.visual.vertex_colors)[pick]
-    return made
 
 
 @dataclass(frozen=True)

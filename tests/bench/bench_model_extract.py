@@ -108,7 +108,7 @@ def main(arguments: list[str]) -> int:
         return made
 
     surface = timed("surface", lambda: extract_surface(coords, features, RESOLUTION))
-    del coords, features
+    del features
     mesh = timed("decimation, hidden inside, cleaning", lambda: tidied(surface_mesh(surface)))
     splats, photo = splats_on(surface.vertices.double().numpy()), photo_of(mesh)
     laid = timed("texture coordinates", lambda: unwrapped(mesh, SIDE))

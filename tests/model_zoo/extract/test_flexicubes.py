@@ -97,6 +97,18 @@ def test_the_order_of_the_cubes_does_not_matter():
     assert torch.allclose(one.vertices, other.vertices, atol=1e-6)
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_it_is_the_same_surface_on_every_run():
+    coords = grid(4, 20)
+    features = sampled(lambda p: p.abs().amax(-1) - 0.2, coords)
+    features[:, 8:] = torch.randn(len(coords), CHANNELS - 8)
+    here = extract_surface(coords, features, RESOLUTION)
+    one, other = (extract_surface(coords.cuda(), features.cuda(), RESOLUTION) for _ in range(2))
+    assert torch.equal(one.faces.cpu(), here.faces)
+    assert torch.allclose(one.vertices.cpu(), here.vertices, atol=1e-6)
+    assert torch.equal(one.vertices, other.vertices) and torch.equal(one.attributes, other.attributes)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -86,3 +86,10 @@ def test_gradients_are_those_of_finite_differences():
 def test_values_that_are_not_finite_are_refused():
     with pytest.raises(BadInput, match="not finite"):
         render(cloud()._replace(opacity=torch.full((40, 1), torch.nan)), K, SIZE)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_it_is_the_same_picture():
+    here, there = render(cloud(), K, SIZE), render(Gaussians(*(p.cuda() for p in cloud())), K.cuda(), SIZE)
+    for one, other in zip(here, there):
+        assert torch.allclose(one, other.cpu(), atol=1e-5, equal_nan=True)
