@@ -28,6 +28,7 @@ from model_zoo.texture.model import TextureModel
 
 SECOND_NOISE = 1 << 32  # added to a seed: both stages from one seed would begin with the same numbers
 FINER = 4  # cubes of the mesh decoder along a voxel
+FOR_ALL = {"out_of_memory", "absent_part"}  # what fails one candidate by these fails the others too
 BATCH = 8  # shapes sampled at once, until memory says otherwise
 Item, Made = TypeVar("Item"), TypeVar("Made")
 
@@ -107,14 +108,14 @@ class Sam3D:
         found = checkpoint.load(geometry)
         self.sampling, self.name = _own_sampling(found), geometry.name
         self.device, self.batch = device, batch
-        self.geometry, self.texture = found.model.to(device), None
+        self.geometry, self.texture = found.model, None
         if texture is not None:
-            self.texture = checkpoint.load(texture, "texture", beside=found.model).model.to(device)
+            self.texture = checkpoint.load(texture, "texture", beside=found.model).model
             _check_fit(self.geometry, self.texture)
             self.name += f" {texture.name}"
-        if dtype != torch.float32:
-            for model in filter(None, (self.geometry, self.texture)):
-                model.halved(dtype)
+        for model in filter(None, (self.geometry, self.texture)):
+            # Halved first: whole, both may be more than the device holds.
+            (model if dtype == torch.float32 else model.halved(dtype)).to(device)
 
     @torch.no_grad()
     def candidates(
@@ -126,21 +127,27 @@ class Sam3D:
         """A candidate for each seed, left out where the model found nothing solid or no possible pose.
 
         photo: rgb uint8 (H,W,3), mask bool (H,W), pointmap float32 (H,W,3) in the OpenCV camera, NaN invalid. Poses are
-        in the pointmap's units. Raises BadInput for an empty mask, and when memory does not even do for one candidate.
+        in the pointmap's units. Raises BadInput for an empty mask, when memory does not even do for one candidate, and
+        with the last reason where no seed gives one.
         """
         how = sampling or self.sampling
         ready = prepare_photo(*photo, self.geometry.config.embedder.image_size)
         views = {n: v[None].to(self.device) for n, v in ready.views.items()}
         ((seen, cond),) = in_batches([Seen(ready, views, [])], 1, self._conditioned)
         shapes = in_batches(seeds, self.batch, lambda batch: self._shapes(seen, cond, batch, how))
+        refusal, any_made = None, False
         for shape in shapes:
             try:
                 (candidate,) = in_batches([shape], 1, lambda one: [self._finished(seen, one[0], how)])
             except BadInput as error:
-                if error.code == "out_of_memory":
+                if error.code in FOR_ALL:
                     raise
+                refusal = error
                 continue
+            any_made = True
             yield candidate
+        if refusal is not None and not any_made:
+            raise refusal
 
     def _conditioned(self, one: Sequence[Seen]) -> list[tuple[Seen, Tensor]]:
         """The object with its backbone tokens, which serve both stages, and the condition (1, Lc, C) of the first."""

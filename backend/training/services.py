@@ -40,6 +40,7 @@ def register_folder(
 ) -> Checkpoint:
     """Store a checkpoint folder (weights.safetensors, config.json, card.json) under a name; `facts` join its card.
 
+    Its shapes are finished by the second stage that finishes its parent's.
     Registering the same weights again gives the stored row. UserError when a file is missing or the name has others.
     """
     config, card = (_read_json(path / part) for part in (CONFIG, CARD))
@@ -52,7 +53,13 @@ def register_folder(
     try:
         with transaction.atomic():
             return Checkpoint.objects.create(
-                name=name, run=run, parent=parent, weights=blob, config=config, card={**card, **(facts or {})}
+                name=name,
+                run=run,
+                parent=parent,
+                texture=parent.texture if parent else None,
+                weights=blob,
+                config=config,
+                card={**card, **(facts or {})},
             )
     except IntegrityError:
         found = Checkpoint.objects.filter(name=name).first()

@@ -12,7 +12,6 @@ import numpy as np
 from trimesh.visual.color import ColorVisuals
 
 from model_zoo.finish.layout import optimise
-from model_zoo.io.errors import BadInput
 from model_zoo.io.poses import Pose
 from model_zoo.pipeline import Candidate, Sam3D, Sampling
 from model_zoo.proposers.colours import photo_colours
@@ -40,13 +39,14 @@ class Sam3DProposer:
         self.model, self.sampling, self.name = model, sampling or model.sampling, name
 
     def propose(self, obj: ObjectInput, *, seed: int, count: int) -> list[Proposal]:
-        """At most `count` candidates, best silhouette first. Raises BadInput for an empty mask or pointmap."""
+        """At most `count` candidates, best silhouette first.
+
+        Raises BadInput for an empty mask or pointmap, and where the model finds nothing in this object.
+        """
         began = time.perf_counter()
         window = window_of(obj.mask, obj.pointmap, camera_of(obj.pointmap))
         photo, seeds = (obj.rgb, obj.mask, obj.pointmap), range(seed, seed + count)
         made = list(self.model.candidates(photo, seeds, self.sampling))
-        if not made:
-            raise BadInput("the model found no solid shape for this object", "empty_shape")
         shared = (time.perf_counter() - began) / len(made)
         found = [self._posed(candidate, obj, window, shared) for candidate in made]
         return sorted(found, key=lambda p: -p.score)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from model_zoo import checkpoint
 from model_zoo.geometry.embedder import share_backbones
 from model_zoo.io.errors import BadInput
 from model_zoo.pipeline import DISTILLED, Sam3D, Sampling, in_batches
@@ -145,6 +146,28 @@ def test_stages_with_one_backbone_encode_the_photo_once(both, photo):
     assert len(runs) == 2  # images and masks have different backbones here
     assert np.allclose(apart.mesh.vertices, together.mesh.vertices, atol=1e-5)
     assert np.array_equal(apart.mesh.visual.vertex_colors, together.mesh.visual.vertex_colors)
+
+
+def test_a_second_stage_without_a_part_says_so_at_the_first_candidate(both, photo):
+    both.texture.mesh_decoder = checkpoint.Absent("mesh_decoder")
+    with pytest.raises(BadInput, match="this checkpoint has no mesh_decoder"):
+        list(both.candidates(photo, [1, 2], TWO_STEPS))
+
+
+def test_where_no_seed_gives_anything_the_reason_is_said(both, photo):
+    both.geometry.decode_shape = lambda latent: torch.full((len(latent), 1, 16, 16, 16), -5.0)
+    with pytest.raises(BadInput, match="no solid voxel"):
+        list(both.candidates(photo, [1, 2], TWO_STEPS))
+
+
+def test_half_precision_reaches_both_stages_and_stays_close(start, second, both, photo):
+    half = Sam3D(start, second, dtype=torch.bfloat16)
+    half.geometry.decode_shape = both.geometry.decode_shape
+    assert half.texture.transformer.dtype == half.geometry.transformer.dtype == torch.bfloat16
+    a, b = (next(model.candidates(photo, [1], TWO_STEPS)) for model in (both, half))
+    assert np.allclose(a.pose.t, b.pose.t, rtol=0.1, atol=0.1) and np.allclose(
+        a.mesh.bounds, b.mesh.bounds, atol=0.02
+    )
 
 
 def test_stages_of_different_resolution_are_refused(start, second, tmp_path):

@@ -46,6 +46,15 @@ def test_a_checkpoint_comes_back_as_the_folder_it_was(tmp_path: Path) -> None:
     assert (folder / "config.json").is_file() and (folder / "card.json").is_file()
 
 
+def test_a_child_keeps_the_second_stage_of_its_parent(tmp_path: Path) -> None:
+    second = services.register_folder(checkpoint_folder(tmp_path / "t", b"t", model="texture"), "second")
+    first = made(tmp_path, "first")
+    row = services.propose_with(first, texture=second)
+    first.refresh_from_db()
+    child = services.register_folder(checkpoint_folder(tmp_path / "c", b"c"), "child", parent=first)
+    assert (row.kind, row.active, child.texture) == ("sam3d", False, second)
+
+
 def test_promoting_replaces_the_proposer(tmp_path: Path) -> None:
     for name in ("tiny-0", "sft-1"):
         services.promote(made(tmp_path, name))
