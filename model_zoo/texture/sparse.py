@@ -88,7 +88,7 @@ class Voxels:
         side = int(halves.max()) + 1
         _, parent, count = torch.unique(_key(halves, side), return_inverse=True, return_counts=True)
         coords = halves.new_empty(len(count), 4).index_copy_(0, parent, halves)
-        place = (self.coords[:, 1:] % 2) @ torch.tensor([4, 2, 1], device=parent.device)
+        place = (self.coords[:, 1:] % 2 * torch.tensor([4, 2, 1], device=parent.device)).sum(1)
         rows = [(place == p).nonzero()[:, 0] for p in range(8)]
         return Pooling(Voxels(coords), parent, count[:, None], Taps.of([(parent[r], r) for r in rows]))
 
