@@ -45,13 +45,20 @@ class GeometryModel(nn.Module):
         step = torch.as_tensor(d, dtype=torch.float32, device=tau.device).reshape(-1)
         return self.transformer(latents, tau * flow.TIME_SCALE, step * flow.TIME_SCALE, kv)
 
+    def halved(self, dtype: torch.dtype = torch.bfloat16) -> "GeometryModel":
+        """For inference, in place: everything in half precision but latents, times and their first and last layers."""
+        self.embedder.to(dtype)
+        self.transformer.halved(dtype)
+        self.decoder.to(dtype)
+        return self
+
     def encode_shape(self, occupancy: Tensor) -> Tensor:
         """Occupancy (B, 1, G, G, G) in 0..1 -> shape latent (B, g^3, 8): the posterior mean."""
         return to_tokens(self.encoder(occupancy)[0])
 
     def decode_shape(self, shape: Tensor) -> Tensor:
         """Shape latent (B, g^3, 8) -> occupancy logits (B, 1, G, G, G)."""
-        return self.decoder(to_grid(shape))
+        return self.decoder(to_grid(shape).to(self.decoder.input_layer.weight.dtype)).float()
 
     @torch.no_grad()
     def sample(

@@ -23,7 +23,8 @@ class ChannelNorm(nn.LayerNorm):
     """LayerNorm over the channels of (B, C, D, H, W), affine, eps 1e-5, computed in fp32."""
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.layer_norm(x.float().movedim(1, -1), self.normalized_shape, self.weight, self.bias, self.eps)
+        x32, weight, bias = x.float().movedim(1, -1), self.weight.float(), self.bias.float()
+        y = F.layer_norm(x32, self.normalized_shape, weight, bias, self.eps)
         return y.movedim(-1, 1).to(x.dtype)
 
 

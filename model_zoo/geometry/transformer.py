@@ -342,8 +342,8 @@ class GeometryTransformer(nn.Module):
         self.blocks.to(dtype)
         return self
 
-    def compiled(self) -> "GeometryTransformer":
+    def compiled(self, backend: str = "inductor") -> "GeometryTransformer":
         """Every block through torch.compile, in place: one graph for all of them, names unchanged."""
         for block in self.blocks:
-            block.compile()
+            block.compile(backend=backend)
         return self

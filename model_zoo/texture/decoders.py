@@ -60,8 +60,8 @@ def trunk_layers(c: TrunkConfig, width_in: int) -> tuple[nn.Linear, nn.ModuleLis
 def run_trunk(x: Tensor, voxels: Voxels, c: TrunkConfig, layers: tuple[nn.Linear, nn.ModuleList]) -> Tensor:
     """(N, .) -> (N, C): position codes, then windows that shift by half their size in every other block."""
     h = layers[0](x) + position_code(voxels.coords[:, 1:], c.width, c.resolution)
-    if torch.is_autocast_enabled(h.device.type):
-        h = h.to(torch.get_autocast_dtype(h.device.type))
+    kind, own = h.device.type, layers[1][0].attn.to_qkv.weight.dtype
+    h = h.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else own)
     for i, block in enumerate(layers[1]):
         h = block(h, voxels.windows(c.window, c.window // 2 * (i % 2)))
     return h
@@ -94,6 +94,11 @@ class GaussianDecoder(nn.Module):
     def forward(self, x: Tensor, voxels: Voxels) -> Tensor:
         h = run_trunk(x, voxels, self.config, (self.input_layer, self.blocks)).float()
         return self.out_layer(F.layer_norm(h, h.shape[-1:], eps=1e-5)).float()
+
+    def halved(self, dtype: torch.dtype = torch.bfloat16) -> "GaussianDecoder":
+        """All but the first and last layer in half precision, in place."""
+        self.blocks.to(dtype)
+        return self
 
     def parts(self, raw: Tensor) -> dict[str, Tensor]:
         """(N, 14 n) -> name -> (N, n, k), rotations already at their own rate."""
@@ -173,4 +178,10 @@ class MeshDecoder(nn.Module):
         h = run_trunk(x, voxels, self.config, (self.input_layer, self.blocks))
         for block in self.upsample:
             h, voxels = block(h, voxels), voxels.children
-        return voxels, self.out_layer(h).float()
+        return voxels, self.out_layer(h.to(self.out_layer.weight.dtype)).float()
+
+    def halved(self, dtype: torch.dtype = torch.bfloat16) -> "MeshDecoder":
+        """All but the first and last layer in half precision, in place."""
+        self.blocks.to(dtype)
+        self.upsample.to(dtype)
+        return self

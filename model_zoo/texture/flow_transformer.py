@@ -133,11 +133,23 @@ class SlatFlow(nn.Module):
 
     def keys_values(self, cond: Tensor) -> KeysValues:
         """Cross-attention keys and values of every block for conditions (B, Lc, Cc): once per photo, not per step."""
+        cond = cond.to(self.dtype)
         return [block.cross_attn.keys_values(cond) for block in self.blocks]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the blocks compute in; the first and last layer and the time MLP may stay in fp32 (`halved`)."""
+        return self.blocks[0].norm2.weight.dtype
+
+    def halved(self, dtype: torch.dtype = torch.bfloat16) -> "SlatFlow":
+        """All blocks in half precision, in place; latents, times and their first and last layers stay in fp32."""
+        for part in (self.input_blocks, self.blocks, self.out_blocks):
+            part.to(dtype)
+        return self
 
     def modulation(self, t: Tensor) -> Modulation:
         """Scales, shifts and gates of every block for scaled times (T,), each (T, .): once for a whole time grid."""
-        emb = self.t_embedder(t)
+        emb = self.t_embedder(t).to(self.dtype)
         layers = [
             *[block.emb_layers for block in self.input_blocks],
             *[block.adaLN_modulation for block in self.blocks],
@@ -152,9 +164,9 @@ class SlatFlow(nn.Module):
         kv: from `keys_values` for B conditions, each of as many consecutive objects; None = unconditional.
         """
         steps, coarse = iter(modulation), voxels.pooling.voxels
-        h = self.input_layer(x)
-        if torch.is_autocast_enabled(h.device.type):
-            h = h.to(torch.get_autocast_dtype(h.device.type))
+        kind = x.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.dtype
+        h = self.input_layer(x).to(dtype)
         skips = []
         for block in self.input_blocks:
             h = block(h, voxels, next(steps))

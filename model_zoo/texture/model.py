@@ -46,6 +46,13 @@ class TextureModel(nn.Module):
         self.embedder.initialise()
         self.transformer.initialise()
 
+    def halved(self, dtype: torch.dtype = torch.bfloat16) -> "TextureModel":
+        """For inference, in place: everything in half precision but latents, times and first and last layers."""
+        self.embedder.to(dtype)
+        for part in (self.transformer, self.gaussian_decoder, self.gaussian_decoder_4, self.mesh_decoder):
+            part.halved(dtype)
+        return self
+
     @torch.no_grad()
     def sample(
         self, views: Mapping[str, Tensor], coords: Sequence[Tensor], *, seed: int, steps: int = 25,

@@ -43,7 +43,7 @@ class TextureConfig:
 
 
 def tiny() -> TextureConfig:
-    """16^3 voxels, about 8 M parameters: tests and a laptop."""
+    """16^3 voxels, about 9 M parameters: tests and a laptop."""
     return TextureConfig(
         embedder=EmbedderConfig(
             width=96, dino_width=96, dino_blocks=2, dino_heads=2, image_size=48, patch=8, registers=1,
@@ -59,7 +59,7 @@ def tiny() -> TextureConfig:
 
 
 def small() -> TextureConfig:
-    """32^3 voxels, about 90 M parameters: one GPU, hours."""
+    """32^3 voxels, about 80 M parameters: one GPU, hours."""
     return TextureConfig(
         embedder=EmbedderConfig(
             width=384, dino_width=384, dino_blocks=6, dino_heads=6, image_size=224, patch=14, registers=4,

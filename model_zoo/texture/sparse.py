@@ -3,8 +3,9 @@
 Shapes: N active voxels, C channels. Coordinates are (N, 4) integers: object, x, y, z; the rows of an object lie together.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
-from itertools import product
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import torch
@@ -13,8 +14,8 @@ from torch.nn import functional as F
 
 OFFSETS = list(product((-1, 0, 1), repeat=3))  # taps of a 3^3 kernel, z fastest
 CHILDREN = list(product((0, 1), repeat=3))
-CPU_CHUNK = 1 << 20  # gathered elements at a time: what stays near the cache
-GPU_CHUNK = 1 << 27
+CPU_ROWS = 2048  # rows copied at a time per thread: what stays in the cache
+GPU_ELEMENTS = 1 << 27  # numbers copied at a time: what fits beside the rest
 
 
 class Taps(NamedTuple):
@@ -87,7 +88,7 @@ class Voxels:
         side = int(halves.max()) + 1
         _, parent, count = torch.unique(_key(halves, side), return_inverse=True, return_counts=True)
         coords = halves.new_empty(len(count), 4).index_copy_(0, parent, halves)
-        place = (self.coords[:, 1:] % 2) @ torch.tensor([4, 2, 1], device=parent.device)
+        place = (self.coords[:, 1:] % 2 * torch.tensor([4, 2, 1], device=parent.device)).sum(1)
         rows = [(place == p).nonzero()[:, 0] for p in range(8)]
         return Pooling(Voxels(coords), parent, count[:, None], Taps.of([(parent[r], r) for r in rows]))
 
@@ -130,34 +131,55 @@ def _windows(cells: Tensor) -> Windows:
     return Windows(order, order.argsort(), groups)
 
 
-@torch.library.custom_op("maquette::tap_sum", mutates_args=())
-def tap_sum(x: Tensor, weight: Tensor, out: Tensor, into: Tensor, starts: list[int], rows: int) -> Tensor:
+torch.library.define(
+    "maquette::tap_sum",
+    "(Tensor x, Tensor weight, Tensor out, Tensor into, SymInt[] starts, SymInt rows) -> Tensor",
+)
+
+
+@torch.library.impl("maquette::tap_sum", "default")
+def _tap_sum(x: Tensor, weight: Tensor, out: Tensor, into: Tensor, starts: list[int], rows: int) -> Tensor:
     """sum over taps t and pairs (o, i) of t: y[o] += x[i] @ weight[t]; x (N, Cin), weight (T, Cin, Cout) -> (rows, Cout).
 
     A faster backend registers its own kernel for its device here. Sums are in fp32 for half-precision inputs.
     """
     y = x.new_zeros(rows, weight.shape[2], dtype=torch.promote_types(x.dtype, torch.float32))
-    for t, (start, stop, step) in enumerate(_chunks(x, weight, starts)):
-        if stop - start > len(x):  # rows come several times: multiply before they are copied
-            product = (x @ weight[t]).to(y.dtype)
-            for a in range(start, stop, step):
-                b = min(a + step, stop)
-                y.index_add_(0, out[a:b], product.index_select(0, into[a:b]))
-        else:
-            for a in range(start, stop, step):
-                b = min(a + step, stop)
-                y.index_add_(0, out[a:b], (x.index_select(0, into[a:b]) @ weight[t]).to(y.dtype))
+    step = _step(x, weight)
+    if _is_repeating(x, weight, into):
+        for t, w in enumerate(weight):
+            product = x @ w
+            for _, a, b in _blocks(starts[t : t + 2], step):
+                y.index_add_(0, out[a:b], product.index_select(0, into[a:b]).to(y.dtype))
+    else:
+        for t, a, b in _blocks(starts, step):
+            y.index_add_(0, out[a:b], (x.index_select(0, into[a:b]) @ weight[t]).to(y.dtype))
     return y.to(x.dtype)
 
 
-def _chunks(x: Tensor, weight: Tensor, starts: list[int]) -> list[tuple[int, int, int]]:
-    elements = CPU_CHUNK if x.device.type == "cpu" else GPU_CHUNK
-    step = max(256, elements // max(weight.shape[1:]))
-    return [(a, b, step) for a, b in zip(starts, starts[1:], strict=False)]
+def _is_repeating(x: Tensor, weight: Tensor, into: Tensor) -> bool:
+    """Whether rows of x are wanted so often that all of them are better multiplied before they are copied."""
+    return len(into) > len(weight) * len(x)
 
 
-@tap_sum.register_fake
-def _(x: Tensor, weight: Tensor, out: Tensor, into: Tensor, starts: list[int], rows: int) -> Tensor:
+def _step(x: Tensor, weight: Tensor) -> int:
+    if x.device.type == "cpu":
+        return CPU_ROWS * torch.get_num_threads()
+    return GPU_ELEMENTS // max(weight.shape[1:])
+
+
+def _blocks(starts: list[int], step: int) -> Iterator[tuple[int, int, int]]:
+    """(tap, from, to) of at most `step` pairs, the same part of every tap in turn: neighbours lie near each other."""
+    taps = list(pairwise(starts))
+    count = max(1, -(-max(b - a for a, b in taps) // step))
+    for j in range(count):
+        for t, (a, b) in enumerate(taps):
+            yield t, a + (b - a) * j // count, a + (b - a) * (j + 1) // count
+
+
+@torch.library.register_fake("maquette::tap_sum")
+def _fake_tap_sum(
+    x: Tensor, weight: Tensor, out: Tensor, into: Tensor, starts: list[int], rows: int
+) -> Tensor:
     return x.new_empty(rows, weight.shape[2])
 
 
@@ -169,27 +191,25 @@ def _tap_sum_saved(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, outp
 def _tap_sum_backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple:
     """Rows are gathered anew, so that training keeps x alone and not its copies."""
     x, weight, out, into = ctx.saved_tensors
-    wide = torch.promote_types(x.dtype, torch.float32)
+    wide, step = torch.promote_types(x.dtype, torch.float32), _step(x, weight)
     grad_x, grad_weight = torch.zeros_like(x, dtype=wide), torch.zeros_like(weight, dtype=wide)
-    for t, (start, stop, step) in enumerate(_chunks(x, weight, ctx.starts)):
-        if stop - start > len(x):
+    if _is_repeating(x, weight, into):
+        for t, w in enumerate(weight):
             gathered = grad.new_zeros(len(x), grad.shape[1], dtype=wide)
-            for a in range(start, stop, step):
-                b = min(a + step, stop)
+            for _, a, b in _blocks(ctx.starts[t : t + 2], step):
                 gathered.index_add_(0, into[a:b], grad.index_select(0, out[a:b]).to(wide))
             gathered = gathered.to(x.dtype)
-            grad_x += gathered @ weight[t].T
+            grad_x += gathered @ w.T
             grad_weight[t] = x.T @ gathered
-        else:
-            for a in range(start, stop, step):
-                b = min(a + step, stop)
-                g = grad.index_select(0, out[a:b])
-                grad_x.index_add_(0, into[a:b], (g @ weight[t].T).to(wide))
-                grad_weight[t] += x.index_select(0, into[a:b]).T @ g
+    else:
+        for t, a, b in _blocks(ctx.starts, step):
+            g = grad.index_select(0, out[a:b])
+            grad_x.index_add_(0, into[a:b], (g @ weight[t].T).to(wide))
+            grad_weight[t] += x.index_select(0, into[a:b]).T @ g
     return grad_x.to(x.dtype), grad_weight.to(weight.dtype), None, None, None, None
 
 
-tap_sum.register_autograd(_tap_sum_backward, setup_context=_tap_sum_saved)
+torch.library.register_autograd("maquette::tap_sum", _tap_sum_backward, setup_context=_tap_sum_saved)
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor, taps: Taps, rows: int) -> Tensor:
@@ -197,13 +217,14 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, taps: Taps, rows: int) -> 
     kind = x.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
     kernel = weight.to(dtype).flatten(1, 3).permute(1, 2, 0)
-    return tap_sum(x.to(dtype), kernel, taps.out, taps.into, taps.starts, rows) + bias.to(dtype)
+    total = torch.ops.maquette.tap_sum(x.to(dtype), kernel, taps.out, taps.into, taps.starts, rows)
+    return total + bias.to(dtype)
 
 
 def pool(x: Tensor, pooling: Pooling) -> Tensor:
     """(N, C) -> (parents, C): sum / (count + 1), as the released model counts the pooling's zero seed."""
     total = x.new_zeros(len(pooling.voxels), x.shape[1])
-    for a, b in zip(pooling.taps.starts, pooling.taps.starts[1:], strict=False):
+    for a, b in pairwise(pooling.taps.starts):
         total.index_add_(0, pooling.taps.out[a:b], x.index_select(0, pooling.taps.into[a:b]))
     return total / (pooling.count + 1)
 

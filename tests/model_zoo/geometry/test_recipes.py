@@ -74,3 +74,18 @@ def test_tiny_runs_forward_and_backward_with_gradients_everywhere():
         if n[0] in "et" and not n.startswith("encoder") and p.requires_grad
     ]
     assert [n for n in used if dict(model.named_parameters())[n].grad is None] == []
+
+
+@torch.no_grad()
+def test_a_halved_model_samples_and_decodes_near_the_whole_one():
+    torch.manual_seed(0)
+    model = GeometryModel(tiny()).eval()
+    views = {
+        n: torch.rand(1, 1 if "mask" in n else 3, 48, 48)
+        for n in ("image", "rgb_image", "mask", "rgb_image_mask", "pointmap", "rgb_pointmap")
+    }
+    whole = model.decode_shape(model.sample(views, seed=0, steps=2)["shape"])
+    half = model.halved()
+    latents = half.sample(views, seed=0, steps=2)
+    assert all(v.dtype == torch.float32 for v in latents.values())
+    assert (half.decode_shape(latents["shape"]) - whole).abs().mean() < 0.1 * whole.abs().mean()

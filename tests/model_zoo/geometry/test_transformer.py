@@ -94,6 +94,17 @@ def test_bf16_blocks_stay_near_fp32(net):
     assert all(v.dtype == torch.float32 and (v - want[n]).abs().max() < 0.1 for n, v in got.items())
 
 
+def test_compiled_blocks_give_the_same_under_the_same_names(net):
+    graphs = GeometryTransformer(tiny().transformer).eval()
+    graphs.load_state_dict(net.state_dict())
+    x, cond = noise(net, 2), torch.randn(1, 5, 128)
+    want = sampled(net, Savings(), x, cond)
+    # The graphs of the real thing without its C++ or CUDA code, which takes a minute to build.
+    got = sampled(graphs.compiled(backend="aot_eager"), Savings(), x, cond)
+    assert set(graphs.state_dict()) == set(net.state_dict())
+    assert all((got[n] - v).abs().max() <= 1e-5 * v.abs().max() for n, v in want.items())
+
+
 def test_the_papers_single_layout_token_carries_all_layout_latents():
     torch.manual_seed(0)
     net = GeometryTransformer(replace(tiny().transformer, layout_tokens=1))
