@@ -7,6 +7,8 @@ differentiably, and gradient descent raises the soft IoU. Kept only where the ma
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,10 +66,22 @@ def optimise(
         return Layout(pose, False, error.message, float("nan"), float("nan"))
     target = Target(mesh, pose, pointmap, mask, K)
     before = target.judge(pose)
-    best = max(target.judge(found.pose), _polished(target, found.pose), key=_merit)
+    with one_thread():
+        best = max(target.judge(found.pose), _polished(target, found.pose), key=_merit)
     if best.iou < before.iou + GAIN:
         return Layout(pose, False, "no pose with a better silhouette was found", before.iou, before.iou)
     return Layout(best.pose, True, "", before.iou, best.iou)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one core: on tensors as small as the window's, several wait for each other, six times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def refusal(mask: np.ndarray, pointmap: np.ndarray) -> str:

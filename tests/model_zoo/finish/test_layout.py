@@ -20,6 +20,12 @@ MESH = make("teapot", 2)
 TRUTH = Pose(R=view_rotation(30, 25), t=np.array([0.03, 0.05, 0.9]), s=np.full(3, 1.3))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    with layout.one_thread():
+        yield
+
+
 @pytest.fixture(scope="module")
 def known():
     view = render(MESH, TRUTH, K, SIZE)
