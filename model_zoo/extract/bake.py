@@ -29,6 +29,7 @@ ENOUGH = 0.05  # weight at which pictures and own colour have equal say; from tw
 NEIGHBOURS = 4
 NORMAL_WORTH = 0.3  # how far away, of the longest side, a texel is that looks the opposite way
 MIRROR = np.array([-1, 1, 1, -1, 1, 1])  # of a place and its normal, in x
+MEAN_OF, FAR = 24, 0.12  # samples of a mean, and how far, of the longest side, it is all there is
 SAMPLES, BLOCK = 10_000, 8  # seen texels among which patches look, and texels along their side
 
 
@@ -114,7 +115,8 @@ def _projected(
 def _spread(mesh: trimesh.Trimesh, texels: Texels, seen: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Seen colours (N,3), carried on to unseen texels from the nearest that look the same way, x mirrored or not.
 
-    Small patches are carried on as a whole, so that what is carried on stays as sharp as it was seen.
+    Small patches are carried on as a whole, so that what is near stays as sharp as it was seen; what is far from
+    anything seen takes a mean instead.
     """
     known, unknown = np.flatnonzero(weight > ENOUGH), np.flatnonzero(weight <= ENOUGH)
     if not len(known):
@@ -122,25 +124,39 @@ def _spread(mesh: trimesh.Trimesh, texels: Texels, seen: np.ndarray, weight: np.
     if not len(unknown):
         return seen
     low, high = np.asarray(mesh.bounds)
-    middle = np.array([(low[0] + high[0]) / 2, 0, 0])
-    place = np.hstack([texels.points - middle, NORMAL_WORTH / 2 * (high - low).max() * texels.normals])
+    size, middle = (high - low).max(), np.array([(low[0] + high[0]) / 2, 0, 0])
+    place = np.hstack([texels.points - middle, NORMAL_WORTH / 2 * size * texels.normals])
     some = known[:: len(known) // SAMPLES + 1]
-    blocks = -(-texels.side // BLOCK)
-    block = texels.row[unknown] // BLOCK * blocks + texels.column[unknown] // BLOCK
-    patch = texels.face[unknown].astype(np.int64) * blocks**2 + block
-    _, first, patch = np.unique(patch, return_index=True, return_inverse=True)
-    first = unknown[first]
-    nearest = cKDTree(np.vstack([place[some], place[some] * MIRROR])).query(place[first], workers=-1)[1]
-    across = np.where(nearest[:, None] >= len(some), MIRROR[:3], 1)
-    source = place[some][nearest % len(some), :3][patch]
-    source += across[patch] * (place[unknown] - place[first][patch])[:, :3]
-    count = min(NEIGHBOURS, len(known))
-    far, nearest = cKDTree(place[known, :3]).query(source, k=count, workers=-1)
-    share = 1 / (far.reshape(-1, count) + 1e-4 * (high - low).max())
-    share /= share.sum(1, keepdims=True)
+    first, patch = _patches(texels, unknown)
+    tree = cKDTree(np.vstack([place[some], place[some] * MIRROR]))
+    far, nearest = tree.query(place[first], k=min(MEAN_OF, 2 * len(some)), workers=-1)
+    smooth = _mixed(seen[some], nearest % len(some), far**2 + 1e-4 * size**2)[patch]
+    across = np.where(nearest[:, :1] >= len(some), MIRROR[:3], 1)[patch]
+    source = place[some][nearest[:, 0] % len(some), :3][patch]
+    source += across * (place[unknown] - place[first][patch])[:, :3]
+    close, nearest = cKDTree(place[known, :3]).query(source, k=min(NEIGHBOURS, len(known)), workers=-1)
+    sharp = _mixed(
+        seen[known], nearest.reshape(len(source), -1), close.reshape(len(source), -1) + 1e-4 * size
+    )
+    share = np.clip(far[patch, :1] / (FAR * size), 0, 1)
     result = seen.copy()
-    result[unknown] = np.einsum("nk,nkd->nd", share, seen[known][nearest.reshape(-1, count)])
+    result[unknown] = (1 - share) * sharp + share * smooth
     return result
+
+
+def _patches(texels: Texels, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One texel of each patch of `some` texels (N,), and the number of each one's patch (N,): same face, same block."""
+    blocks = -(-texels.side // BLOCK)
+    block = texels.row[some] // BLOCK * blocks + texels.column[some] // BLOCK
+    key = texels.face[some].astype(np.int64) * blocks**2 + block
+    _, first, patch = np.unique(key, return_index=True, return_inverse=True)
+    return some[first], patch
+
+
+def _mixed(colours: np.ndarray, index: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """Means (N,3) of colours at `index` (N,k), each the more the less far (N,k) it is."""
+    share = 1 / far
+    return np.einsum("nk,nkd->nd", share / share.sum(1, keepdims=True), colours[index])
 
 
 def _image(texels: Texels, colours: np.ndarray) -> np.ndarray:

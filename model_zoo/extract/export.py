@@ -15,6 +15,7 @@ from model_zoo.extract.splat_colours import colours_at
 from model_zoo.extract.unwrap import texels_of, unwrapped
 from model_zoo.finish.clean import capped, clean
 from model_zoo.io import frames
+from model_zoo.io.errors import BadInput
 from model_zoo.io.glb_writer import export_glb
 from model_zoo.report.repairs import repair
 from model_zoo.texture.gaussians import Gaussians
@@ -34,8 +35,12 @@ def surface_mesh(surface: Surface) -> trimesh.Trimesh:
 def tidied(mesh: trimesh.Trimesh, *, most_faces: int = MOST_FACES) -> trimesh.Trimesh:
     """A mesh without its unseen inside, specks and small holes, of at most `most_faces` faces; colours kept.
 
-    Raises BadInput when nothing is left.
+    Raises BadInput for coordinates that are not finite and when nothing is left.
     """
+    if not np.isfinite(mesh.vertices).all():
+        raise BadInput("the mesh has coordinates that are not finite", "bad_vertex")
+    if not len(mesh.faces):
+        raise BadInput("the mesh has no surface", "empty_mesh")
     seen = without_hidden(capped(mesh, ROUGH * most_faces))
     return repair(clean(seen, most_faces=most_faces), ["fill_small_holes"])[0]
 

@@ -7,6 +7,7 @@ and peak memory of the worst. Run as: python -m tests.bench.bench_model_extract 
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,8 @@ def main(arguments: list[str]) -> int:
         print(f"| {name} | {time.process_time() - cpu:.2f} | {rows[-1][0]:.2f} | {rows[-1][1]} |", flush=True)
         return made
 
-    surface = timed("surface", lambda: extract_surface(coords, features, RESOLUTION))
-    del features
+    surface = timed("surface", partial(extract_surface, coords, features, RESOLUTION))
+    del coords, features
     mesh = timed("decimation, hidden inside, cleaning", lambda: tidied(surface_mesh(surface)))
     splats, photo = splats_on(surface.vertices.double().numpy()), photo_of(mesh)
     laid = timed("texture coordinates", lambda: unwrapped(mesh, SIDE))

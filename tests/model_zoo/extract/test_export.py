@@ -78,3 +78,5 @@ def test_a_surface_that_is_not_finite_is_refused(surface):
         coloured_glb(broken)
     with pytest.raises(BadInput, match="not finite"):
         textured_glb(broken)
+    with pytest.raises(BadInput, match="no surface"):
+        tidied(surface_mesh(Surface(surface.vertices, surface.faces[:0], surface.attributes)))
