@@ -12,7 +12,8 @@ from model_zoo.extract.splat_colours import DC, colours_at
 from model_zoo.extract.splat_render import render
 from model_zoo.extract.splats import posed, to_opencv
 from model_zoo.extract.unwrap import texels_of, unwrapped
-from model_zoo.geometry.pose import GLB_TO_MODEL, ModelPose, to_stored
+from model_zoo.geometry.pose import ModelPose, to_stored
+from model_zoo.io import frames
 from model_zoo.io.errors import BadInput
 from model_zoo.io.poses import Pose
 from model_zoo.render import RayTree, intrinsics, pixel_rays, view_rotation
@@ -90,7 +91,7 @@ def on_ball(count=20_000):
     """Splats of the pattern on the ball of the tests, object frame, small and dense."""
     torch.manual_seed(0)
     points = 0.4 * torch.nn.functional.normalize(torch.randn(count, 3), dim=1)
-    glb = points.double().numpy() @ np.asarray(GLB_TO_MODEL)
+    glb = frames.points(points.double().numpy(), "model", "gltf")
     turn = torch.nn.functional.normalize(torch.randn(count, 4), dim=1)
     dc = (torch.from_numpy(pattern(glb)).float() - 0.5) / DC
     return Gaussians(points, dc, torch.full((count, 3), 0.006), turn, torch.full((count, 1), 0.8))
