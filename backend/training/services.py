@@ -240,9 +240,9 @@ def promote(checkpoint: Checkpoint, *, by: Any = None) -> Promotion:
 def propose_with(
     checkpoint: Checkpoint, *, texture: Checkpoint | None = None, share: int = FLOW_SHARE, active: bool = False
 ) -> Proposer:
-    """Make a proposer of a checkpoint and its second stage, beside the promoted one. UserError when it has one already.
+    """Make a proposer of a checkpoint and a second stage, by default the one it has, beside the promoted proposer.
 
-    It is off until it is switched on.
+    It is off until it is switched on. UserError when the checkpoint proposes already or is of another model.
     """
     for row, model in ((checkpoint, GEOMETRY), (texture, TEXTURE)):
         if row is not None and row.config.get("model") != model:
@@ -252,7 +252,8 @@ def propose_with(
         message = _("%(name)s proposes already, as %(proposer)s")
         raise jobs.UserError(message % {"name": checkpoint.name, "proposer": checkpoint.proposer.name})
     made = proposals.add(f"sam3d-{checkpoint.name}"[:80], Proposer.Kind.SAM3D, share=share, active=active)
-    Checkpoint.objects.filter(pk=checkpoint.pk).update(proposer=made, texture=texture)
+    second = texture or checkpoint.texture
+    Checkpoint.objects.filter(pk=checkpoint.pk).update(proposer=made, texture=second)
     return made
 
 

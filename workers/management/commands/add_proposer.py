@@ -31,7 +31,14 @@ class Command(BaseCommand):
             "command: NAME of MAQUETTE_ADAPTER_NAME in small letters, - for _",
         )
         parser.add_argument("--texture", help="sam3d: checkpoint of the second stage, by name or folder")
-        parser.add_argument("--share", type=int, default=SHARE, help="relative part of the N candidates")
+        parser.add_argument(
+            "--share",
+            type=int,
+            choices=range(1001),
+            metavar="N",
+            default=SHARE,
+            help="relative part of the candidates of an object",
+        )
         parser.add_argument("--on", action="store_true", help="switch it on at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -50,14 +57,15 @@ class Command(BaseCommand):
             if texture:
                 raise UserError("--texture belongs to sam3d")
             return proposals.add(name, kind, share=share, active=on)
-        first, second = stages(Path(name), None)
-        if first != Path(name):
-            # Both folders are named alike in everything that model_zoo.convert makes.
-            named = {folder: f"{Path(name).resolve().name}-{folder.name}" for folder in (first, second) if folder}
-            made = {folder: services.register_folder(folder, title) for folder, title in named.items()}
-            geometry, finishing = made[first], made.get(second) if second else None
+        folder, finishing = Path(name), None
+        first, second = stages(folder)
+        if first == folder:
+            geometry = checkpoint_of(name)
         else:
-            geometry, finishing = checkpoint_of(name), None
+            # The two are called alike in everything that model_zoo.convert makes.
+            title = folder.resolve().name
+            geometry = services.register_folder(first, f"{title}-{first.name}")
+            finishing = services.register_folder(second, f"{title}-{second.name}") if second else None
         if texture:
             finishing = checkpoint_of(texture)
         return services.propose_with(geometry, texture=finishing, share=share, active=on)
