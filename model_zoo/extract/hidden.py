@@ -63,23 +63,27 @@ def _unseen_parts(subject: Subject, seen: np.ndarray) -> np.ndarray:
 
 def _linings(subject: Subject, seen: np.ndarray, among: np.ndarray) -> np.ndarray:
     """Faces (F,) that the cheapest cut along edges parts from the well seen ones, piece by piece if it passes."""
-    well = np.zeros(len(seen), bool)
-    for part in np.unique(subject.part[among & (seen == 0)]):
-        own = subject.part == part
-        well |= own & (seen > np.clip(np.quantile(seen[own], 0.75), *WELL_SEEN))
+    well = seen > np.clip(_upper_quartile(subject.part, seen), *WELL_SEEN)[subject.part]
     cut = _source_side(subject, among & (seen == 0), well) & among
-    if not cut.any():
-        return cut
     pairs, _ = subject.edges.pairs()
     inner = pairs[cut[pairs].all(1)]
     graph = coo_matrix((np.ones(len(inner)), inner.T), (len(cut),) * 2)
     piece = connected_components(graph, directed=False)[1]
+    area = np.bincount(piece, subject.areas * cut)
+    cut &= area[piece] >= WORTH
     for number in np.unique(piece[cut]):
         own = cut & (piece == number)
-        opening, area = _opening(subject, own), subject.areas[own].sum()
-        if np.median(seen[own]) > HARDLY_SEEN or opening > LARGEST_CUT or area < max(HOLLOW * opening, WORTH):
+        opening = _opening(subject, own)
+        if np.median(seen[own]) > HARDLY_SEEN or opening > LARGEST_CUT or area[number] < HOLLOW * opening:
             cut[own] = False
     return cut
+
+
+def _upper_quartile(part: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The upper quartile of the values (F,) of each part."""
+    order = np.lexsort((values, part))
+    count = np.bincount(part)
+    return values[order][np.cumsum(count) - count + 3 * (count - 1) // 4]
 
 
 def _source_side(subject: Subject, source: np.ndarray, sink: np.ndarray) -> np.ndarray:

@@ -124,7 +124,7 @@ def test_on_a_gpu_it_is_the_same_surface_on_every_run():
         (lambda c, f: (c, f[:, :100]), "must be"),
         (lambda c, f: (c[:0], f[:0]), "no active cubes"),
         (lambda c, f: (c + 20, f), "beyond the grid"),
-        (lambda c, f: (c.repeat(2, 1), f.repeat(2, 1)), "given twice"),
+        (lambda c, f: (torch.cat([c, c[:1]]), torch.cat([f, f[:1]])), "given twice"),
     ],
 )
 def test_what_has_no_surface_is_refused_in_one_line(change, words):
