@@ -24,6 +24,7 @@ from model_zoo.geometry.transformer import grid_position
 from model_zoo.io.errors import BadInput
 from model_zoo.texture import model as texture
 from model_zoo.texture import recipes as texture_recipes
+from model_zoo.texture.decoders import spread_offsets
 from model_zoo.weights import WeightFile, raw, renamed, write
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "card.json"
@@ -32,7 +33,7 @@ STORED = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 class Kind(NamedTuple):
     """A model that checkpoints hold: its class, its config's, its recipes, our part -> its prefix in the file, and the
-    fixed tables of a config by their released names."""
+    fixed tables of a config by their names there."""
 
     model: Callable[..., nn.Module]
     config: type
@@ -44,6 +45,11 @@ class Kind(NamedTuple):
 def _geometry_tables(c: geometry_recipes.GeometryConfig) -> dict[str, Tensor]:
     name = geometry.PREFIXES["transformer."] + "latent_mapping.shape.pos_emb"
     return {name: grid_position(c.transformer.grid, c.transformer.width)}
+
+
+def _texture_tables(c: texture_recipes.TextureConfig) -> dict[str, Tensor]:
+    counts = {"gaussian_decoder.": 32, "gaussian_decoder_4.": 4}
+    return {texture.PREFIXES[part] + "offset_perturbation": spread_offsets(n) for part, n in counts.items()}
 
 
 KINDS = {
@@ -59,7 +65,7 @@ KINDS = {
         texture_recipes.TextureConfig,
         texture_recipes.RECIPES,
         texture.PREFIXES,
-        lambda config: {},
+        _texture_tables,
     ),
 }
 
@@ -80,7 +86,16 @@ class Absent(nn.Module):
         self.part = part
 
     def forward(self, *_: object) -> None:
-        raise BadInput(f"this checkpoint has no {self.part}: it was made without", "absent_part")
+        raise self._refusal()
+
+    def __getattr__(self, name: str) -> object:
+        # The part's own methods, such as a decoder's; what torch asks a module for begins with an underscore.
+        if name.startswith("_") or name == "part":
+            return super().__getattr__(name)
+        raise self._refusal()
+
+    def _refusal(self) -> BadInput:
+        return BadInput(f"this checkpoint has no {self.part}: it was made without", "absent_part")
 
     def halved(self, *_: object) -> "Absent":
         """Nothing to halve."""

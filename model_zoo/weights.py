@@ -103,12 +103,18 @@ def write(
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for (name, shape), value in zip(shapes.items(), values, strict=True):
-            if tuple(value.shape) != tuple(shape):
-                raise ValueError(f"{name} is {tuple(value.shape)}, not {tuple(shape)}")
-            file.write(raw(value.detach().to("cpu", dtype)))
+    # A model may still be reading the file of this name, which it has mapped: that one must not change under it.
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for (name, shape), value in zip(shapes.items(), values, strict=True):
+                if tuple(value.shape) != tuple(shape):
+                    raise ValueError(f"{name} is {tuple(value.shape)}, not {tuple(shape)}")
+                file.write(raw(value.detach().to("cpu", dtype)))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def raw(value: Tensor) -> memoryview:

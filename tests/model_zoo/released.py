@@ -13,19 +13,33 @@ from model_zoo.convert import BACKBONES, DUPLICATE, FILES
 WRAPPED = ("ss_generator", "slat_generator")
 
 
-def tensors(kind: str, config, seed: int = 0) -> dict[str, dict[str, Tensor]]:
-    """File -> its tensors under the released names; the two image backbones are the same, as in the real files."""
+def states(kind: str, config) -> dict[str, dict[str, tuple[str, Tensor]]]:
+    """File -> released name -> (our stored name, a tensor of its shape without data)."""
     with torch.device("meta"):
         model = KINDS[kind].model(config)
-    dice, files = torch.Generator().manual_seed(seed), {}
-    tables = KINDS[kind].tables(config)
-    for file, parts in FILES[kind].items():
-        files[file] = {}
-        for part, prefix in parts.items():
-            for name, value in model.get_submodule(part).state_dict().items():
-                own = tables.get(KINDS[kind].prefixes[part + "."] + name)
-                drawn = torch.rand(value.shape, generator=dice) - 0.5
-                files[file][prefix + name] = drawn if own is None else own.clone()
+    prefixes = KINDS[kind].prefixes
+    return {
+        file: {
+            prefix + name: (prefixes[part + "."] + name, value)
+            for part, prefix in parts.items()
+            for name, value in model.get_submodule(part).state_dict().items()
+        }
+        for file, parts in FILES[kind].items()
+    }
+
+
+def tensors(kind: str, config, seed: int = 0) -> dict[str, dict[str, Tensor]]:
+    """File -> its tensors under the released names; the two image backbones are the same, as in the real files."""
+    dice, tables = torch.Generator().manual_seed(seed), KINDS[kind].tables(config)
+    files = {
+        file: {
+            name: tables[stored].clone()
+            if stored in tables
+            else torch.rand(value.shape, generator=dice) - 0.5
+            for name, (stored, value) in state.items()
+        }
+        for file, state in states(kind, config).items()
+    }
     # One backbone in every embedder of both stages, whatever the seed.
     for generator in (files[name] for name in WRAPPED if name in files):
         same = torch.Generator().manual_seed(99)

@@ -31,6 +31,16 @@ def test_the_same_weights_give_the_same_bytes(folder, tmp_path):
     ).read_bytes()
 
 
+def test_a_model_may_be_saved_over_the_file_that_it_was_loaded_from(folder):
+    model = checkpoint.load(folder).model
+    with torch.no_grad():
+        model.embedder.idx_emb += 1
+    before = {n: v.clone() for n, v in model.state_dict().items()}
+    checkpoint.save(folder, model, recipe="tiny", card={})
+    after = checkpoint.load(folder).model.state_dict()
+    assert all(torch.equal(after[n], v) for n, v in before.items()) and len(list(folder.iterdir())) == 3
+
+
 def test_half_precision_halves_the_file(folder, tmp_path, capsys):
     assert checkpoint.main([str(folder), str(tmp_path / "half")]) == 0
     assert (tmp_path / "half" / "weights.safetensors").stat().st_size < 10e6

@@ -9,22 +9,31 @@ import pytest
 import torch
 
 from model_zoo import checkpoint
-from model_zoo.convert import BACKBONES, DUPLICATE, convert, main, planned
+from model_zoo.convert import BACKBONES, DUPLICATE, FILES, convert, main, planned
 from model_zoo.geometry.occupancy import OccupancyConfig
 from model_zoo.geometry.recipes import GeometryConfig, full, tiny
 from model_zoo.io.errors import BadInput
 from model_zoo.parity import PARITY_EMBEDDER, PARITY_TRANSFORMER
+from model_zoo.texture.recipes import full as texture_full
+from model_zoo.texture.recipes import tiny as texture_tiny
 from model_zoo.weights import WeightFile
-from tests.model_zoo.released import tensors, written
+from tests.model_zoo.released import states, tensors, written
 
 PARITY = Path(os.environ.get("MAQUETTE_PARITY", Path(__file__).parents[2] / ".." / "shared" / "parity"))
 # All blocks of the released networks, so that every released name occurs, at widths that take no time.
-NARROW = GeometryConfig(
-    embedder=replace(PARITY_EMBEDDER, dino_blocks=full().embedder.dino_blocks, projection_multiplier=1.0),
-    transformer=replace(PARITY_TRANSFORMER, blocks=full().transformer.blocks),
-    occupancy=OccupancyConfig(channels=(24, 16, 8)),
-    solid=False,
-)
+NARROW = {
+    "geometry": GeometryConfig(
+        embedder=replace(PARITY_EMBEDDER, dino_blocks=full().embedder.dino_blocks, projection_multiplier=1.0),
+        transformer=replace(PARITY_TRANSFORMER, blocks=full().transformer.blocks),
+        occupancy=OccupancyConfig(channels=(24, 16, 8)),
+        solid=False,
+    ),
+    "texture": replace(
+        texture_tiny(),
+        embedder=replace(texture_tiny().embedder, dino_blocks=full().embedder.dino_blocks),
+        flow=replace(texture_tiny().flow, blocks=texture_full().flow.blocks),
+    ),
+}
 POS_EMB = "_base_models.generator.reverse_fn.backbone.latent_mapping.shape.pos_emb"
 IDX_EMB = "_base_models.condition_embedder.idx_emb"
 
@@ -35,8 +44,8 @@ def geometry():
 
 
 @pytest.fixture(scope="module")
-def narrow():
-    return tensors("geometry", NARROW)
+def both(geometry):
+    return {**geometry, **tensors("texture", texture_tiny(), seed=1)}
 
 
 def changed(files, file, **tensors_by_name):
@@ -50,31 +59,29 @@ def converted(folder, files, *more, suffix=".ckpt", recipe="tiny"):
     return main([*options, "--recipe", recipe, "--out", str(folder / "out"), *more])
 
 
-@pytest.mark.parametrize("name", ["ss_generator", "ss_decoder", "ss_encoder"])
-def test_the_files_that_are_tested_with_have_exactly_the_released_names(narrow, name):
-    manifest = PARITY / "manifests" / f"{name}_manifest.json"
-    if not manifest.exists():
+@pytest.mark.parametrize(("kind", "config"), [("geometry", full()), ("texture", texture_full())])
+def test_the_files_that_full_models_are_converted_from_are_the_released_ones(kind, config):
+    if not (PARITY / "manifests").exists():
         pytest.skip("parity manifests are not here")
-    ours = {n for n in narrow[name] if not n.startswith(DUPLICATE)}
-    assert ours == set(json.loads(manifest.read_text()))
+    for file, state in states(kind, config).items():
+        manifest = json.loads((PARITY / "manifests" / f"{file}_manifest.json").read_text())
+        assert {n: list(v.shape) for n, (_, v) in state.items()} == {
+            n: r["shape"] for n, r in manifest.items()
+        }
 
 
-@pytest.mark.parametrize("suffix", [".ckpt", ".safetensors"])
-def test_every_released_tensor_arrives_unchanged_under_its_name(tmp_path, narrow, suffix):
-    files = narrow
-    written(tmp_path, files, suffix=suffix)
-    plan = planned("geometry", NARROW, {n: WeightFile(tmp_path / f"{n}{suffix}") for n in files})
-    [folder] = convert([plan], tmp_path / "out", recipe="narrow")
-    state = checkpoint.load(folder).model.state_dict()
-    prefixes = checkpoint.KINDS["geometry"].prefixes
-    names = {n: v for n, v in files["ss_generator"].items() if not n.startswith(DUPLICATE)}
-    names |= {prefixes["decoder."] + n: v for n, v in files["ss_decoder"].items()}
-    names |= {prefixes["encoder."] + n: v for n, v in files["ss_encoder"].items()}
-    own = {theirs: ours for ours, theirs in prefixes.items()}
-    assert len(state) == len(names)
-    for name, value in names.items():
-        prefix = next(p for p in own if name.startswith(p))
-        assert torch.equal(state[own[prefix] + name[len(prefix) :]], value), name
+@pytest.mark.parametrize(("kind", "suffix"), [("geometry", ".ckpt"), ("texture", ".safetensors")])
+def test_every_released_tensor_arrives_unchanged_under_its_name(tmp_path, kind, suffix):
+    given = tensors(kind, NARROW[kind])
+    written(tmp_path, given, suffix=suffix)
+    files = {n: WeightFile(tmp_path / f"{n}{suffix}") for n in given}
+    [folder] = convert([planned(kind, NARROW[kind], files)], tmp_path / "out", recipe="narrow")
+    state = checkpoint.load(folder, kind).model.state_dict()
+    for file, parts in FILES[kind].items():
+        for part, prefix in parts.items():
+            for name in [n for n in given[file] if n.startswith(prefix) and not n.startswith(DUPLICATE)]:
+                assert torch.equal(state.pop(f"{part}.{name[len(prefix) :]}"), given[file][name]), name
+    assert state == {}
 
 
 def test_the_card_names_the_files_their_hashes_and_their_licence(tmp_path, geometry):
@@ -94,6 +101,52 @@ def test_backbones_that_are_equal_are_stored_and_held_once(tmp_path, geometry):
     checkpoint.save(tmp_path / "again", model, recipe="tiny", card={})
     again = (tmp_path / "again" / "weights.safetensors").read_bytes()
     assert again == (tmp_path / "out" / "geometry" / "weights.safetensors").read_bytes()
+
+
+def test_both_stages_hold_one_backbone_and_store_it_once(tmp_path, both):
+    assert converted(tmp_path, both, "--dtype", "bfloat16") == 0
+    shape, texture = tmp_path / "out" / "geometry", tmp_path / "out" / "texture"
+    assert not any(n.startswith(tuple(BACKBONES)) for n in WeightFile(texture / "weights.safetensors").names)
+    first = checkpoint.load(shape).model
+    held = first.embedder.module_list[0].backbone
+    for second in (checkpoint.load(texture, "texture", beside=first), checkpoint.load(texture, "texture")):
+        assert torch.equal(second.model.embedder.module_list[1].backbone.norm.weight, held.norm.weight)
+    together = checkpoint.load(texture, "texture", beside=first).model
+    assert together.embedder.module_list[1].backbone is held
+    assert isinstance(together.encoder, checkpoint.Absent)
+
+
+def test_a_texture_checkpoint_without_the_geometry_it_borrows_from_is_refused(tmp_path, both):
+    assert converted(tmp_path, both) == 0
+    shape, texture = tmp_path / "out" / "geometry", tmp_path / "out" / "texture"
+    other = checkpoint.load(shape).model
+    with torch.no_grad():
+        other.embedder.module_list[0].backbone.norm.weight += 1
+    checkpoint.save(shape, other, recipe="tiny", card={})
+    with pytest.raises(BadInput, match="needs the geometry checkpoint"):
+        checkpoint.load(texture, "texture")
+    shape.rename(tmp_path / "elsewhere")
+    with pytest.raises(BadInput, match="cannot read"):
+        checkpoint.load(texture, "texture")
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_texture_checkpoint_can_stand_for_itself(tmp_path, both, alone):
+    files = {n: v for n, v in both.items() if n.startswith("slat")} if alone else both
+    assert converted(tmp_path, files, "--apart") == 0
+    folder = (tmp_path / "out" / "texture").rename(tmp_path / "texture")
+    image = checkpoint.load(folder, "texture").model.embedder.module_list[0]
+    assert torch.equal(image.backbone.norm.weight, both["slat_generator"][BACKBONES[0] + "norm.weight"])
+
+
+def test_texture_decoders_that_were_not_given_are_absent_and_say_so(tmp_path, both):
+    files = {n: v for n, v in both.items() if n in ("slat_generator", "slat_decoder_mesh")}
+    assert converted(tmp_path, files) == 0
+    model = checkpoint.load(tmp_path / "out" / "texture", "texture").model
+    coords = torch.tensor([[1, 2, 3], [1, 2, 4]])
+    assert model.mesh(coords, torch.zeros(2, 8))[1].shape[1] == 101
+    with pytest.raises(BadInput, match="has no gaussian_decoder_4"):
+        model.gaussians(coords, torch.zeros(2, 8), light=True)
 
 
 def test_backbones_that_differ_are_both_kept(tmp_path, geometry):
@@ -137,6 +190,7 @@ FAULTS = {
         "repeats another decoder than ss_decoder.ckpt: 1 of ",
     ),
 }
+OFFSETS = {"offset_perturbation": torch.zeros(4, 3)}
 
 
 @pytest.mark.parametrize("what", FAULTS)
@@ -146,6 +200,12 @@ def test_a_fault_is_one_line_and_leaves_nothing_behind(tmp_path, geometry, capsy
     text = capsys.readouterr().err
     assert text.startswith("error: ") and message in text and text.count("\n") == 1
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+def test_other_offsets_of_the_gaussians_are_refused_and_the_geometry_is_not_kept(tmp_path, both, capsys):
+    assert converted(tmp_path, changed(both, "slat_decoder_gs_4", **OFFSETS)) == 1
+    assert "slat_decoder_gs_4.ckpt: slat_decoder_gs_4.offset_perturbation differs" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_file_of_another_model_lists_a_few_names_and_how_many_more(tmp_path, geometry, capsys):
