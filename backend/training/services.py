@@ -40,8 +40,7 @@ def register_folder(
 ) -> Checkpoint:
     """Store a checkpoint folder (weights.safetensors, config.json, card.json) under a name; `facts` join its card.
 
-    Its shapes are finished by the second stage that finishes its parent's.
-    Registering the same weights again gives the stored row. UserError when a file is missing or the name has others.
+    Its shapes are finished by the second stage that finishes its parent's, if that stands for itself. Registering the same weights again gives the stored row. UserError when a file is missing or the name has others.
     """
     config, card = (_read_json(path / part) for part in (CONFIG, CARD))
     weights = path / WEIGHTS
@@ -56,7 +55,7 @@ def register_folder(
                 name=name,
                 run=run,
                 parent=parent,
-                texture=parent.texture if parent else None,
+                texture=parent.texture if parent and not _borrows(parent.texture) else None,
                 weights=blob,
                 config=config,
                 card={**card, **(facts or {})},
@@ -66,6 +65,11 @@ def register_folder(
         if found is None or found.weights_id != blob.pk:
             raise jobs.UserError(_("there is another checkpoint named %(name)s") % {"name": name}) from None
         return found
+
+
+def _borrows(texture: Checkpoint | None) -> bool:
+    """Whether a second stage has the image backbone of the very geometry that it was converted with."""
+    return texture is not None and "borrowed" in texture.config
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -248,6 +252,12 @@ def propose_with(
         if row is not None and row.config.get("model") != model:
             message = _("%(name)s is not a checkpoint of the model %(model)s")
             raise jobs.UserError(message % {"name": row.name, "model": model})
+    if checkpoint.run is not None and _borrows(texture):
+        message = _(
+            "%(texture)s borrows the backbone of the geometry it was converted with, and %(name)s was trained since: "
+            "convert it with --apart"
+        )
+        raise jobs.UserError(message % {"texture": texture.name if texture else "", "name": checkpoint.name})
     if checkpoint.proposer is not None:
         message = _("%(name)s proposes already, as %(proposer)s")
         raise jobs.UserError(message % {"name": checkpoint.name, "proposer": checkpoint.proposer.name})
