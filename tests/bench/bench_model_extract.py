@@ -1,7 +1,7 @@
 """Mesh extraction at full size on the CPU: the surface of 26,000 x 64 cubes, tidied, unwrapped, textured, written.
 
-The features are of an analytic body, not of a network: the steps cost the same. Limits: seconds for all steps together
-and peak memory of the worst. Run as: python -m tests.bench.bench_model_extract [GLB]
+The features are of an analytic body, not of a network: the steps cost the same. Limits: processor seconds of all steps
+together and peak memory of the worst. Run as: python -m tests.bench.bench_model_extract [GLB]
 """
 
 import sys
@@ -29,7 +29,7 @@ from model_zoo.texture.gaussians import Gaussians
 
 COARSE, RESOLUTION, VOXELS, PER_VOXEL = 64, 256, 26_000, 32
 SIDE, PHOTO = 1024, (640, 640)
-LIMIT_SECONDS, LIMIT_MB = 120.0, 3000
+LIMIT_SECONDS, LIMIT_MB = 80.0, 2500
 
 
 def distance(p: Tensor) -> Tensor:
@@ -104,8 +104,10 @@ def main(arguments: list[str]) -> int:
         Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is held now
         wall, cpu = time.perf_counter(), time.process_time()
         made = work()
-        rows.append((time.perf_counter() - wall, peak()))
-        print(f"| {name} | {time.process_time() - cpu:.2f} | {rows[-1][0]:.2f} | {rows[-1][1]} |", flush=True)
+        rows.append((time.process_time() - cpu, peak()))
+        print(
+            f"| {name} | {rows[-1][0]:.2f} | {time.perf_counter() - wall:.2f} | {rows[-1][1]} |", flush=True
+        )
         return made
 
     surface = timed("surface", partial(extract_surface, coords, features, RESOLUTION))
@@ -119,7 +121,7 @@ def main(arguments: list[str]) -> int:
     glb = timed("GLB", lambda: export_glb(done))
     wanted = pattern(torch.from_numpy(frames.points(texels.points, "gltf", "model"))).numpy()
     seconds, memory = sum(row[0] for row in rows), max(row[1] for row in rows)
-    print(f"| all | | {seconds:.2f} (limit {LIMIT_SECONDS:.0f}) | {memory} (limit {LIMIT_MB}) |")
+    print(f"| all | {seconds:.2f} (limit {LIMIT_SECONDS:.0f}) | | {memory} (limit {LIMIT_MB}) |")
     print(
         f"{len(surface.faces)} faces, {len(mesh.faces)} after, {len(texels.face)} texels, {len(glb) >> 10} kB; "
         f"colours of the splats off by {np.abs(own - wanted).mean():.4f} on average"
