@@ -27,9 +27,7 @@ class Proposer(models.Model):
     name = models.SlugField(max_length=80, unique=True)
     kind = models.CharField(max_length=12, choices=Kind.choices)
     active = models.BooleanField(default=True)
-    share = models.PositiveSmallIntegerField(
-        default=1, help_text="relative part of the N candidates of an object"
-    )
+    share = models.PositiveSmallIntegerField(default=1, help_text="relative part of the N candidates of an object")
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -57,11 +55,7 @@ class Candidate(models.Model):
     viewer = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     thumbnail = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     turntable = models.ForeignKey(
-        Blob,
-        on_delete=models.PROTECT,
-        related_name="+",
-        null=True,
-        blank=True,
+        Blob, on_delete=models.PROTECT, related_name="+", null=True, blank=True,
         help_text="PNG strip of eight views, 45 degrees apart",
     )
     R = ArrayField(models.FloatField(), size=9)
@@ -74,9 +68,7 @@ class Candidate(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["batch", "object", "proposer", "seed"], name="candidate_once_per_seed"
-            )
+            models.UniqueConstraint(fields=["batch", "object", "proposer", "seed"], name="candidate_once_per_seed")
         ]
         indexes = [models.Index(fields=["batch", "object", "state"], name="candidate_of_object")]
 

@@ -45,9 +45,7 @@ def register_folder(
     config, card = (_read_json(path / part) for part in (CONFIG, CARD))
     weights = path / WEIGHTS
     if not weights.is_file():
-        raise jobs.UserError(
-            _("%(name)s is not a checkpoint: it has no %(file)s") % {"name": path.name, "file": WEIGHTS}
-        )
+        raise jobs.UserError(_("%(name)s is not a checkpoint: it has no %(file)s") % {"name": path.name, "file": WEIGHTS})
     blob = storage.put(weights, "application/octet-stream")
     try:
         with transaction.atomic():
@@ -99,12 +97,10 @@ def named(name: str) -> Checkpoint:
     """The checkpoint of this name. UserError lists what there is."""
     found = Checkpoint.objects.filter(name=name).first()
     if found is None:
-        known = ", ".join(Checkpoint.objects.order_by("-id").values_list("name", flat=True)[:10]) or _(
-            "none yet"
+        known = (
+            ", ".join(Checkpoint.objects.order_by("-id").values_list("name", flat=True)[:10]) or _("none yet")
         )
-        raise jobs.UserError(
-            _("no checkpoint named %(name)s; there are: %(known)s") % {"name": name, "known": known}
-        )
+        raise jobs.UserError(_("no checkpoint named %(name)s; there are: %(known)s") % {"name": name, "known": known})
     return found
 
 

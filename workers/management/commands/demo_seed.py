@@ -84,9 +84,7 @@ class Command(BaseCommand):
             "--scenes", type=int, default=10, help="composed scenes with known truth (default 10)"
         )
         parser.add_argument(
-            "--url",
-            default="",
-            help="a running server: simulated people then work a few objects, for the later pages",
+            "--url", default="", help="a running server: simulated people then work a few objects, for the later pages"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -126,9 +124,7 @@ class Command(BaseCommand):
         self._take(made_once(cache / "photographs", lambda folder: demo_files.write(folder, count=0)), batch)
         proposals.propose(batch)
         photographed = list(TargetObject.objects.filter(tasks__batch=batch).order_by("id"))
-        kinds = sorted(
-            {name.replace("-", " ") for name in library.families()} | {row.category for row in photographed}
-        )
+        kinds = sorted({name.replace("-", " ") for name in library.families()} | {row.category for row in photographed})
         Batch.objects.filter(pk=outline.pk).update(taxonomy=kinds)
         enqueue(outline, [*unmasked(), *photographed[:2]])
         composed = made_once(cache / f"scenes-{scenes}", lambda folder: compose(folder, scenes))
