@@ -25,7 +25,6 @@ from model_zoo.texture.model import TextureModel, joined
 from model_zoo.texture.recipes import RECIPES as TEXTURE_RECIPES
 
 PEAK = 790e12  # FLOP/s: what a large bf16 product reaches on an H200
-CANDIDATES = 8
 
 
 def flops(c: TransformerConfig, condition: int) -> float:
@@ -67,13 +66,15 @@ def views_of(side: int, device: torch.device) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def sampling(config: GeometryConfig, device: torch.device, compiled: bool, repeats: int) -> dict[str, float]:
-    """Seconds from six views on the device to occupancy logits of 8 candidates, by number of steps."""
+def sampling(
+    config: GeometryConfig, device: torch.device, candidates: int, compiled: bool, repeats: int
+) -> dict[str, float]:
+    """Seconds from six views on the device to occupancy logits of the candidates, by number of steps."""
     model = built(config, device).halved()
     if compiled:
         model.transformer.compiled()
     views = views_of(config.embedder.image_size, device)
-    noise = flow.draw_noise(config.transformer.latent_shapes, CANDIDATES, torch.Generator().manual_seed(0))
+    noise = flow.draw_noise(config.transformer.latent_shapes, candidates, torch.Generator().manual_seed(0))
     noise = {n: x.to(device) for n, x in noise.items()}
 
     def run(
@@ -90,7 +91,7 @@ def sampling(config: GeometryConfig, device: torch.device, compiled: bool, repea
         "4 steps": lambda: run(4, 0.0, 0.25),
         "image encoding": lambda: model.embedder(views),
         "keys and values": lambda: model.transformer.keys_values(model.embedder(views)),
-        "occupancy of 8": lambda: model.decode_shape(noise["shape"]),
+        "occupancy of all": lambda: model.decode_shape(noise["shape"]),
         "4 guided steps": lambda: run(4, 7.0, 0.0),
         "  shapes alone": lambda: run(4, 7.0, 0.0, layout=False),
     }
@@ -188,6 +189,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--recipe", default="full", choices=sorted(RECIPES))
+    parser.add_argument("--candidates", type=int, default=8)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", choices=["geometry", "training", "texture"])
@@ -201,8 +203,8 @@ def main() -> int:
     print(f"{card}, torch {torch.__version__}, {args.recipe}, compiled: {not args.eager}")
     within = True
     if args.only in (None, "geometry"):
-        print(f"geometry, {CANDIDATES} candidates of one object, bf16:")
-        found = sampling(config, device, not args.eager, args.repeats)
+        print(f"geometry, {args.candidates} candidates of one object, bf16:")
+        found = sampling(config, device, args.candidates, not args.eager, args.repeats)
         within = found["25 steps"] <= 6.5 and found["4 steps"] <= 1.0
     if args.only in (None, "training"):
         print("training step of the geometry transformer, bf16 autocast, fp32 weights:")

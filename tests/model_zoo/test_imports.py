@@ -12,7 +12,7 @@ socket.socket.connect = socket.create_connection = refused
 import {NETWORKS}
 heavy = sorted({{"trimesh", "skimage", "sklearn", "matplotlib", "torchvision"}} & set(sys.modules))
 assert not heavy, heavy
-import model_zoo.proposers.flow, model_zoo.evaluate, model_zoo.parity
+import model_zoo.proposers.sam3d, model_zoo.evaluate, model_zoo.parity
 assert not torch.cuda.is_initialized()
 """
 
