@@ -188,7 +188,7 @@ def load(
         with torch.device("meta"):
             model = KINDS[kind].model(KINDS[kind].config.from_json(config["config"]))
         for part in config.get("absent", ()):
-            model.get_submodule(part)
+            KINDS[kind].prefixes[f"{part}."]  # a part of this model, or a KeyError
             setattr(model, part, Absent(part))
         state = {n: v.to(dtype) for n, v in _read_weights(folder).items()}
         state |= _borrowed(folder, config.get("borrowed"), dtype, beside)
