@@ -12,7 +12,7 @@ import pytest
 
 from tests import processes
 
-pytest_plugins = ["tests.buckets"]
+pytest_plugins = ["tests.buckets", "tests.second_try"]
 PASSWORD = "correct horse battery"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ROLES = {
