@@ -153,15 +153,12 @@ def tied(state: Mapping[str, Tensor]) -> dict[str, str]:
             while a and b and a[-1] == b[-1]:
                 a, b = a[:-1], b[:-1]
             pairs[".".join(a) + "."] = ".".join(b) + "."
-    return {
-        target: source
-        for target, source in pairs.items()
-        if all(
-            state[n].data_ptr() == state[source + n[len(target) :]].data_ptr()
-            for n in state
-            if n.startswith(target)
-        )
-    }
+    whole = {}
+    for target, source in pairs.items():
+        twins = [(v, state.get(source + n[len(target) :])) for n, v in state.items() if n.startswith(target)]
+        if all(twin is not None and twin.data_ptr() == value.data_ptr() for value, twin in twins):
+            whole[target] = source
+    return whole
 
 
 def _write_json(path: Path, data: dict) -> None:
@@ -295,7 +292,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("target", type=Path)
     args = parser.parse_args(argv)
     try:
-        kind = _read_json(args.source, CONFIG).get("model")
+        kind = str(_read_json(args.source, CONFIG).get("model"))
         found = load(args.source, kind if kind in KINDS else "geometry")
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)

@@ -92,6 +92,13 @@ def test_a_broken_config_is_refused(folder):
         checkpoint.load(folder)
 
 
+def test_parts_are_only_shared_as_a_whole():
+    one, two = torch.zeros(2), torch.ones(2)
+    assert checkpoint.tied({"a.x": one, "b.x": one, "b.y": two}) == {}
+    assert checkpoint.tied({"a.x": one, "a.y": two, "b.x": one, "b.y": two}) == {"b.": "a."}
+    assert checkpoint.tied({"a.x": one, "b.x": one.clone()}) == {}
+
+
 IMAGE, MASK = (f"_base_models.condition_embedder.module_list.{i}.backbone." for i in (0, 1))
 
 
