@@ -17,13 +17,7 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.i18n import JavaScriptCatalog
 
-ANNOTATOR, ARTIST, REVIEWER, RESEARCHER, ADMIN = (
-    _("annotator"),
-    _("artist"),
-    _("reviewer"),
-    _("researcher"),
-    _("admin"),
-)
+ANNOTATOR, ARTIST, REVIEWER, RESEARCHER, ADMIN = _("annotator"), _("artist"), _("reviewer"), _("researcher"), _("admin")
 EVERYONE = (ANNOTATOR, ARTIST, REVIEWER, RESEARCHER, ADMIN)
 # In the order of the menu: page, its address, its name there, who may open it (an admin may open all).
 PAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
@@ -54,9 +48,7 @@ def may_open(role: str, roles: tuple[str, ...]) -> bool:
 
 def shell(name: str) -> Callable[..., HttpResponse]:
     """View of one page: the login first, then the role, then the template of the page's name."""
-    title, roles = next(
-        (label, allowed) for page, _, label, allowed in PAGES + OFF_MENU if page == name.split("_")[0]
-    )
+    title, roles = next((label, allowed) for page, _, label, allowed in PAGES + OFF_MENU if page == name.split("_")[0])
 
     @login_required
     @never_cache
@@ -68,26 +60,15 @@ def shell(name: str) -> Callable[..., HttpResponse]:
         request.LANGUAGE_CODE = language  # type: ignore[attr-defined]
         if not may_open(role, roles):
             message = translation.gettext("The page %(page)s is not for the role %(role)s.")
-            raise PermissionDenied(
-                message % {"page": translation.gettext(title), "role": translation.gettext(role)}
-            )
+            raise PermissionDenied(message % {"page": translation.gettext(title), "role": translation.gettext(role)})
         menu = [
-            {
-                "page": page,
-                "url": url,
-                "label": translation.gettext(label),
-                "here": page == name.split("_")[0],
-            }
+            {"page": page, "url": url, "label": translation.gettext(label), "here": page == name.split("_")[0]}
             for page, url, label, allowed in PAGES
             if may_open(role, allowed)
         ]
         values = {"menu": menu, "page": name, "title": translation.gettext(title), "arguments": arguments}
         values |= {"languages": settings.LANGUAGES, "viewer": name in VIEWERS}
-        reply = render(
-            request,
-            f"annotator_ui/{name}.html",
-            values | {"preferences": preferences, "preferences_json": json.dumps(preferences)},
-        )
+        reply = render(request, f"annotator_ui/{name}.html", values | {"preferences": preferences, "preferences_json": json.dumps(preferences)})
         # The API answers in the same language.
         reply.set_cookie(settings.LANGUAGE_COOKIE_NAME, language, samesite="Lax")
         return reply

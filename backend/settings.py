@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 from pathlib import Path
 
 import dj_database_url
@@ -32,6 +33,18 @@ def env_int(name: str, default: int) -> int:
         return int(raw)
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {raw!r}") from None
+
+
+def command_lines(prefix: str) -> dict[str, list[str]]:
+    """Words of the command lines in the variables PREFIX_NAME, by name as a slug; an empty one is none."""
+    found = {}
+    for variable, line in os.environ.items():
+        if variable.startswith(prefix) and line.strip():
+            try:
+                found[variable.removeprefix(prefix).lower().replace("_", "-")] = shlex.split(line)
+            except ValueError as error:
+                raise ImproperlyConfigured(f"{variable} is not a command line: {error}") from None
+    return found
 
 
 def secret_key(home: Path) -> str:
@@ -207,6 +220,16 @@ LEASE_SECONDS = env_int("LEASE_SECONDS", 600)
 PREFETCH_SECONDS = env_int("PREFETCH_SECONDS", 120)
 MOGE_WEIGHTS = os.environ.get("MOGE_WEIGHTS", "")
 SAM_WEIGHTS = os.environ.get("SAM_WEIGHTS", "")
+
+# Models in environments of their own (model_zoo/proposers/PROTOCOL.md): how to call them, how long one call may take, and
+# all that they see of our environment.
+ADAPTERS = command_lines("MAQUETTE_ADAPTER_")
+ADAPTER_SECONDS = env_int("ADAPTER_SECONDS", 900)
+ADAPTER_ENVIRONMENT = {
+    name: os.environ[name]
+    for name in ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES")
+    if name in os.environ
+}
 
 LOGGING = {
     "version": 1,

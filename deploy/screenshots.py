@@ -80,11 +80,7 @@ class Person:
                 raise Refused(f"nothing to {stage} is left: make demo-reset")
             if category in ("", work["object"]["category"]) or not left:
                 break
-            self.call(
-                "POST",
-                f"assignments/{work['id']}/postpone/",
-                {"fence": work["fence"], "reason": "after lunch"},
-            )
+            self.call("POST", f"assignments/{work['id']}/postpone/", {"fence": work["fence"], "reason": "after lunch"})
         return dict(work)
 
     def wait(self, job: dict[str, Any], seconds: float = 180) -> None:
@@ -158,16 +154,10 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.screenshots", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"which pictures; all without a name: {', '.join(PICTURES)}")
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="address of the running demo")
-    parser.add_argument(
-        "--logins", type=Path, default=embedded.home() / "logins.json", help="the demo's logins"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=PROJECT / "deploy" / "screenshots", help="folder of the pictures"
-    )
+    parser.add_argument("--logins", type=Path, default=embedded.home() / "logins.json", help="the demo's logins")
+    parser.add_argument("--out", type=Path, default=PROJECT / "deploy" / "screenshots", help="folder of the pictures")
     parser.add_argument("--size", default="1400x900", help="of the window, 390x844 for a telephone")
-    parser.add_argument(
-        "--scheme", choices=("light", "dark"), default="light", help="what the system prefers"
-    )
+    parser.add_argument("--scheme", choices=("light", "dark"), default="light", help="what the system prefers")
     options = parser.parse_args(arguments)
     width, _, height = options.size.partition("x")
     if not (width.isdigit() and height.isdigit()) or set(options.names) - set(PICTURES):
@@ -176,10 +166,7 @@ def main(arguments: list[str]) -> int:
     missing: list[str] = []
     try:
         people = log_in(options.url, options.logins)
-        batches = {
-            row["name"].removeprefix("demo").strip("-"): row
-            for row in people["leo"].call("GET", "batches/?limit=200")["results"]
-        }
+        batches = {row["name"].removeprefix("demo").strip("-"): row for row in people["leo"].call("GET", "batches/?limit=200")["results"]}
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             studio = Studio(
@@ -218,11 +205,7 @@ def practise(ada: Person) -> None:
     """Answer what is left of the practice."""
     for item in ada.call("GET", "practice/")["items"]:
         if not item["given"]:
-            ada.call(
-                "POST",
-                f"practice/{item['id']}/",
-                {"key": str(uuid.uuid4()), "answer": "left", "active_ms": 4000},
-            )
+            ada.call("POST", f"practice/{item['id']}/", {"key": str(uuid.uuid4()), "answer": "left", "active_ms": 4000})
 
 
 def work(studio: Studio, name: str, stage: str, batch: str, category: str = "", **how: Any) -> None:
@@ -261,16 +244,8 @@ def rating(studio: Studio) -> None:
     found = ada.claim("compare", batch)
     state = found["compare"]
     while state["step"]:
-        state = ada.answer(found, "comparisons", seq=state["step"]["seq"], answer="left")["assignment"][
-            "compare"
-        ]
-    studio.take(
-        "rating",
-        "ada",
-        f"/compare/?assignment={found['id']}",
-        DESK,
-        act=lambda page: page.keyboard.press("3"),
-    )
+        state = ada.answer(found, "comparisons", seq=state["step"]["seq"], answer="left")["assignment"]["compare"]
+    studio.take("rating", "ada", f"/compare/?assignment={found['id']}", DESK, act=lambda page: page.keyboard.press("3"))
     found = ada.claim("compare", batch)
     if found["compare"]["survivor"]:
         ada.answer(found, "rating", r=0.5)
@@ -308,23 +283,13 @@ def releases(studio: Studio) -> None:
     res = studio.people["res"]
     if not any(row["state"] == "frozen" for row in res.call("GET", "releases/")["results"]):
         rev = studio.people["rev"]
-        waiting = [
-            row
-            for stage in ("compare", "align")
-            for row in rev.call("GET", f"reviews/?stage={stage}")["results"]
-        ]
+        waiting = [row for stage in ("compare", "align") for row in rev.call("GET", f"reviews/?stage={stage}")["results"]]
         for row in waiting:
             if row["user"] == "ada":
                 rev.call("POST", f"reviews/{row['assignment_id']}/", {"verdict": "accept"})
         wish = {"kind": "sft", "batches": [studio.batches[""]["id"]], "include_fallback_layout": True}
         res.wait(res.call("POST", "releases/", wish)["job"])
-    studio.take(
-        "releases",
-        "res",
-        "/releases/",
-        "#list tbody tr",
-        act=lambda page: page.locator("#list button").first.click(),
-    )
+    studio.take("releases", "res", "/releases/", "#list tbody tr", act=lambda page: page.locator("#list button").first.click())
 
 
 PICTURES: dict[str, Callable[[Studio], None]] = {
@@ -334,30 +299,18 @@ PICTURES: dict[str, Callable[[Studio], None]] = {
     "instructions": lambda studio: work(studio, "instructions", "compare", "", instructions=True),
     "grid": lambda studio: work(studio, "grid", "compare", "grid"),
     "rating": rating,
-    "align": lambda studio: work(
-        studio, "align", "align", "", act=lambda page: page.keyboard.press("f"), then=store
-    ),
+    "align": lambda studio: work(studio, "align", "align", "", act=lambda page: page.keyboard.press("f"), then=store),
     "review": lambda studio: studio.take("review", "rev", "/review/", "#work canvas"),
-    "review_ratings": lambda studio: studio.take(
-        "review_ratings", "rev", "/review/?tab=compare", "#work canvas"
-    ),
-    "review_meshes": lambda studio: studio.take(
-        "review_meshes", "rev", "/review/?tab=submissions", "#list button"
-    ),
+    "review_ratings": lambda studio: studio.take("review_ratings", "rev", "/review/?tab=compare", "#work canvas"),
+    "review_meshes": lambda studio: studio.take("review_meshes", "rev", "/review/?tab=submissions", "#list button"),
     "art": art_case,
     "next": lambda studio: studio.take("next", "ada", "/?stay", "#links li"),
     "progress": lambda studio: studio.take("progress", "leo", "/progress/", "#batches table"),
     "preferences": lambda studio: studio.take(
-        "preferences",
-        "ada",
-        "/preferences/",
-        "#tables summary",
-        act=lambda page: page.locator("#tables summary").nth(2).click(),
+        "preferences", "ada", "/preferences/", "#tables summary", act=lambda page: page.locator("#tables summary").nth(2).click()
     ),
     "batches": lambda studio: studio.take("batches", "leo", "/batches/", "main table"),
-    "batch": lambda studio: studio.take(
-        "batch", "leo", f"/batches/{studio.batches['']['id']}/", "#objects .tile"
-    ),
+    "batch": lambda studio: studio.take("batch", "leo", f"/batches/{studio.batches['']['id']}/", "#objects .tile"),
     "releases": releases,
     "models": lambda studio: studio.take("models", "res", "/models/", "#checkpoints tbody tr"),
 }

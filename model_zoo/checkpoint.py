@@ -97,6 +97,10 @@ class Absent(nn.Module):
     def _refusal(self) -> BadInput:
         return BadInput(f"this checkpoint has no {self.part}: it was made without", "absent_part")
 
+    def halved(self, *_: object) -> "Absent":
+        """Nothing to halve."""
+        return self
+
 
 def fresh(recipe: str, kind: str = "geometry") -> nn.Module:
     """A model of a recipe with start weights from torch's current seed."""

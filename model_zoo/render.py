@@ -130,6 +130,12 @@ class RayTree:
         depth, face = np.where(found, out["tfar"], np.float32(np.nan)), np.where(found, out["primID"], -1)
         return depth.reshape(size[1], size[0]), face.reshape(size[1], size[0])
 
+    def seen_from(self, origin: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Whether nothing of the mesh lies between `origin` (3,) and points (N,3), which lie clear of its surface."""
+        rays = (origin - points).astype(np.float32)
+        hit = self._scene.run(points.astype(np.float32), rays, query="INTERSECT", output=1)
+        return (hit["geomID"] < 0) | (hit["tfar"] > 1)
+
 
 class _Still:
     """The pose that leaves everything where it is."""

@@ -47,7 +47,9 @@ def client(user_id: int, log: int) -> None:
                 rows = list(Comparison.objects.filter(assignment=row).order_by("seq"))
                 state = answers.standing(row, rows)
                 key = uuid.uuid4()
-                send = partial(answers.rate, user, held, fence=row.fence, r=0.9, key=key, active_ms=1)
+                send = partial(
+                    answers.rate, user, held, fence=row.fence, r=0.9, key=key, active_ms=1
+                )
                 if state.step is not None:
                     say = {
                         "seq": state.next_seq,

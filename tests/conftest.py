@@ -50,11 +50,7 @@ def people(db: None) -> SimpleNamespace:
     users = get_user_model().objects
     made = {
         name: users.create(
-            username=name,
-            password=_hashed(),
-            role=role,
-            is_staff=role == "admin",
-            is_superuser=role == "admin",
+            username=name, password=_hashed(), role=role, is_staff=role == "admin", is_superuser=role == "admin"
         )
         for name, role in ROLES.items()
     }

@@ -6,6 +6,7 @@ blob folder and Redis database (pytest-django makes each its own PostgreSQL data
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,10 @@ def _set_up_process() -> None:
     os.environ["REDIS_URL"] = f"{address}/{number + 1}"
     os.environ["SECRET_KEY"] = "only-for-tests-" + "0123456789abcdef" * 3
     os.environ["DEBUG"] = "0"
+    # Adapters that go wrong, for the worker that tests share.
+    os.environ["MAQUETTE_ADAPTER_CRASHES"] = f"{sys.executable} -S -c 'import os; os.kill(os.getpid(), 11)'"
+    os.environ["MAQUETTE_ADAPTER_HANGS"] = f"{sys.executable} -S -c 'import time; time.sleep(600)'"
+    os.environ["ADAPTER_SECONDS"] = "3"
     # Playwright's event loop runs in the thread that also talks to the database.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -8,9 +8,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize(
-    "target", ["demo", "demo-reset", "test", "bench", "bench-model", "bench-data", "soak"]
-)
+@pytest.mark.parametrize("target", ["demo", "demo-reset", "test", "bench", "bench-model", "bench-data", "soak"])
 def test_a_public_target_can_be_planned(target: str) -> None:
     planned = subprocess.run(["make", "-n", target], cwd=PROJECT, capture_output=True, text=True)
     assert planned.returncode == 0, planned.stderr

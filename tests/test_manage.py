@@ -28,7 +28,7 @@ def test_it_starts_services_for_commands_that_use_them(words: str, needed: bool)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("DATABASE_URL", "sqlite:///x.db"), ("LEASE_SECONDS", "soon"), ("DEBUG", "maybe")]
+    ("name", "value"), [("DATABASE_URL", "sqlite:///x.db"), ("LEASE_SECONDS", "soon"), ("DEBUG", "maybe"), ("MAQUETTE_ADAPTER_X", "a 'b")]
 )
 def test_a_wrong_setting_is_one_line_and_exit_code_1(name: str, value: str) -> None:
     done = subprocess.run(

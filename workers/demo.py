@@ -44,10 +44,7 @@ def play(batch: Batch, tasks: Sequence[Task], url: str) -> None:
     knowledge, [token] = Knowledge(), accounts(1)
     someone = Simulated(ApiClient(url, token), knowledge, batch.pk, NOISE, random.Random(0))
     # The artists get what no candidate comes near to.
-    hardest = sorted(
-        tasks,
-        key=lambda task: max(knowledge.quality(task.object_id, str(row.key)) for row in _candidates(task)),
-    )
+    hardest = sorted(tasks, key=lambda task: max(knowledge.quality(task.object_id, str(row.key)) for row in _candidates(task)))
     for place, task in enumerate(hardest):
         work = _take(someone, task.pk)
         if work is None:
@@ -68,9 +65,7 @@ def play(batch: Batch, tasks: Sequence[Task], url: str) -> None:
 
 def ready(batch: Batch, count: int = HANDED_ON + COMPARED) -> list[Task]:
     """The first tasks of objects with known truth that can be compared. CommandError when their candidates do not come."""
-    rows: QuerySet[Task] = batch.tasks.filter(
-        stage=Task.Stage.COMPARE, object__truth__isnull=False, n_leased=0, n_done=0
-    )
+    rows: QuerySet[Task] = batch.tasks.filter(stage=Task.Stage.COMPARE, object__truth__isnull=False, n_leased=0, n_done=0)
     deadline = time.monotonic() + PATIENCE
     while len(found := list(rows.filter(state=Task.State.OPEN).order_by("sort_key")[:count])) < count:
         if time.monotonic() > deadline:
@@ -101,12 +96,7 @@ def _submit(task: Task) -> None:
     glb = export_glb(corrupted(load_mesh(storage.read(truth.mesh.blob)).mesh, "floaters", task.object_id))
     blob = storage.put(glb, MEDIA_TYPE)
     upload = Upload.objects.create(
-        user=artist,
-        filename="first_version.glb",
-        size=blob.size,
-        sha256=blob.sha256,
-        state=Upload.State.STORED,
-        blob=blob,
+        user=artist, filename="first_version.glb", size=blob.size, sha256=blob.sha256, state=Upload.State.STORED, blob=blob
     )
     fence = Assignment.objects.values_list("fence", flat=True).get(pk=pk)
     art.submit(artist, pk, fence=fence, key=uuid.uuid4(), upload=upload)
@@ -115,12 +105,8 @@ def _submit(task: Task) -> None:
 def _anchor(batch: Batch, knowledge: Knowledge) -> None:
     """Examples for both ends of the scale: the worst and the best candidate of the object whose candidates differ most."""
     graded: dict[int, list[tuple[float, Candidate]]] = {}
-    objects = Rating.objects.filter(assignment__batch=batch, candidate__object__truth__isnull=False).values(
-        "candidate__object"
-    )
-    for row in Candidate.objects.filter(
-        batch=batch, object__in=objects, state=Candidate.State.READY
-    ).select_related("object"):
+    objects = Rating.objects.filter(assignment__batch=batch, candidate__object__truth__isnull=False).values("candidate__object")
+    for row in Candidate.objects.filter(batch=batch, object__in=objects, state=Candidate.State.READY).select_related("object"):
         graded.setdefault(row.object_id, []).append((knowledge.quality(row.object_id, str(row.key)), row))
     widest = max(graded.values(), key=lambda rows: max(q for q, _ in rows) - min(q for q, _ in rows))
     examples = []
@@ -136,9 +122,6 @@ def _table(examples: Sequence[tuple[Candidate, str]]) -> str:
     """Markdown: photo, mesh and word for each example."""
     lines = ["\n## Examples\n", "| photo | mesh | rating |", "| --- | --- | --- |"]
     for row, label in examples:
-        photo, mesh = (
-            f"/api/v1/images/{row.object.image_id}/photo/",
-            f"/api/v1/candidates/{row.key}/thumbnail.png",
-        )
+        photo, mesh = f"/api/v1/images/{row.object.image_id}/photo/", f"/api/v1/candidates/{row.key}/thumbnail.png"
         lines.append(f"| ![{row.object.category}]({photo}) | ![mesh]({mesh}) | {label} |")
     return "\n".join(lines) + "\n"

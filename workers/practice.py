@@ -47,9 +47,7 @@ def make_practice_job(job: Job) -> dict[str, Any]:
         good = plain(load_mesh(storage.read(truth.mesh.blob)).mesh)
         better = _stored(work, truth, good, BETTER)
         worse = _stored(work, truth, corrupted(good, lesson, truth.object_id), WORSE)
-        GoldPair.objects.get_or_create(
-            better=better, worse=worse, defaults={"lesson": lesson, "place": place}
-        )
+        GoldPair.objects.get_or_create(better=better, worse=worse, defaults={"lesson": lesson, "place": place})
         jobs.report(
             job,
             place / len(truths),
@@ -60,11 +58,7 @@ def make_practice_job(job: Job) -> dict[str, Any]:
 
 def chosen(count: int) -> list[Truth]:
     """Objects for the practice, exact ones before fitted ones, of as many categories as there are."""
-    rows = (
-        Truth.objects.select_related("object", "mesh__blob")
-        .exclude(object__mask=None)
-        .order_by("-measured", "id")
-    )
+    rows = Truth.objects.select_related("object", "mesh__blob").exclude(object__mask=None).order_by("-measured", "id")
     seen: dict[str, int] = {}
     ranked: list[tuple[int, int, Truth]] = []
     for number, truth in enumerate(rows.iterator(chunk_size=500)):

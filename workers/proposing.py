@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import trimesh
 from django.conf import settings
 from django.db.models import F
@@ -35,29 +36,39 @@ from model_zoo.io.errors import BadInput
 from model_zoo.io.images import load_image, load_mask
 from model_zoo.io.meshes import load_mesh
 from model_zoo.io.poses import Pose
-from model_zoo.proposers.flow import SHIPPED, FlowProposer
+from model_zoo.pipeline import Sam3D, best_device, free_memory
+from model_zoo.proposers.command import CommandProposer
 from model_zoo.proposers.inflation import Inflation
 from model_zoo.proposers.interface import ObjectInput, Proposal, Proposer
 from model_zoo.proposers.retrieval import Index, Retrieval
+from model_zoo.proposers.sam3d import SHIPPED, Sam3DProposer
 from workers.finishing import Finished, finish
 
 LONGEST_SIDE = 768
 CALLS = 3
+WITHOUT_WEIGHTS = (ProposerRow.Kind.INFLATION, ProposerRow.Kind.RETRIEVAL)
 SEEDS_PER_CALL = 100
 
 
 class Shelf:
-    """What this process keeps loaded: at most one proposer of a kind, so one checkpoint at a time."""
+    """What this process keeps loaded: a proposer of each kind that has no weights, and one model in all."""
 
     def __init__(self) -> None:
         self.kept: dict[str, tuple[Any, Proposer]] = {}
+        self.spoiled = False  # an error of the device stays with the process that met it
 
     def get(self, kind: str, key: Any, make: Callable[[], Proposer]) -> Proposer:
-        """The kept proposer when its key is still the same, else a new one in its place."""
-        if kind not in self.kept or self.kept[kind][0] != key:
-            self.kept.pop(kind, None)
-            self.kept[kind] = (key, make())
-        return self.kept[kind][1]
+        """The kept proposer when its key is still the same, else a new one in its place; a former model is let go first."""
+        place = kind if kind in WITHOUT_WEIGHTS else "model"
+        if place not in self.kept or self.kept[place][0] != (kind, key):
+            self.drop(place)
+            self.kept[place] = ((kind, key), make())
+        return self.kept[place][1]
+
+    def drop(self, place: str) -> None:
+        """Let go of what is kept in a place, and of the memory that it held on the device."""
+        if self.kept.pop(place, None) is not None:
+            free_memory()
 
 
 shelf = Shelf()
@@ -68,6 +79,7 @@ def propose_job(job: Job) -> dict[str, Any]:
     row = ProposerRow.objects.get(pk=job.args["proposer"])
     target = TargetObject.objects.select_related("image__display", "mask").get(pk=job.args["object"])
     count = {"made": 0, "alike": 0, "unfit": 0}
+    models = set()
     try:
         given, source = load_object(target)
         proposer = proposer_of(row)
@@ -75,12 +87,16 @@ def propose_job(job: Job) -> dict[str, Any]:
         for seed, proposal in _proposals(job, proposer, given):
             ended = _take(job, seed, proposal, source, textured=textured)
             count[ended] += 1
+            models |= {proposal.model} - {""}
             jobs.report(
                 job, min(0.9, count["made"] / job.args["count"]), _("%(n)s candidates") % {"n": count["made"]}
             )
     except BadInput as refusal:
         raise jobs.UserError(f"{row.name}: {refusal.message}") from None
-    return count
+    except torch.AcceleratorError:
+        shelf.spoiled = True
+        raise
+    return {**count, "models": sorted(models)}
 
 
 def _take(job: Job, seed: int, proposal: Proposal, source: str, *, textured: bool) -> str:
@@ -122,8 +138,9 @@ def _proposals(job: Job, proposer: Proposer, given: ObjectInput) -> Iterator[tup
         # Asking for more than is missing leaves room for look-alikes without a call of its own.
         found = proposer.propose(given, seed=first, count=max(job.args["count"] * (number + 1), missing))
         for place, proposal in enumerate(found):
-            if first + place not in stored and services.missing_for(job):
-                yield first + place, proposal
+            seed = first + place if proposal.seed is None else proposal.seed
+            if seed not in stored and services.missing_for(job):
+                yield seed, proposal
 
 
 def _store(job: Job, seed: int, proposal: Proposal, finished: Finished, source: str) -> Candidate:
@@ -198,9 +215,30 @@ def proposer_of(row: ProposerRow) -> Proposer:
     if row.kind == ProposerRow.Kind.RETRIEVAL:
         ids = library_ids()
         return shelf.get(row.kind, (row.pk, tuple(ids)), lambda: Retrieval(library_index(ids), library_mesh))
-    checkpoint = Checkpoint.objects.filter(proposer=row).first()
+    if row.kind == ProposerRow.Kind.COMMAND:
+        return shelf.get(row.kind, row.pk, lambda: command_of(row))
+    checkpoint = Checkpoint.objects.select_related("texture").filter(proposer=row).first()
+    if checkpoint is None and row.kind == ProposerRow.Kind.SAM3D:
+        raise BadInput(_("no checkpoint belongs to this proposer: add_proposer sam3d names one"), "no_checkpoint")
     folder = folder_of(checkpoint) if checkpoint else SHIPPED
-    return shelf.get(row.kind, (row.pk, str(folder)), lambda: FlowProposer(folder, name=row.name))
+    texture = folder_of(checkpoint.texture) if checkpoint and checkpoint.texture else None
+    device, dtype = best_device()
+
+    def load() -> Sam3DProposer:
+        return Sam3DProposer(Sam3D(folder, texture, device=device, dtype=dtype), name=row.name)
+
+    return shelf.get(row.kind, (row.pk, str(folder), str(texture)), load)
+
+
+def command_of(row: ProposerRow) -> CommandProposer:
+    """The external command that a row is named after. Raises BadInput where this worker has none of the name."""
+    words = settings.ADAPTERS.get(row.name)
+    if words is None:
+        variable = f"MAQUETTE_ADAPTER_{row.name.upper().replace('-', '_')}"
+        raise BadInput(_("it is not set up on this worker: %(variable)s is empty") % {"variable": variable}, "off")
+    return CommandProposer(
+        words, environment=settings.ADAPTER_ENVIRONMENT, seconds=settings.ADAPTER_SECONDS, name=row.name
+    )
 
 
 def library_ids() -> list[str]:

@@ -75,9 +75,7 @@ class Writer:
         target = entry.target
         with self._copying():
             members = {
-                f"image.{PICTURES[target.image_type]}": blob(
-                    target.image, _("the photo of object %(pk)s") % {"pk": target.id}
-                ),
+                f"image.{PICTURES[target.image_type]}": blob(target.image, _("the photo of object %(pk)s") % {"pk": target.id}),
                 "mask.png": blob(target.mask, _("the mask of object %(pk)s") % {"pk": target.id}),
                 "json": object_facts(target),
             }
@@ -190,9 +188,7 @@ def nothing(release: Release) -> str:
     what = _("samples") if rows is Sample else _("preference pairs")
     batches = ", ".join(release.batches.order_by("id").values_list("name", flat=True))
     if simulated and not release.include_simulated:
-        message = _(
-            "nothing to release: all %(what)s of %(batches)s that count are simulated; include them by flag"
-        )
+        message = _("nothing to release: all %(what)s of %(batches)s that count are simulated; include them by flag")
     else:
         message = _("nothing to release: %(batches)s has no %(what)s that these filters let through")
     return message % {"what": what, "batches": batches}

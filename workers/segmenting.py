@@ -33,11 +33,7 @@ def segment_job(job: Job) -> dict[str, Any]:
         photo = prepared(assignment.task.object.image.display_id, settings.SAM_WEIGHTS)
         segmenter = segmenter_of(settings.SAM_WEIGHTS)
         if not any(job.args[name] for name in ("positive", "negative", "box")):
-            return {
-                "polygons": [],
-                "seconds": round(time.monotonic() - started, 4),
-                "segmenter": segmenter.name,
-            }
+            return {"polygons": [], "seconds": round(time.monotonic() - started, 4), "segmenter": segmenter.name}
         found = segmenter.segment(photo, prompt_of(job.args))
         polygons = polygons_of(found.mask)
     except BadInput as refusal:

@@ -198,8 +198,7 @@ class Simulated:
     def pick(self, task: dict[str, Any]) -> dict[str, Any]:
         """Answer the grid with the four that look best, each put off by the noise; the bracket after it."""
         seen = {
-            card["key"]: self.knowledge.quality(task["object"]["id"], card["key"])
-            + self.dice.gauss(0, self.noise)
+            card["key"]: self.knowledge.quality(task["object"]["id"], card["key"]) + self.dice.gauss(0, self.noise)
             for card in task["compare"]["candidates"]
         }
         picked = sorted(seen, key=lambda key: -seen[key])[:PICKS]

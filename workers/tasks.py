@@ -1,5 +1,9 @@
 """Celery tasks: one thin shell per kind of job, named after it. The work is in the other modules of this package."""
 
+import os
+
+from billiard import current_process
+
 from backend import jobs
 from backend.annotation.services import reap_leases
 from backend.datasets.services import collect_recent
@@ -58,6 +62,16 @@ def propose(job_id: int) -> None:
     jobs.run(job_id, proposing.propose_job)
     # After the job has ended, since an object opens when no job of it is under way.
     proposing.settle(job_id)
+    leave_when_spoiled()
+
+
+def leave_when_spoiled() -> None:
+    """End this process of the pool after an error of the device, which stays with it; the pool starts another one.
+
+    The job's row has been written by then, and its message comes back: to nobody, or to the next attempt.
+    """
+    if proposing.shelf.spoiled and current_process().name != "MainProcess":
+        os._exit(1)
 
 
 @app.task(name="workers.tasks.segment", acks_late=True)

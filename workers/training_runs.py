@@ -1,9 +1,7 @@
 """Training runs and evaluations: bring releases and checkpoints to this machine, run model_zoo in a child process, keep
 what it gives. The child is the same command that a training machine without Django runs."""
 
-import ctypes
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -21,6 +19,7 @@ from backend.models import Job
 from backend.training import services
 from backend.training.models import Checkpoint, Evaluation, TrainingRun
 from model_zoo.io.shards import file_sha256
+from model_zoo.proposers.child import die_with_parent
 from workers.app import app
 from workers.release_places import MANIFEST, materialise
 
@@ -45,8 +44,6 @@ TRAIN_OPTIONS = {
     "scenes": int,
     "shapes": int,
 }
-PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 
 
 def train(job: Job) -> dict[str, Any]:
@@ -148,7 +145,7 @@ def _run_child(command: list[str], folder: Path, tick: Any) -> None:
             cwd=settings.BASE_DIR,
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         try:
             while True:
@@ -168,11 +165,6 @@ def _run_child(command: list[str], folder: Path, tick: Any) -> None:
             if code in (1, 2) and not any(line.startswith("Traceback") for line in said):
                 raise jobs.UserError(said[-1].removeprefix("error: "))
             raise RuntimeError(f"{command[2]} ended with code {code}: {said[-1]}")
-
-
-def _die_with_parent() -> None:
-    """A child must not go on, writing, when its worker was killed and another one took the job."""
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def wait(job_id: int, *, show: Any) -> Job:

@@ -66,9 +66,7 @@ def session(request: Request) -> Response:
     name = parsed.validated_data["username"]
     counter = f"login:{name.lower()}:{request.META.get('REMOTE_ADDR', '')}"
     if cache.get(counter, 0) >= FAILURES:
-        raise ApiError(
-            429, "too_many_requests", _("Too many wrong passwords: try again in a quarter of an hour.")
-        )
+        raise ApiError(429, "too_many_requests", _("Too many wrong passwords: try again in a quarter of an hour."))
     user = authenticate(request, **parsed.validated_data)
     if user is None:
         cache.set(counter, cache.get(counter, 0) + 1, WAIT_SECONDS)

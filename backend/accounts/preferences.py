@@ -37,7 +37,10 @@ ACTIONS: dict[str, str] = {
         "undo redo reset look fainter stronger closer farther whole photo front back "
         "left right top bottom mesh points target gizmo cancel submit"
     ),
-    "review": ("next previous accept fix return swap wipe beside look closer farther whole less more turn"),
+    "review": (
+        "next previous accept fix return swap wipe beside look closer farther whole less "
+        "more turn"
+    ),
     "art": "next previous starter choose pause look closer farther whole turn shading home",
     "art_review": "next previous accept return pin look closer farther whole turn shading home",
     "practice": "left right go reset turn",
@@ -71,8 +74,7 @@ class PreferencesIn(serializers.Serializer):
             for action, chords in actions.items():
                 if action not in known:
                     raise serializers.ValidationError(
-                        _("There is no action %(action)s in %(table)s.")
-                        % {"action": action[:40], "table": table[:40]}
+                        _("There is no action %(action)s in %(table)s.") % {"action": action[:40], "table": table[:40]}
                     )
                 check_chords(chords, taken)
         return keys

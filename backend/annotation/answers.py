@@ -123,10 +123,7 @@ def compare(
         if rows[seq - 1].key == key and rows[seq - 1].answer == answer:
             return Outcome(assignment, replayed=True)
         raise ApiError(
-            409,
-            "already_answered",
-            _("This comparison has an answer already."),
-            {"seq": [_("already answered")]},
+            409, "already_answered", _("This comparison has an answer already."), {"seq": [_("already answered")]}
         )
     if assignment.state == Assignment.State.SUBMITTED:
         raise ApiError(409, "already_submitted", _("This object is finished."))
@@ -141,13 +138,7 @@ def compare(
             {"seq": [_("out of order")]},
         )
     row = Comparison(
-        assignment=assignment,
-        seq=seq,
-        answer=answer,
-        key=key,
-        active_ms=active_ms,
-        reasons=list(reasons),
-        coverage=list(coverage),
+        assignment=assignment, seq=seq, answer=answer, key=key, active_ms=active_ms, reasons=list(reasons), coverage=list(coverage)
     )
     if answer == Comparison.Answer.UNDO:
         if state.done == 0:
@@ -189,11 +180,7 @@ def _picks(assignment: Assignment, state: bracket.State, picked: Sequence[UUID])
     if not state.picking:
         raise ApiError(409, "no_grid", _("There is no grid to pick from now."))
     few, wanted = len(picked) < bracket.PICKS, set(picked)
-    if (
-        len(wanted) > bracket.PICKS
-        or len(wanted) != len(picked)
-        or (few and not assignment.batch.allows_neither)
-    ):
+    if len(wanted) > bracket.PICKS or len(wanted) != len(picked) or (few and not assignment.batch.allows_neither):
         message = _("Pick %(n)s different candidates.") % {"n": bracket.PICKS}
         raise ApiError(400, "invalid", message, {"picked": [message]})
     ids = dict(Candidate.objects.filter(pk__in=assignment.bracket).values_list("key", "pk"))
@@ -235,12 +222,7 @@ def rate(
         message = _("r is one of this batch's levels: %(levels)s.") % {"levels": ", ".join(map(str, levels))}
         raise ApiError(400, "invalid", message, {"r": [message]})
     Rating.objects.create(
-        assignment=assignment,
-        candidate_id=state.survivor,
-        r=r,
-        reasons=list(reasons),
-        active_ms=active_ms,
-        coverage=coverage,
+        assignment=assignment, candidate_id=state.survivor, r=r, reasons=list(reasons), active_ms=active_ms, coverage=coverage
     )
     finish(assignment, key=key, active_ms=active_ms, survivor=state.survivor, r=r, reasons=reasons)
     return Outcome(assignment)
@@ -320,10 +302,7 @@ def draw(
         return stored
     if assignment.stage != Task.Stage.SELECT:
         raise ApiError(409, "wrong_stage", _("This assignment asks for no mask."))
-    if (
-        polygons is None
-        and not Task.objects.filter(pk=assignment.task_id, object__mask__isnull=False).exists()
-    ):
+    if polygons is None and not Task.objects.filter(pk=assignment.task_id, object__mask__isnull=False).exists():
         raise ApiError(409, "no_mask", _("There is no imported mask to confirm: outline the object."))
     taxonomy = assignment.batch.taxonomy
     if taxonomy and not outside and category not in taxonomy:

@@ -23,11 +23,7 @@ class ProblemIn(serializers.Serializer):
     kind = serializers.ChoiceField(choices=Problem.Kind.choices, default=Problem.Kind.PROBLEM)
     note = serializers.CharField(max_length=2000)
     place = serializers.ListField(
-        child=serializers.FloatField(min_value=0, max_value=1e6),
-        min_length=2,
-        max_length=2,
-        required=False,
-        allow_null=True,
+        child=serializers.FloatField(min_value=0, max_value=1e6), min_length=2, max_length=2, required=False, allow_null=True
     )
 
 

@@ -41,25 +41,14 @@ def _resume(user: User, assignment_id: int) -> None:
     if row.state != Assignment.State.POSTPONED:
         raise ApiError(409, "not_postponed", _("This assignment is %(state)s.") % {"state": word(row.state)})
     if row.batch.state != Batch.State.OPEN:
-        raise ApiError(
-            409,
-            "batch_not_open",
-            _("The batch %(batch)s is %(state)s right now.")
-            % {"batch": row.batch.name, "state": word(row.batch.state)},
-        )
-    active = Assignment.objects.filter(
-        user=user, batch=row.batch_id, prefetch=False, state=Assignment.State.LEASED
-    )
+        raise ApiError(409, "batch_not_open", _("The batch %(batch)s is %(state)s right now.") % {"batch": row.batch.name, "state": word(row.batch.state)})
+    active = Assignment.objects.filter(user=user, batch=row.batch_id, prefetch=False, state=Assignment.State.LEASED)
     if active.exclude(stage=Task.Stage.ART).exists():
         raise _other_active()
     if not _room().filter(pk=row.task_id).update(n_leased=F("n_leased") + 1):
         raise ApiError(409, "no_room", _("Somebody else has done this object, or is working on it."))
     Assignment.objects.filter(pk=row.pk).update(
-        state=Assignment.State.LEASED,
-        prefetch=False,
-        fence=F("fence") + 1,
-        lease_until=services.lease_end(),
-        finished_at=None,
+        state=Assignment.State.LEASED, prefetch=False, fence=F("fence") + 1, lease_until=services.lease_end(), finished_at=None
     )
     record(user, "resumed", f"assignment:{row.pk}")
 
@@ -70,9 +59,7 @@ def take(user: User, task_id: int) -> int:
     if task is None:
         raise ApiError(404, "not_found", _("There is no such task."))
     # What was leased ahead for an earlier page must not stand in the way.
-    ahead = Assignment.objects.filter(
-        user=user, batch=task.batch_id, prefetch=True, state=Assignment.State.LEASED
-    )
+    ahead = Assignment.objects.filter(user=user, batch=task.batch_id, prefetch=True, state=Assignment.State.LEASED)
     for row in ahead:
         services.end(user, row.pk, row.fence, state=Assignment.State.RELEASED)
     found = services.claim(user, stages=[task.stage], batch=task.batch_id, task=task_id)
@@ -88,9 +75,7 @@ def _room() -> QuerySet[Task]:
 
 
 def _other_active() -> ApiError:
-    return ApiError(
-        409, "other_active", _("Finish or put aside the object that you have in hand in this batch first.")
-    )
+    return ApiError(409, "other_active", _("Finish or put aside the object that you have in hand in this batch first."))
 
 
 def work(user: User) -> dict[str, list[dict[str, Any]]]:
@@ -100,9 +85,7 @@ def work(user: User) -> dict[str, list[dict[str, Any]]]:
     aside = own.filter(state=Assignment.State.POSTPONED, task__state=Task.State.OPEN)
     # The reverse name of art3do's submissions, which this app may not import.
     art = live.filter(stage=Task.Stage.ART)
-    sent_back = art.filter(submissions__state="returned").exclude(
-        submissions__state__in=["checking", "in_review", "approved"]
-    )
+    sent_back = art.filter(submissions__state="returned").exclude(submissions__state__in=["checking", "in_review", "approved"])
     returned_art = {row.pk: row for row in sent_back.distinct()[:MOST]}
     in_hand = [row for row in live[:MOST] if row.pk not in returned_art]
     return {

@@ -158,19 +158,13 @@ class Comparison(models.Model):
     kept = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+", null=True)
     key = models.UUIDField()
     picked = ArrayField(
-        models.BigIntegerField(),
-        default=list,
-        db_default=[],
-        blank=True,
+        models.BigIntegerField(), default=list, db_default=[], blank=True,
         help_text="grid: the candidates that go on to the knockout",
     )
     reasons = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     active_ms = models.PositiveIntegerField(default=0)
     coverage = ArrayField(
-        models.FloatField(),
-        default=list,
-        db_default=[],
-        blank=True,
+        models.FloatField(), default=list, db_default=[], blank=True,
         help_text="share of directions from which left and right were seen, 0..1",
     )
     at = models.DateTimeField(auto_now_add=True)
@@ -187,9 +181,7 @@ class Rating(models.Model):
     r = models.FloatField()
     reasons = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     active_ms = models.PositiveIntegerField(default=0, db_default=0)
-    coverage = models.FloatField(
-        null=True, blank=True, help_text="share of directions from which it was seen, 0..1"
-    )
+    coverage = models.FloatField(null=True, blank=True, help_text="share of directions from which it was seen, 0..1")
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -284,9 +276,7 @@ class GoldPair(models.Model):
     better = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="+")
     worse = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="+")
     lesson = models.CharField(max_length=30, help_text="what is wrong with the worse one, as a code")
-    place = models.PositiveSmallIntegerField(
-        null=True, blank=True, unique=True, help_text="1, 2, ... in the practice"
-    )
+    place = models.PositiveSmallIntegerField(null=True, blank=True, unique=True, help_text="1, 2, ... in the practice")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["better", "worse"], name="gold_pair_once")]

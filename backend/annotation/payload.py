@@ -66,11 +66,7 @@ def pictures(row: dict[str, Any]) -> dict[str, Any]:
 
 def anchor(row: dict[str, Any]) -> dict[str, Any]:
     """An example of what a rating means: r, note, the mesh's pictures, and where its object is in which photo."""
-    photo = {
-        "photo_url": f"{API}/images/{row['image']}/photo/",
-        "width": row["width"],
-        "height": row["height"],
-    }
+    photo = {"photo_url": f"{API}/images/{row['image']}/photo/", "width": row["width"], "height": row["height"]}
     return {"r": row["r"], "note": row["note"], **pictures(row), **photo, "box": row["box"]}
 
 
@@ -125,9 +121,7 @@ def compare(row: Assignment) -> dict[str, Any]:
     return _bracket(row.pk, row.bracket, row.state, row.batch.asks_rating, row.batch.protocol)
 
 
-def _bracket(
-    row_id: int, order: list[int], own_state: str, asks_rating: bool, protocol: str
-) -> dict[str, Any]:
+def _bracket(row_id: int, order: list[int], own_state: str, asks_rating: bool, protocol: str) -> dict[str, Any]:
     """What the page needs to show this step, and to play on by itself while its answers are on their way."""
     rows = list(
         Comparison.objects.filter(assignment_id=row_id)

@@ -24,11 +24,7 @@ def is_due(user: User) -> bool:
     """Whether a person is to practise before the first real object."""
     if user.role != User.Role.ANNOTATOR or user.simulated:
         return False
-    found = (
-        pairs()
-        .order_by()
-        .aggregate(all=Count("id", distinct=True), done=Count("answers", filter=Q(answers__user=user)))
-    )
+    found = pairs().order_by().aggregate(all=Count("id", distinct=True), done=Count("answers", filter=Q(answers__user=user)))
     return bool(found["all"] >= NEEDED > found["done"])
 
 

@@ -16,32 +16,15 @@ from backend.catalog.models import TargetObject
 
 
 def report(
-    user: User,
-    object_id: int,
-    *,
-    batch: int,
-    stage: str,
-    kind: str,
-    note: str,
-    key: UUID,
-    place: list[float] | None,
+    user: User, object_id: int, *, batch: int, stage: str, kind: str, note: str, key: UUID, place: list[float] | None
 ) -> Problem:
     """Store what somebody has seen; the same key again is the same report. ApiError 404, 400 or 409."""
     target = TargetObject.objects.select_related("image").filter(pk=object_id).first()
     if target is None or not Task.objects.filter(object_id=object_id, batch_id=batch).exists():
         raise ApiError(404, "not_found", _("There is no such object in this batch."))
     if place and not (0 <= place[0] <= target.image.width and 0 <= place[1] <= target.image.height):
-        raise ApiError(
-            400, "invalid", _("The place lies outside the photo."), {"place": [_("outside the photo")]}
-        )
-    fields = {
-        "object_id": object_id,
-        "batch_id": batch,
-        "stage": stage,
-        "kind": kind,
-        "note": note,
-        "place": place,
-    }
+        raise ApiError(400, "invalid", _("The place lies outside the photo."), {"place": [_("outside the photo")]})
+    fields = {"object_id": object_id, "batch_id": batch, "stage": stage, "kind": kind, "note": note, "place": place}
     try:
         with transaction.atomic():
             row = Problem.objects.create(user=user, key=key, **fields)
@@ -62,9 +45,7 @@ def unsettled(batch_id: int) -> QuerySet[Problem]:
 def settle(user: User, problem_id: int) -> Problem:
     """Put a report away; a second time changes nothing."""
     with transaction.atomic():
-        moved = Problem.objects.filter(pk=problem_id, settled_at=None).update(
-            settled_by=user, settled_at=timezone.now()
-        )
+        moved = Problem.objects.filter(pk=problem_id, settled_at=None).update(settled_by=user, settled_at=timezone.now())
         if moved:
             record(user, "settle", f"problem:{problem_id}")
     row = Problem.objects.select_related("object", "user").filter(pk=problem_id).first()

@@ -89,9 +89,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ApiError(
-            400, "invalid", _("tz is a time zone such as Asia/Seoul."), {"tz": [_("unknown")]}
-        ) from None
+        raise ApiError(400, "invalid", _("tz is a time zone such as Asia/Seoul."), {"tz": [_("unknown")]}) from None
 
 
 def _streak(user: User, start: date, tz: str) -> int:
@@ -111,11 +109,7 @@ def _days(done: QuerySet[Assignment], midnight: datetime, zone: ZoneInfo) -> lis
     )
     found = {row["day"]: row for row in rows}
     return [
-        {
-            "day": day,
-            "n": found[day]["n"] if day in found else 0,
-            "active_ms": found[day]["active_ms"] if day in found else 0,
-        }
+        {"day": day, "n": found[day]["n"] if day in found else 0, "active_ms": found[day]["active_ms"] if day in found else 0}
         for day in days
     ]
 

@@ -30,10 +30,7 @@ def pending(reviewer: User, stage: str, batch: str | None) -> QuerySet[Assignmen
     else:
         rows = rows.filter(batch__asks_review=True)
     last = Alignment.objects.filter(assignment=OuterRef("pk")).order_by("-version")
-    measured = {
-        "iou": Subquery(last.values("iou")[:1]),
-        "residual": Subquery(last.values("depth_residual")[:1]),
-    }
+    measured = {"iou": Subquery(last.values("iou")[:1]), "residual": Subquery(last.values("depth_residual")[:1])}
     rows = rows.exclude(user=reviewer).annotate(**measured)
     return rows.select_related("task__object", "user", "rating", "batch")
 
@@ -80,9 +77,7 @@ def detail(assignment_id: int) -> dict[str, Any]:
             "height": target.image.height,
             "photo_url": f"{payload.API}/images/{target.image_id}/photo/",
             "mask_url": f"{payload.API}/objects/{target.pk}/mask.png" if target.mask_id else None,
-            "points_url": f"{payload.API}/objects/{target.pk}/points.bin"
-            if newest and newest.points_id
-            else None,
+            "points_url": f"{payload.API}/objects/{target.pk}/points.bin" if newest and newest.points_id else None,
             "camera": pointmap.camera if pointmap else None,
         },
         "candidate": payload.candidate(row.survivor) if row.survivor else None,
@@ -156,7 +151,9 @@ def judge(
     new round of the task. The object goes where its ratings then say.
     """
     rows = Assignment.objects.select_for_update(of=("self",)).select_related("batch")
-    assignment = rows.filter(pk=assignment_id, state=Assignment.State.SUBMITTED, stage__in=STAGES).first()
+    assignment = rows.filter(
+        pk=assignment_id, state=Assignment.State.SUBMITTED, stage__in=STAGES
+    ).first()
     if assignment is None:
         raise _missing()
     if assignment.user_id == reviewer.pk:

@@ -231,7 +231,9 @@ def judge(
     if row.state == wanted:
         return row
     if row.state != State.IN_REVIEW:
-        raise ApiError(409, "not_in_review", _("This submission is %(state)s.") % {"state": word(row.state)})
+        raise ApiError(
+            409, "not_in_review", _("This submission is %(state)s.") % {"state": word(row.state)}
+        )
     ArtSubmission.objects.filter(pk=row.pk).update(state=wanted, note=note)
     row.state, row.note = wanted, note
     for each in pins:

@@ -71,9 +71,7 @@ class BatchIn(serializers.Serializer):
     protocol = serializers.ChoiceField(choices=Batch.Protocol.choices, required=False)
     judges = serializers.ChoiceField(choices=Batch.Judges.choices, required=False)
     checks_masks = serializers.BooleanField(required=False)
-    taxonomy = serializers.ListField(
-        child=serializers.CharField(max_length=100), max_length=5000, required=False
-    )
+    taxonomy = serializers.ListField(child=serializers.CharField(max_length=100), max_length=5000, required=False)
     scale = LevelIn(many=True, required=False)
     shows_gold = serializers.BooleanField(required=False)
     instructions = serializers.CharField(required=False, allow_blank=True, max_length=20000)
@@ -95,9 +93,7 @@ class BatchChange(serializers.Serializer):
     asks_review = serializers.BooleanField(required=False)
     allows_neither = serializers.BooleanField(required=False)
     checks_masks = serializers.BooleanField(required=False)
-    taxonomy = serializers.ListField(
-        child=serializers.CharField(max_length=100), max_length=5000, required=False
-    )
+    taxonomy = serializers.ListField(child=serializers.CharField(max_length=100), max_length=5000, required=False)
     shows_gold = serializers.BooleanField(required=False)
     instructions = serializers.CharField(required=False, allow_blank=True, max_length=20000)
 

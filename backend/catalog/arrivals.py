@@ -164,9 +164,7 @@ def describe_upload(row: Upload) -> dict[str, Any]:
 def _open_upload(request: Request, pk: UUID) -> Upload:
     found = get_object_or_404(Upload, pk=pk, user=request.user)
     if found.state != Upload.State.OPEN:
-        raise ApiError(
-            409, "already_finalised", _("This upload is %(state)s.") % {"state": word(found.state)}
-        )
+        raise ApiError(409, "already_finalised", _("This upload is %(state)s.") % {"state": word(found.state)})
     return found
 
 

@@ -26,9 +26,7 @@ def _markdown() -> MarkdownIt:
 
 def _link_open(renderer: Any, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
     address = str(tokens[at].attrGet("href") or "")
-    kept = (
-        {"href": address, "rel": "noopener noreferrer", "target": "_blank"} if LINK.fullmatch(address) else {}
-    )
+    kept = {"href": address, "rel": "noopener noreferrer", "target": "_blank"} if LINK.fullmatch(address) else {}
     tokens[at].attrs = dict(kept)
     return str(renderer.renderToken(tokens, at, options, env))
 

@@ -41,26 +41,17 @@ class Batch(models.Model):
     asks_review = models.BooleanField(default=False, help_text="alignments wait for a reviewer")
     allows_neither = models.BooleanField(default=True)
     judges = models.CharField(
-        max_length=8,
-        choices=Judges.choices,
-        default=Judges.SHAPE,
-        db_default="shape",
+        max_length=8, choices=Judges.choices, default=Judges.SHAPE, db_default="shape",
         help_text="shape is judged untextured, texture textured",
     )
     checks_masks = models.BooleanField(
         default=False, db_default=False, help_text="imported masks are confirmed or rejected in Stage 1 first"
     )
     taxonomy = ArrayField(
-        models.CharField(max_length=100),
-        default=list,
-        db_default=[],
-        blank=True,
-        help_text="categories offered in Stage 1",
+        models.CharField(max_length=100), default=list, db_default=[], blank=True, help_text="categories offered in Stage 1"
     )
     scale = models.JSONField(
-        default=list,
-        db_default=[],
-        blank=True,
+        default=list, db_default=[], blank=True,
         help_text="levels of the rating, [{r, label}, ...] with r rising; empty: any value in [0, 1]",
     )
     shows_gold = models.BooleanField(
@@ -78,9 +69,7 @@ class Batch(models.Model):
             models.CheckConstraint(
                 name="batch_n_candidates_2_50", condition=models.Q(n_candidates__gte=2, n_candidates__lte=50)
             ),
-            models.CheckConstraint(
-                name="batch_overlap_1_20", condition=models.Q(overlap__gte=1, overlap__lte=20)
-            ),
+            models.CheckConstraint(name="batch_overlap_1_20", condition=models.Q(overlap__gte=1, overlap__lte=20)),
         ]
 
     def __str__(self) -> str:
@@ -130,16 +119,9 @@ class Pointmap(models.Model):
         RENDER = "render"
 
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="pointmaps")
-    blob = models.ForeignKey(
-        Blob, on_delete=models.PROTECT, related_name="+", help_text="npz, (H, W, 3) float32"
-    )
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+", help_text="npz, (H, W, 3) float32")
     points = models.ForeignKey(
-        Blob,
-        on_delete=models.PROTECT,
-        related_name="+",
-        null=True,
-        blank=True,
-        help_text="thinned copy for the viewer",
+        Blob, on_delete=models.PROTECT, related_name="+", null=True, blank=True, help_text="thinned copy for the viewer"
     )
     source = models.CharField(max_length=10, choices=Source.choices)
     metric = models.BooleanField(default=False)
@@ -162,9 +144,7 @@ class TargetObject(models.Model):
     category = models.CharField(max_length=100, blank=True)
     drawn_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
     area = models.PositiveIntegerField(default=0, help_text="pixels inside the mask")
-    box = ArrayField(
-        models.PositiveIntegerField(), size=4, default=list, help_text="x0, y0, x1, y1 of the mask"
-    )
+    box = ArrayField(models.PositiveIntegerField(), size=4, default=list, help_text="x0, y0, x1, y1 of the mask")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

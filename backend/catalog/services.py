@@ -67,11 +67,7 @@ def store_object(
         image=image,
         mask=storage.put(mask, PNG) if mask else None,
         defaults={
-            "area": area,
-            "box": box or [],
-            "name": name[:200],
-            "category": category[:100],
-            "drawn_by": by,
+            "area": area, "box": box or [], "name": name[:200], "category": category[:100], "drawn_by": by,
         },
     )
 
@@ -80,9 +76,7 @@ def draw_mask(
     target: TargetObject, *, mask: bytes, area: int, box: list[int], category: str = "", by: Any = None
 ) -> bool:
     """Give an object that waits for one its mask (PNG). False when it has one, or the photo has the same object."""
-    if TargetObject.objects.filter(
-        image=target.image_id, mask__sha256=hashlib.sha256(mask).hexdigest()
-    ).exists():
+    if TargetObject.objects.filter(image=target.image_id, mask__sha256=hashlib.sha256(mask).hexdigest()).exists():
         return False
     fields: dict[str, Any] = {"mask": storage.put(mask, PNG), "area": area, "box": box, "drawn_by": by}
     if category:

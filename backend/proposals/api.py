@@ -24,9 +24,7 @@ def propose(request: Request, pk: int) -> Response:
     try:
         sent = services.propose(batch, by=request.user)
     except services.NoProposers as failure:
-        raise ApiError(
-            409, "no_proposers", _("Nothing can be proposed: %(why)s.") % {"why": failure}
-        ) from None
+        raise ApiError(409, "no_proposers", _("Nothing can be proposed: %(why)s.") % {"why": failure}) from None
     record(request.user, "propose", f"batch:{pk}", jobs=sent)
     return Response({"jobs": sent}, status=202)
 

@@ -10,21 +10,24 @@ from backend.models import Blob, Job
 
 
 class Proposer(models.Model):
-    """Something that turns an object and a seed into candidates. A checkpoint becomes one when it is promoted."""
+    """Something that turns an object and a seed into candidates. A checkpoint becomes one when it is promoted.
+
+    One of kind `command` is named after the adapter whose command line the settings of the workers hold.
+    """
 
     class Kind(models.TextChoices):
         RETRIEVAL = "retrieval"
         INFLATION = "inflation"
         FLOW = "flow"
+        SAM3D = "sam3d"
+        COMMAND = "command"
         ARTIST = "artist"
         GOLD = "gold"
 
     name = models.SlugField(max_length=80, unique=True)
     kind = models.CharField(max_length=12, choices=Kind.choices)
     active = models.BooleanField(default=True)
-    share = models.PositiveSmallIntegerField(
-        default=1, help_text="relative part of the N candidates of an object"
-    )
+    share = models.PositiveSmallIntegerField(default=1, help_text="relative part of the N candidates of an object")
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -52,11 +55,7 @@ class Candidate(models.Model):
     viewer = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     thumbnail = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     turntable = models.ForeignKey(
-        Blob,
-        on_delete=models.PROTECT,
-        related_name="+",
-        null=True,
-        blank=True,
+        Blob, on_delete=models.PROTECT, related_name="+", null=True, blank=True,
         help_text="PNG strip of eight views, 45 degrees apart",
     )
     R = ArrayField(models.FloatField(), size=9)
@@ -69,9 +68,7 @@ class Candidate(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["batch", "object", "proposer", "seed"], name="candidate_once_per_seed"
-            )
+            models.UniqueConstraint(fields=["batch", "object", "proposer", "seed"], name="candidate_once_per_seed")
         ]
         indexes = [models.Index(fields=["batch", "object", "state"], name="candidate_of_object")]
 

@@ -21,11 +21,27 @@ SEEDS_PER_ROUND = 1000
 CHUNK = 1000
 LIVE = (Job.State.QUEUED, Job.State.RUNNING)
 # The last job of an object fills up what look-alikes and failures left open; retrieval can always give more.
-ORDER = {Proposer.Kind.INFLATION: 0, Proposer.Kind.FLOW: 1, Proposer.Kind.RETRIEVAL: 2}
+ORDER = {
+    Proposer.Kind.INFLATION: 0,
+    Proposer.Kind.FLOW: 1,
+    Proposer.Kind.SAM3D: 1,
+    Proposer.Kind.COMMAND: 1,
+    Proposer.Kind.RETRIEVAL: 2,
+}
 
 
 class NoProposers(Exception):
     """Fewer than two proposers are active: a comparison would compare one with itself."""
+
+
+def add(name: str, kind: str, *, share: int = 1, active: bool = False) -> Proposer:
+    """A new proposer, switched off unless asked otherwise. UserError when there is one of this name."""
+    row, new = Proposer.objects.get_or_create(
+        name=name, defaults={"kind": kind, "share": share, "active": active}
+    )
+    if not new:
+        raise jobs.UserError(_("there is a proposer named %(name)s already") % {"name": name})
+    return row
 
 
 def group_of(batch_id: int, object_id: int) -> str:

@@ -21,6 +21,10 @@ class Checkpoint(models.Model):
     weights = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     config = models.JSONField()
     card = models.JSONField()
+    texture = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="geometries",
+        help_text="the second stage that finishes its shapes when it proposes",
+    )
     proposer = models.OneToOneField(
         Proposer, on_delete=models.PROTECT, null=True, blank=True, related_name="checkpoint"
     )

@@ -17,12 +17,14 @@ from backend import jobs, storage
 from backend.accounts.access import ApiError, record
 from backend.datasets.models import Release
 from backend.models import Blob
+from backend.proposals import services as proposals
 from backend.proposals.models import Proposer
 from backend.training.models import Checkpoint, Evaluation, Promotion, TrainingRun
 from backend.words import word
 
 WEIGHTS, CONFIG, CARD = "weights.safetensors", "config.json", "card.json"
 SYNTHETIC = "synthetic"
+GEOMETRY, TEXTURE = "geometry", "texture"
 PROMOTION_LOCK = 0x6D617175  # any number that no other advisory lock uses
 LOG_POINTS = 400
 FLOW_SHARE = 3  # of the candidates, beside retrieval's 4 and inflation's 1
@@ -38,25 +40,34 @@ def register_folder(
 ) -> Checkpoint:
     """Store a checkpoint folder (weights.safetensors, config.json, card.json) under a name; `facts` join its card.
 
-    Registering the same weights again gives the stored row. UserError when a file is missing or the name has others.
+    Its shapes are finished by the second stage that finishes its parent's, if that stands for itself. Registering the same weights again gives the stored row. UserError when a file is missing or the name has others.
     """
     config, card = (_read_json(path / part) for part in (CONFIG, CARD))
     weights = path / WEIGHTS
     if not weights.is_file():
-        raise jobs.UserError(
-            _("%(name)s is not a checkpoint: it has no %(file)s") % {"name": path.name, "file": WEIGHTS}
-        )
+        raise jobs.UserError(_("%(name)s is not a checkpoint: it has no %(file)s") % {"name": path.name, "file": WEIGHTS})
     blob = storage.put(weights, "application/octet-stream")
     try:
         with transaction.atomic():
             return Checkpoint.objects.create(
-                name=name, run=run, parent=parent, weights=blob, config=config, card={**card, **(facts or {})}
+                name=name,
+                run=run,
+                parent=parent,
+                texture=parent.texture if parent and not _borrows(parent.texture) else None,
+                weights=blob,
+                config=config,
+                card={**card, **(facts or {})},
             )
     except IntegrityError:
         found = Checkpoint.objects.filter(name=name).first()
         if found is None or found.weights_id != blob.pk:
             raise jobs.UserError(_("there is another checkpoint named %(name)s") % {"name": name}) from None
         return found
+
+
+def _borrows(texture: Checkpoint | None) -> bool:
+    """Whether a second stage has the image backbone of the very geometry that it was converted with."""
+    return texture is not None and "borrowed" in texture.config
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -86,12 +97,10 @@ def named(name: str) -> Checkpoint:
     """The checkpoint of this name. UserError lists what there is."""
     found = Checkpoint.objects.filter(name=name).first()
     if found is None:
-        known = ", ".join(Checkpoint.objects.order_by("-id").values_list("name", flat=True)[:10]) or _(
-            "none yet"
+        known = (
+            ", ".join(Checkpoint.objects.order_by("-id").values_list("name", flat=True)[:10]) or _("none yet")
         )
-        raise jobs.UserError(
-            _("no checkpoint named %(name)s; there are: %(known)s") % {"name": name, "known": known}
-        )
+        raise jobs.UserError(_("no checkpoint named %(name)s; there are: %(known)s") % {"name": name, "known": known})
     return found
 
 
@@ -225,6 +234,33 @@ def promote(checkpoint: Checkpoint, *, by: Any = None) -> Promotion:
     row.at = now
     record(by, "promote", f"checkpoint:{checkpoint.pk}", name=checkpoint.name)
     return row
+
+
+@transaction.atomic
+def propose_with(
+    checkpoint: Checkpoint, *, texture: Checkpoint | None = None, share: int = FLOW_SHARE, active: bool = False
+) -> Proposer:
+    """Make a proposer of a checkpoint and a second stage, by default the one it has, beside the promoted proposer.
+
+    It is off until it is switched on. UserError when the checkpoint proposes already or is of another model.
+    """
+    for row, model in ((checkpoint, GEOMETRY), (texture, TEXTURE)):
+        if row is not None and row.config.get("model") != model:
+            message = _("%(name)s is not a checkpoint of the model %(model)s")
+            raise jobs.UserError(message % {"name": row.name, "model": model})
+    if checkpoint.run is not None and _borrows(texture):
+        message = _(
+            "%(texture)s borrows the backbone of the geometry it was converted with, and %(name)s was trained since: "
+            "convert it with --apart"
+        )
+        raise jobs.UserError(message % {"texture": texture.name if texture else "", "name": checkpoint.name})
+    if checkpoint.proposer is not None:
+        message = _("%(name)s proposes already, as %(proposer)s")
+        raise jobs.UserError(message % {"name": checkpoint.name, "proposer": checkpoint.proposer.name})
+    made = proposals.add(f"sam3d-{checkpoint.name}"[:80], Proposer.Kind.SAM3D, share=share, active=active)
+    second = texture or checkpoint.texture
+    Checkpoint.objects.filter(pk=checkpoint.pk).update(proposer=made, texture=second)
+    return made
 
 
 @transaction.atomic

@@ -116,8 +116,6 @@ def _corners(coords: Tensor, features: Tensor, resolution: int) -> _Corners:
     key, order = torch.sort(key, stable=True)
     key, counts = torch.unique_consecutive(key, return_counts=True)
     starts = torch.cumsum(counts, 0) - counts
-    if int(counts.max()) > 8:
-        raise BadInput("an active cube is given twice")
     values = features[:, SDF].float().reshape(-1) - 1 / resolution
     sdf = torch.zeros(len(key), device=key.device)
     for turn in range(8):
@@ -197,6 +195,8 @@ def _cases(corners: _Corners, cubes: Tensor, resolution: int) -> Tensor:
 def _weights(coords: Tensor, features: Tensor, cubes: Tensor, resolution: int) -> Tensor:
     """Per cube (C,21): 12 of edges, 8 of corners, 1 of the cube, in their ranges; raw 0 for a cube that is not active."""
     key, order = torch.sort(_key(coords.long(), resolution))
+    if (key[1:] == key[:-1]).any():
+        raise BadInput("an active cube is given twice")
     row = _find(key, cubes)
     raw = features[order[row.clamp_min(0)], WEIGHTS].float()
     raw = torch.where((row >= 0)[:, None], raw, raw.new_zeros(()))

@@ -18,6 +18,8 @@ DIRECTIONS = 48
 WELL_SEEN = (0.25, 0.5)  # share of directions: the upper quartile of a part, held between these
 HARDLY_SEEN = 0.25  # at most this, at the median, is taken out
 LARGEST_CUT = 0.04  # area of an opening that may be closed
+HOLLOW = 2.0  # times the area of its opening that a lining has at least: less is a dent
+WORTH = 1e-3  # and in any case: folds of a few slivers do no harm
 LIFT = 1e-4  # of rays off their face
 CUT_SIDE, CUT_EDGES = 0.25, 256  # of the loops that cutting leaves
 
@@ -26,7 +28,7 @@ def without_hidden(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     """The mesh without faces that belong to its unseen inside, openings that this cuts closed; looks are kept.
 
     A mesh without such faces is returned as it is. Whole parts go when nothing of them is seen; the inside of a part
-    goes when it hangs on the outside by an opening of an area of at most 0.04.
+    goes when it hangs on the outside by an opening of an area of at most 0.04, less than half of its own.
     """
     subject = Subject(mesh)
     seen = exposure(subject)
@@ -61,22 +63,27 @@ def _unseen_parts(subject: Subject, seen: np.ndarray) -> np.ndarray:
 
 def _linings(subject: Subject, seen: np.ndarray, among: np.ndarray) -> np.ndarray:
     """Faces (F,) that the cheapest cut along edges parts from the well seen ones, piece by piece if it passes."""
-    well = np.zeros(len(seen), bool)
-    for part in np.unique(subject.part[among & (seen == 0)]):
-        own = subject.part == part
-        well |= own & (seen > np.clip(np.quantile(seen[own], 0.75), *WELL_SEEN))
+    well = seen > np.clip(_upper_quartile(subject.part, seen), *WELL_SEEN)[subject.part]
     cut = _source_side(subject, among & (seen == 0), well) & among
-    if not cut.any():
-        return cut
     pairs, _ = subject.edges.pairs()
     inner = pairs[cut[pairs].all(1)]
     graph = coo_matrix((np.ones(len(inner)), inner.T), (len(cut),) * 2)
     piece = connected_components(graph, directed=False)[1]
+    area = np.bincount(piece, subject.areas * cut)
+    cut &= area[piece] >= WORTH
     for number in np.unique(piece[cut]):
         own = cut & (piece == number)
-        if np.median(seen[own]) > HARDLY_SEEN or _opening(subject, own) > LARGEST_CUT:
+        opening = _opening(subject, own)
+        if np.median(seen[own]) > HARDLY_SEEN or opening > LARGEST_CUT or area[number] < HOLLOW * opening:
             cut[own] = False
     return cut
+
+
+def _upper_quartile(part: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The upper quartile of the values (F,) of each part."""
+    order = np.lexsort((values, part))
+    count = np.bincount(part)
+    return values[order][np.cumsum(count) - count + 3 * (count - 1) // 4]
 
 
 def _source_side(subject: Subject, source: np.ndarray, sink: np.ndarray) -> np.ndarray:

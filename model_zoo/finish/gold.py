@@ -82,9 +82,7 @@ def _bumpy(mesh: trimesh.Trimesh, random: np.random.Generator) -> trimesh.Trimes
     waves = random.normal(size=(8, 3))
     waves *= 2 * np.pi * 6 / size / np.linalg.norm(waves, axis=1, keepdims=True)
     height = np.sin(mesh.vertices @ waves.T + random.uniform(0, 2 * np.pi, 8)).sum(1) / 2
-    return trimesh.Trimesh(
-        mesh.vertices + BUMP * size * height[:, None] * mesh.vertex_normals, mesh.faces, process=False
-    )
+    return trimesh.Trimesh(mesh.vertices + BUMP * size * height[:, None] * mesh.vertex_normals, mesh.faces, process=False)
 
 
 def _floaters(mesh: trimesh.Trimesh, random: np.random.Generator) -> trimesh.Trimesh:

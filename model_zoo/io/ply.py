@@ -79,6 +79,18 @@ def read_ply(data: bytes, notes: list[str]) -> list[Part]:
         return [_part(columns, faces, notes)]
 
 
+def read_vertices(data: bytes) -> dict[str, NDArray[Any]]:
+    """The columns of a PLY's vertices by name, faces or not. Raises BadInput."""
+    order, elements, body = _read_header(data)
+    _check_room(order, elements, len(data) - body)
+    if not elements or elements[0].name != "vertex":
+        raise _bad("its first element is not vertex")
+    if not order and len(data) > MAX_TEXT_BYTES:
+        raise _bad(f"a text PLY larger than {MAX_TEXT_BYTES >> 20} MB; save it as binary", "too_large")
+    reader: _Text | _Binary = _Text(data[body:].split()) if not order else _Binary(data, body)
+    return reader.rows(elements[0])
+
+
 def _read_header(data: bytes) -> tuple[str, list[_Element], int]:
     head = data[:MAX_HEADER]
     end = head.find(b"end_header")

@@ -26,12 +26,18 @@ class ObjectInput:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A candidate: a y-up mesh, its pose p_cam = R diag(s) p_mesh + t, a score (higher is better) and its cost."""
+    """A candidate: a y-up mesh, its pose p_cam = R diag(s) p_mesh + t, a score (higher is better) and its cost.
+
+    `model`: the weights or the other program that made it, with a version. `seed`: the one that makes it again, where a
+    proposer has one for each candidate.
+    """
 
     mesh: trimesh.Trimesh
     pose: Pose
     score: float
     seconds: float
+    model: str = ""
+    seed: int | None = None
 
 
 class Proposer(Protocol):

@@ -140,6 +140,17 @@ def align_outline(tree: RayTree, pose: Pose, window: Window, depth: float) -> Po
     return Pose(R=pose.R, t=goal + growth * (pose.t - anchor), s=pose.s * growth)
 
 
+def score_of(tree: RayTree, pose: Pose, window: Window) -> float:
+    """Silhouette IoU, less up to half for depth that is off by the object's own size."""
+    seen = window.look(tree, pose)
+    score = overlap(np.isfinite(seen), window.mask)
+    both = np.isfinite(seen) & np.isfinite(window.depth)
+    if not both.any():
+        return score
+    size = float(np.max(pose.s * np.ptp(tree.bounds, axis=0)))
+    return score - 0.5 * min(1.0, float(np.median(np.abs(seen[both] - window.depth[both]))) / size)
+
+
 def overlap(mask: np.ndarray, other: np.ndarray) -> float:
     """Intersection over union of two masks (H,W)."""
     union = (mask | other).sum()

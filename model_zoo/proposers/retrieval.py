@@ -23,11 +23,9 @@ from model_zoo.library import families, make
 from model_zoo.proposers.features import SIDE, describe, similarity_to
 from model_zoo.proposers.interface import ObjectInput, Proposal
 from model_zoo.proposers.placing import camera_of, object_depth, overlap, place, towards, window_of
+from model_zoo.proposers.turning import ANGLES
 from model_zoo.render import RayTree, Shading, view_rotation, views
 
-YAWS = tuple(range(0, 360, 30))
-ELEVATIONS = (4, 22, 42, 60)
-ANGLES = [(float(yaw), float(elevation)) for elevation in ELEVATIONS for yaw in YAWS]
 SHORTLIST = 3  # meshes placed and judged for each proposal that is wanted
 JITTER = 0.02  # how much the seed stirs the ranking
 PER_CATEGORY = 3

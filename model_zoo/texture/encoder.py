@@ -15,12 +15,19 @@ BUFFER = 64
 TOLERANCE = 1 / 32
 
 
-def seen(places: Tensor, depths: Tensor, *, buffer: int = BUFFER, tolerance: float = TOLERANCE) -> Tensor:
-    """Which voxels each view sees, bool (V, N): nearer than the nearest in their pixel plus a tolerance.
+def seen(
+    places: Tensor, depths: Tensor, surface: Tensor | None = None, *,
+    buffer: int = BUFFER, tolerance: float = TOLERANCE,
+) -> Tensor:  # fmt: skip
+    """Which voxels each view sees, bool (V, N): nearer than the surface in their pixel plus a tolerance.
 
     places: (V, N, 2) in [-1, 1], x right and y down; outside is unseen. depths: (V, N) in the unit of the tolerance.
+    surface: depth maps (V, H, W) where the true surface is known, else the nearest voxel of a pixel stands for it.
     """
     inside = (places.abs() <= 1).all(-1) & depths.isfinite()
+    if surface is not None:
+        at = F.grid_sample(surface[:, None], places[:, None], mode="nearest", align_corners=False)
+        return inside & (at[:, 0, 0] > depths - tolerance)
     pixel = ((places + 1) / 2 * buffer).long().clamp(0, buffer - 1)
     pixel = torch.where(inside, pixel[..., 1] * buffer + pixel[..., 0], buffer * buffer)
     nearest = depths.new_full((len(depths), buffer * buffer + 1), float("inf"))

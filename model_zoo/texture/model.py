@@ -67,7 +67,7 @@ class TextureModel(nn.Module):
         if not coords or len(coords) % len(views["image"]):
             raise ValueError(f"{len(coords)} objects cannot share {len(views['image'])} photos evenly")
         kv = self.transformer.keys_values(self.embedder(views, hidden=hidden))
-        device, voxels = kv[0][0].device, joined(coords)
+        device, voxels = kv[0][0].device, self._voxels(coords)
         noise = [
             torch.randn(len(c), self.config.flow.channels, generator=torch.Generator().manual_seed(seed + i))
             for i, c in enumerate(coords)
@@ -86,16 +86,28 @@ class TextureModel(nn.Module):
         mean, std = (end.new_tensor(s) for s in (self.config.mean, self.config.std))
         return list((end * std + mean).split([len(c) for c in coords]))
 
+    def _voxels(self, coords: Sequence[Tensor]) -> Voxels:
+        """On a GPU an index out of range would end the process, so it is looked for here."""
+        limit = self.config.flow.resolution
+        for i, c in enumerate(coords):
+            if not len(c) or c.min() < 0 or c.max() >= limit:
+                raise ValueError(f"object {i} needs active voxels, all of them within 0..{limit - 1}")
+        return joined(coords)
+
+    def encode(self, coords: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior mean and logvar (N, channels) of one object from features (N, .), see `visible_features`."""
+        return self.encoder(features, self._voxels([coords]))
+
     @torch.no_grad()
     def gaussians(self, coords: Tensor, feats: Tensor, *, light: bool = False) -> Gaussians:
         """32 Gaussians for each of an object's active voxels (N, 3) with latents (N, channels); `light` gives 4."""
-        decoder, voxels = self.gaussian_decoder_4 if light else self.gaussian_decoder, joined([coords])
+        decoder, voxels = self.gaussian_decoder_4 if light else self.gaussian_decoder, self._voxels([coords])
         return decoder.activated(decoder(feats, voxels), voxels)
 
     @torch.no_grad()
     def mesh(self, coords: Tensor, feats: Tensor) -> tuple[Tensor, Tensor]:
         """Cubes (64 N, 3) on a grid four times as fine and their features (64 N, 101), for `extract_surface`."""
-        fine, features = self.mesh_decoder(feats, joined([coords]))
+        fine, features = self.mesh_decoder(feats, self._voxels([coords]))
         return fine.coords[:, 1:], features
 
 

@@ -115,18 +115,12 @@ def make_practice() -> None:
         TargetObject.objects.filter(pk=target.pk).update(category=name)
         extents = [float(side) for side in shape.extents]
         mesh, _ = catalog.store_mesh(
-            shape.export(file_type="glb"),
-            source="truth",
-            triangles=len(shape.faces),
-            extents=extents,
-            category=name,
+            shape.export(file_type="glb"), source="truth", triangles=len(shape.faces), extents=extents, category=name
         )
         catalog.store_truth(
             target, mesh, R=[1, 0, 0, 0, -1, 0, 0, 0, -1], t=[0, 0, DEPTH], s=[1, 1, 1], measured=True
         )
-    job = Job.objects.create(
-        kind="make_practice", key="make_practice:try", queue="cpu", args={}, state="done"
-    )
+    job = Job.objects.create(kind="make_practice", key="make_practice:try", queue="cpu", args={}, state="done")
     make_practice_job(job)
 
 

@@ -41,23 +41,13 @@ def store_candidates(batch: Batch, target: TargetObject, n: int) -> list[Candida
             args={"batch": batch.pk, "object": target.pk, "proposer": proposer.pk},
         )  # fmt: skip
         done = finished(number, batch.judges == "texture")
-        mesh, _ = catalog.store_mesh(
-            done.glb, source="proposer", triangles=len(done.mesh.faces), extents=[1, 1, 1]
-        )
+        mesh, _ = catalog.store_mesh(done.glb, source="proposer", triangles=len(done.mesh.faces), extents=[1, 1, 1])
         size = 1.0 / float(done.mesh.extents.max())
         pose = {"R": [1, 0, 0, 0, -1, 0, 0, 0, -1], "t": [0, 0, desk.DEPTH], "s": [size] * 3}
         made.append(
             proposals.store_candidate(
-                job,
-                seed=SEED + number,
-                mesh=mesh,
-                viewer=done.viewer,
-                thumbnail=done.thumbnail,
-                turntable=done.turntable,
-                pose=pose,
-                pointmap_source="sensor",
-                score=SCORE + number / 1000,
-                seconds=0.1,
+                job, seed=SEED + number, mesh=mesh, viewer=done.viewer, thumbnail=done.thumbnail, turntable=done.turntable,
+                pose=pose, pointmap_source="sensor", score=SCORE + number / 1000, seconds=0.1,
             )  # fmt: skip
         )
     return made

@@ -57,9 +57,7 @@ def undo_count(page: Page) -> int:
 def lit(page: Page, selector: str) -> np.ndarray:
     """(H, W, 3) of an element as it looks."""
     page.wait_for_timeout(150)
-    return np.asarray(Picture.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB")).astype(
-        int
-    )
+    return np.asarray(Picture.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB")).astype(int)
 
 
 def test_it_opens_at_the_candidates_own_pose(desk: Page, task: Task) -> None:

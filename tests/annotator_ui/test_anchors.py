@@ -15,9 +15,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 SignIn = Callable[[str], Page]
 
 
-def test_an_admin_chooses_how_a_new_batch_compares_and_rates(
-    people: SimpleNamespace, sign_in: SignIn
-) -> None:
+def test_an_admin_chooses_how_a_new_batch_compares_and_rates(people: SimpleNamespace, sign_in: SignIn) -> None:
     page = sign_in("leo")
     page.goto("/batches/")
     page.locator("#new summary").click()
@@ -42,12 +40,7 @@ def test_an_admin_makes_a_rated_candidate_an_example_and_takes_it_away(
     batch = match.make_batch(2)
     task, candidate = Task.objects.get(), batch.candidates.earliest("id")
     work = Assignment.objects.create(
-        task=task,
-        user=people.ada,
-        batch=batch,
-        stage="compare",
-        state="submitted",
-        lease_until="2026-01-01T00:00Z",
+        task=task, user=people.ada, batch=batch, stage="compare", state="submitted", lease_until="2026-01-01T00:00Z"
     )
     Rating.objects.create(assignment=work, candidate=candidate, r=0.35)
     page = sign_in("leo")

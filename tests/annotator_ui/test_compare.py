@@ -20,12 +20,7 @@ from tests.annotator_ui.match import opened, picture
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 SignIn = Callable[[str], Page]
 FETCHED = "(key) => performance.getEntriesByType('resource').some(({ name, responseEnd }) => name.includes(key) && responseEnd)"
-SCALE = [
-    {"r": 0.0, "label": "Unusable"},
-    {"r": 0.4, "label": "Poor"},
-    {"r": 0.7, "label": "Good"},
-    {"r": 1.0, "label": "As the photo"},
-]
+SCALE = [{"r": 0.0, "label": "Unusable"}, {"r": 0.4, "label": "Poor"}, {"r": 0.7, "label": "Good"}, {"r": 1.0, "label": "As the photo"}]
 
 
 @pytest.fixture
@@ -108,9 +103,7 @@ PACE = """async (key) => {
 }"""
 
 
-def test_the_next_pair_is_on_screen_before_the_server_has_answered(
-    people: SimpleNamespace, sign_in: SignIn
-) -> None:
+def test_the_next_pair_is_on_screen_before_the_server_has_answered(people: SimpleNamespace, sign_in: SignIn) -> None:
     match.make_batch(8)
     page = sign_in("ada")
     held: list[Any] = []
@@ -127,9 +120,7 @@ def test_the_next_pair_is_on_screen_before_the_server_has_answered(
     stored(page, 4)
 
 
-def test_without_network_the_bracket_is_played_to_its_end_and_sent_later_in_order(
-    balls: Batch, sign_in: SignIn
-) -> None:
+def test_without_network_the_bracket_is_played_to_its_end_and_sent_later_in_order(balls: Batch, sign_in: SignIn) -> None:
     page = opened(sign_in("ada"))
     for candidate in Candidate.objects.filter(pk__in=Assignment.objects.get(prefetch=False).bracket):
         page.wait_for_function(FETCHED, arg=str(candidate.key))
@@ -150,9 +141,7 @@ def test_a_refused_answer_takes_the_page_back_to_the_servers_state(balls: Batch,
     page = opened(sign_in("ada"))
     work = Assignment.objects.get(prefetch=False)
     left, right = work.bracket[:2]
-    Comparison.objects.create(
-        assignment=work, seq=1, answer="left", left_id=left, right_id=right, kept_id=left, key=uuid4()
-    )
+    Comparison.objects.create(assignment=work, seq=1, answer="left", left_id=left, right_id=right, kept_id=left, key=uuid4())
     press(page, "2")
     expect(page.locator("#toasts")).to_contain_text("The page shows again what the server has stored.")
     shown(page, "^2 of 2")
@@ -208,15 +197,11 @@ def test_reasons_coverage_and_active_time_go_with_the_answers(balls: Batch, sign
     count(page, "^1 of 2")
     first, second = Comparison.objects.order_by("seq")
     assert (first.reasons, second.reasons) == (["completeness", "artefacts"], [])
-    assert (
-        len(first.coverage) == 2 and all(0 < share <= 1 for share in first.coverage) and first.active_ms > 0
-    )
+    assert len(first.coverage) == 2 and all(0 < share <= 1 for share in first.coverage) and first.active_ms > 0
     assert 0 < Rating.objects.get().coverage <= 1 and Rating.objects.get().active_ms > 0
 
 
-def test_neither_drops_both_and_is_offered_only_where_the_batch_allows_it(
-    balls: Batch, sign_in: SignIn
-) -> None:
+def test_neither_drops_both_and_is_offered_only_where_the_batch_allows_it(balls: Batch, sign_in: SignIn) -> None:
     page = opened(sign_in("ada"))
     press(page, "n")
     shown(page, "^Rate the survivor")
@@ -246,9 +231,7 @@ def still(page: Page, selector: str) -> np.ndarray:
     return np.asarray(whole.crop(tuple(int(side * ratio) for side in area)))
 
 
-def test_shading_modes_change_both_sides_alike_and_shape_is_never_textured(
-    people: SimpleNamespace, sign_in: SignIn
-) -> None:
+def test_shading_modes_change_both_sides_alike_and_shape_is_never_textured(people: SimpleNamespace, sign_in: SignIn) -> None:
     match.make_batch(2)
     page = opened(sign_in("ada"))
     press(page, "r", "v")
@@ -308,9 +291,7 @@ def test_the_photo_is_zoomed_by_wheel_and_keys_and_moved_by_drag(balls: Batch, s
     assert np.array_equal(still(page, "#photo"), views[0])
 
 
-def test_four_of_eight_are_picked_and_three_comparisons_find_the_survivor(
-    people: SimpleNamespace, sign_in: SignIn
-) -> None:
+def test_four_of_eight_are_picked_and_three_comparisons_find_the_survivor(people: SimpleNamespace, sign_in: SignIn) -> None:
     match.make_batch(8, protocol="grid", allows_neither=False)
     page = opened(sign_in("ada"))
     count(page, "^1 of 4: pick the 4 most plausible, 0 picked")
@@ -319,9 +300,7 @@ def test_four_of_eight_are_picked_and_three_comparisons_find_the_survivor(
     press(page, "3", "8", "2", "4")
     expect(page.locator("#tiles [aria-pressed=true]")).to_have_count(4)
     picture(page, "grid")
-    keys = page.locator("#tiles [aria-pressed=true]").evaluate_all(
-        "tiles => tiles.map((tile) => tile.ariaLabel.split(' ')[1])"
-    )
+    keys = page.locator("#tiles [aria-pressed=true]").evaluate_all("tiles => tiles.map((tile) => tile.ariaLabel.split(' ')[1])")
     assert keys == ["1", "2", "5", "8"]
     press(page, "Enter")
     shown(page, "^2 of 4")
@@ -343,9 +322,7 @@ def test_four_of_eight_are_picked_and_three_comparisons_find_the_survivor(
     assert work.bracket[6] in last.picked and work.bracket[7] not in last.picked
 
 
-def test_turntables_turn_by_themselves_by_keys_and_under_the_pointer(
-    people: SimpleNamespace, sign_in: SignIn
-) -> None:
+def test_turntables_turn_by_themselves_by_keys_and_under_the_pointer(people: SimpleNamespace, sign_in: SignIn) -> None:
     match.make_batch(5, protocol="grid")
     page = opened(sign_in("ada"))
     strips = page.locator("#tiles .strip")
@@ -415,13 +392,7 @@ def test_a_scale_has_a_key_per_level_and_anchors_beside_it(people: SimpleNamespa
 @pytest.fixture
 def phone(browser: Any, live_url: str) -> Iterator[Page]:
     """A phone in portrait, with fingers instead of a mouse."""
-    context = browser.new_context(
-        base_url=live_url,
-        viewport={"width": 360, "height": 740},
-        has_touch=True,
-        is_mobile=True,
-        device_scale_factor=2,
-    )
+    context = browser.new_context(base_url=live_url, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, device_scale_factor=2)
     page = context.new_page()
     page.set_default_timeout(15_000)
     errors: list[str] = []

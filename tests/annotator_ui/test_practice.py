@@ -15,9 +15,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pyte
 SignIn = Callable[[str], Page]
 
 
-def test_six_objects_with_feedback_come_before_the_first_real_one(
-    people: SimpleNamespace, sign_in: SignIn
-) -> None:
+def test_six_objects_with_feedback_come_before_the_first_real_one(people: SimpleNamespace, sign_in: SignIn) -> None:
     desk.make_practice()
     desk.make_batch()
     page = sign_in("ada")

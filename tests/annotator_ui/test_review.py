@@ -40,9 +40,7 @@ def measured(page: Page) -> list[float]:
     return [float(cells[1]), float(cells[2])]
 
 
-def test_before_and_after_are_measured_swapped_wiped_and_side_by_side(
-    work: Assignment, sign_in: SignIn
-) -> None:
+def test_before_and_after_are_measured_swapped_wiped_and_side_by_side(work: Assignment, sign_in: SignIn) -> None:
     page = reviewing(sign_in)
     before, after = measured(page)
     assert after > before + 0.1
@@ -159,12 +157,7 @@ def test_ratings_are_walked_through_fixed_and_the_objects_go_where_they_belong(
     page.locator("#store-r").click()
     expect(page.locator("#list")).to_contain_text("Nothing waits")
     states = Task.objects.order_by("stage", "id").values_list("stage", "state")
-    assert list(states) == [
-        ("align", "cancelled"),
-        ("align", "open"),
-        ("compare", "escalated"),
-        ("compare", "done"),
-    ]
+    assert list(states) == [("align", "cancelled"), ("align", "open"), ("compare", "escalated"), ("compare", "done")]
     assert list(Review.objects.order_by("id").values_list("verdict", "r")) == [("fix", 0.3), ("fix", 0.85)]
 
 

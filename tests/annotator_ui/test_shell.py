@@ -143,9 +143,7 @@ def test_answers_of_one_person_are_not_sent_under_the_login_of_another(batch: Ba
     assert Comparison.objects.get().assignment.user.username == "ada"
 
 
-def test_a_page_that_stays_open_does_not_answer_for_who_logs_in_elsewhere(
-    batch: Batch, sign_in: SignIn
-) -> None:
+def test_a_page_that_stays_open_does_not_answer_for_who_logs_in_elsewhere(batch: Batch, sign_in: SignIn) -> None:
     page = opened(sign_in("ada"), "/compare/")
     page.context.clear_cookies()
     log_in(page.context.new_page(), "rev")
@@ -218,9 +216,7 @@ def test_an_object_put_aside_is_found_on_the_first_page_as_it_was_left(batch: Ba
     assert page.url == left
 
 
-def test_an_answer_that_cannot_be_delivered_is_shown_with_the_servers_words(
-    batch: Batch, sign_in: SignIn
-) -> None:
+def test_an_answer_that_cannot_be_delivered_is_shown_with_the_servers_words(batch: Batch, sign_in: SignIn) -> None:
     page = opened(sign_in("ada"), "/compare/")
     page.context.set_offline(True)
     page.keyboard.press("1")
@@ -238,9 +234,7 @@ def test_an_answer_that_cannot_be_delivered_is_shown_with_the_servers_words(
     assert Assignment.objects.get(prefetch=False).draft["answer"] == "left"
 
 
-def test_a_problem_is_reported_from_the_work_page_and_settled_on_the_batchs(
-    batch: Batch, sign_in: SignIn
-) -> None:
+def test_a_problem_is_reported_from_the_work_page_and_settled_on_the_batchs(batch: Batch, sign_in: SignIn) -> None:
     page = opened(sign_in("ada"), "/compare/")
     page.keyboard.press("?")
     dialog = page.get_by_role("dialog", name="Report a problem")
@@ -262,9 +256,7 @@ def test_a_problem_is_reported_from_the_work_page_and_settled_on_the_batchs(
 
 
 def test_new_instructions_open_by_themselves_once_and_by_key(batch: Batch, sign_in: SignIn) -> None:
-    catalog.write_instructions(
-        batch, "# Shape first\n\nSee [the guide](https://example.org/).\n\n<script>alert(1)</script>"
-    )
+    catalog.write_instructions(batch, "# Shape first\n\nSee [the guide](https://example.org/).\n\n<script>alert(1)</script>")
     page = opened(sign_in("ada"), "/compare/")
     drawer = page.get_by_role("complementary", name="Instructions")
     expect(drawer.get_by_role("heading", name="Shape first")).to_be_visible()

@@ -16,15 +16,8 @@ from tests.annotator_ui.test_compare import SignIn, press, shown, stored
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 # Ids that are found again wherever they turn up.
-TELLING = {
-    "proposals_candidate": 77_120_001,
-    "proposals_proposer": 78_230_001,
-    "backend_job": 79_340_001,
-    "catalog_mesh": 76_450_001,
-}
-NAMES = re.compile(
-    r"proposer|checkpoint|\bseed\b|\bscore\b|\bjob\b|generator|\b(flow|retrieval|inflation)\b", re.IGNORECASE
-)
+TELLING = {"proposals_candidate": 77_120_001, "proposals_proposer": 78_230_001, "backend_job": 79_340_001, "catalog_mesh": 76_450_001}
+NAMES = re.compile(r"proposer|checkpoint|\bseed\b|\bscore\b|\bjob\b|generator|\b(flow|retrieval|inflation)\b", re.IGNORECASE)
 
 
 class Tap:
@@ -41,9 +34,7 @@ class Tap:
             request = reply.request
             self.texts.append(("url", reply.url))
             for headers in (request.all_headers(), reply.all_headers()):
-                self.texts += [
-                    (f"header of {reply.url}", f"{name}: {value}") for name, value in headers.items()
-                ]
+                self.texts += [(f"header of {reply.url}", f"{name}: {value}") for name, value in headers.items()]
             self.texts.append((f"body to {reply.url}", request.post_data or ""))
             if "/static/" not in reply.url and reply.status == 200:
                 self.texts.append((f"body of {reply.url}", reply.body().decode("latin-1")))
@@ -57,24 +48,10 @@ class Tap:
 
 def secrets() -> re.Pattern[str]:
     """Names, ids, seeds, scores and hashes that only the database may know."""
-    words = [
-        *Proposer.objects.values_list("name", flat=True),
-        *Checkpoint.objects.values_list("name", flat=True),
-    ]
+    words = [*Proposer.objects.values_list("name", flat=True), *Checkpoint.objects.values_list("name", flat=True)]
     for row in Candidate.objects.all():
-        words += [
-            str(row.pk),
-            str(row.seed),
-            str(row.score),
-            str(row.mesh_id),
-            str(row.proposer_id),
-            str(row.job_id),
-        ]
-        words += [
-            blob[:12]
-            for blob in (row.viewer_id, row.thumbnail_id, row.turntable_id, row.mesh.blob_id)
-            if blob
-        ]
+        words += [str(row.pk), str(row.seed), str(row.score), str(row.mesh_id), str(row.proposer_id), str(row.job_id)]
+        words += [blob[:12] for blob in (row.viewer_id, row.thumbnail_id, row.turntable_id, row.mesh.blob_id) if blob]
     return re.compile("|".join(map(re.escape, set(words))))
 
 
@@ -97,11 +74,7 @@ def test_nothing_on_the_wire_or_on_screen_tells_the_makers_of_a_bracket(
     for _ in range(3 if protocol == "grid" else 4):
         expect(page.locator("#count")).to_have_text(re.compile(r"^\d of 4$"))
         expect(page.locator("#viewports[aria-busy]")).to_have_count(0)
-        tap.texts += [
-            ("screen", page.locator("body").inner_text()),
-            ("title", page.title()),
-            ("markup", page.content()),
-        ]
+        tap.texts += [("screen", page.locator("body").inner_text()), ("title", page.title()), ("markup", page.content())]
         press(page, "1")
     shown(page, "^Rate")
     stored(page, 4)
@@ -121,11 +94,7 @@ def test_copies_differ_neither_in_size_nor_in_the_form_of_their_tags(
     match.make_batch(8, protocol="grid")
     match.opened(sign_in("ada"))
     for row in Candidate.objects.all():
-        for name, suffix in (
-            ("model.glb", ".glb"),
-            ("thumbnail.png", ".png"),
-            ("turntable.png", ".turntable.png"),
-        ):
+        for name, suffix in (("model.glb", ".glb"), ("thumbnail.png", ".png"), ("turntable.png", ".turntable.png")):
             reply = page.request.get(f"/api/v1/candidates/{row.key}/{name}")
             assert reply.headers["etag"] == f'"{row.key}{suffix}"'
             assert {"last-modified", "content-disposition"}.isdisjoint(reply.headers)

@@ -24,6 +24,20 @@ def start(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def second(tmp_path_factory):
+    """A second stage of random weights whose surface is the skin of the active voxels."""
+    torch.manual_seed(0)
+    made = checkpoint.fresh("tiny", "texture")
+    with torch.no_grad():
+        made.transformer.out_layer.weight.normal_(0, 0.1)
+        made.mesh_decoder.out_layer.weight[:53].zero_()
+        made.mesh_decoder.out_layer.bias[:53].zero_()
+    folder = tmp_path_factory.mktemp("second") / "texture"
+    checkpoint.save(folder, made, recipe="tiny", card={})
+    return folder
+
+
+@pytest.fixture(scope="session")
 def sft(tmp_path_factory):
     return sft_release(tmp_path_factory.mktemp("data") / "sft", 4)
 

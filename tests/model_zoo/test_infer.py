@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
-from model_zoo import infer
+from model_zoo import checkpoint, infer
+from model_zoo.geometry.preprocess import prepare_photo
 from model_zoo.io.images import encode_jpeg, encode_png
 from model_zoo.io.meshes import load_mesh
+from model_zoo.pipeline import stages
 from tests.model_zoo.releases import members, targets
 
 
@@ -40,6 +43,35 @@ def test_a_photo_becomes_a_mesh_with_a_pose(files, start, tmp_path, known):
     assert len(load_mesh((tmp_path / "o.glb").read_bytes()).mesh.faces) > 10
     note = json.loads((tmp_path / "o.pose.json").read_text())
     assert note["pointmap"] == ("given" if known else "fallback") and np.shape(note["R"]) in ((3, 3), (9,))
+
+
+@pytest.fixture
+def both(start, second, tmp_path):
+    """A folder as model_zoo.convert makes it; the shape of seed 0 has about fifty voxels, so that it does not take long."""
+    target, _ = targets(1)[0]
+    found = checkpoint.load(start)
+    size = found.model.config.embedder.image_size
+    views = prepare_photo(target.rgb, target.mask, target.pointmap, size).views
+    shape = found.model.sample({n: v[None] for n, v in views.items()}, seed=0, steps=2, strength=1.0)["shape"]
+    with torch.no_grad():
+        logits = found.model.decode_shape(shape).flatten()
+        found.model.decoder.out_layer[2].bias -= logits.topk(50).values[-1]
+    checkpoint.save(tmp_path / "both" / "geometry", found.model, recipe="tiny", card={})
+    (tmp_path / "both" / "texture").symlink_to(second)
+    return tmp_path / "both"
+
+
+def test_both_stages_of_a_folder_are_run(files, both, tmp_path):
+    more = ["--pointmap", files / "pointmap.npz", "--texture-steps", 2]
+    assert run(files, both, tmp_path / "o.glb", *more) == 0
+    mesh = load_mesh((tmp_path / "o.glb").read_bytes()).mesh
+    assert mesh.visual.kind == "vertex" and len(mesh.faces) > 1000
+
+
+def test_the_second_stage_is_the_one_named_or_the_one_in_the_folder(both, start, second):
+    assert stages(both) == (both / "geometry", both / "texture")
+    assert stages(both, second) == (both / "geometry", second)
+    assert stages(start, second) == (start, second) and stages(start) == (start, None)
 
 
 @pytest.mark.parametrize(("name", "data"), [("mask.png", b"no picture"), ("image.jpg", b"")])

@@ -42,9 +42,7 @@ def test_the_demo_has_photographs_scenes_with_truth_and_a_library() -> None:
     compared = Task.objects.filter(stage="compare").values("batch", "object").distinct().count()
     assert Job.objects.filter(kind="propose").count() == 3 * compared
     outlined = batches["demo-outline"].tasks.filter(stage="select", state="open")
-    assert (
-        outlined.filter(object__mask=None).count() == 6 and outlined.exclude(object__mask=None).count() == 2
-    )
+    assert outlined.filter(object__mask=None).count() == 6 and outlined.exclude(object__mask=None).count() == 2
     assert {"cup", "helmet", "desk lamp"} <= set(batches["demo-outline"].taxonomy)
     # Real photographs first.
     names = batches["demo"].tasks.order_by("sort_key").values_list("object__image__name", flat=True)

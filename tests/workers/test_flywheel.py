@@ -17,15 +17,7 @@ def test_one_turn_makes_samples_a_checkpoint_and_an_honest_report(
     live_url: str, worker: None, proposers: None, tmp_path: Path
 ) -> None:
     out = tmp_path / "report"
-    options = {
-        "iterations": 1,
-        "scenes": 1,
-        "annotators": 2,
-        "alpha": 0.05,
-        "steps": 1,
-        "held_out": 1,
-        "url": live_url,
-    }
+    options = {"iterations": 1, "scenes": 1, "annotators": 2, "alpha": 0.05, "steps": 1, "held_out": 1, "url": live_url}
     call_command("flywheel", out=out, recipe="tiny", **options)
     turn = json.loads((out / "report.json").read_text())["turns"][0]
     assert turn["samples"] == Sample.objects.filter(simulated=True).count() > 0

@@ -20,19 +20,13 @@ pytestmark = pytest.mark.django_db
 
 def test_six_pairs_are_made_once_in_a_batch_that_nobody_claims(people: SimpleNamespace) -> None:
     desk.make_practice()
-    pairs = list(
-        GoldPair.objects.order_by("place").select_related(
-            "better__viewer", "worse__viewer", "better__mesh__blob"
-        )
-    )
+    pairs = list(GoldPair.objects.order_by("place").select_related("better__viewer", "worse__viewer", "better__mesh__blob"))
     assert [(pair.place, pair.lesson) for pair in pairs] == list(enumerate(LESSONS, 1))
     assert len({pair.better.object_id for pair in pairs}) == 6
     for pair in pairs:
         assert (pair.better.R, pair.better.t, pair.better.s) == (pair.worse.R, pair.worse.t, pair.worse.s)
         shape = trimesh.load(io.BytesIO(storage.read(pair.better.mesh.blob)), file_type="glb", force="mesh")
-        assert shape.extents == pytest.approx(
-            Truth.objects.get(object=pair.better.object).mesh.extents, rel=0.02
-        )
+        assert shape.extents == pytest.approx(Truth.objects.get(object=pair.better.object).mesh.extents, rel=0.02)
         assert storage.read(pair.worse.viewer)[:4] == storage.read(pair.better.viewer)[:4] == b"glTF"
     assert (Batch.objects.get().kind, Batch.objects.get().state) == ("practice", "closed")
     assert services.claim(people.ada) is None

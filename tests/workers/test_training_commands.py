@@ -1,5 +1,6 @@
 """The commands around training: one line for what cannot be, exit code 0 for what was done."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from backend.proposals.models import Proposer
 from backend.training import services
-from backend.training.models import TrainingRun
+from backend.training.models import Checkpoint, TrainingRun
 from tests.backend.datasets.rows import PLAIN, World
 from tests.backend.datasets.test_api import frozen
 from tests.backend.training.folders import checkpoint_folder
@@ -28,6 +29,8 @@ def folder(tmp_path: Path) -> Path:
     (["train", "sft", "--data", "77", "--init", "nothing"], "no checkpoint named nothing"),
     (["train", "sft", "--data", "synthetic"], "sft starts from a checkpoint"),
     (["train", "pretrain", "--data", "77"], "no frozen release '77'"),
+    (["add_proposer", "sam3d", "nothing"], "no checkpoint named nothing"),
+    (["add_proposer", "command", "trellis", "--texture", "x"], "--texture belongs to sam3d"),
 ])  # fmt: skip
 def test_bad_input_is_one_line(command: list[str], said: str) -> None:
     with pytest.raises(CommandError, match=said):
@@ -40,6 +43,34 @@ def test_promote_takes_a_folder_or_a_name_and_demote_goes_back(folder: Path, tmp
     call_command("promote", "sft-1")
     call_command("demote")
     assert list(Proposer.objects.filter(active=True).values_list("name", flat=True)) == ["flow-tiny-0"]
+
+
+def test_proposers_are_added_switched_off(folder: Path, tmp_path: Path) -> None:
+    second = checkpoint_folder(tmp_path / "second", b"t", model="texture")
+    err = io.StringIO()
+    call_command("add_proposer", "sam3d", str(folder), "--texture", str(second))
+    call_command("add_proposer", "command", "trellis", "--on", "--share", "2", stderr=err)
+    rows = Proposer.objects.order_by("name").values_list("name", "kind", "active", "share")
+    assert list(rows) == [("sam3d-tiny-0", "sam3d", False, 3), ("trellis", "command", True, 2)]
+    assert Checkpoint.objects.get(proposer__kind="sam3d").texture.name == "second"
+    assert "no command of this name is set on this machine" in err.getvalue()
+
+
+def test_both_stages_of_a_converted_folder_are_taken(tmp_path: Path) -> None:
+    checkpoint_folder(tmp_path / "released" / "geometry", b"g")
+    checkpoint_folder(tmp_path / "released" / "texture", b"t", model="texture")
+    call_command("add_proposer", "sam3d", str(tmp_path / "released"))
+    row = Checkpoint.objects.get(proposer__name="sam3d-released-geometry")
+    assert (row.name, row.texture.name) == ("released-geometry", "released-texture")
+
+
+def test_a_checkpoint_proposes_once_and_with_the_stages_in_their_places(folder: Path, tmp_path: Path) -> None:
+    second = checkpoint_folder(tmp_path / "second", b"t", model="texture")
+    with pytest.raises(CommandError, match="second is not a checkpoint of the model geometry"):
+        call_command("add_proposer", "sam3d", str(second))
+    call_command("promote", str(folder))
+    with pytest.raises(CommandError, match="tiny-0 proposes already, as flow-tiny-0"):
+        call_command("add_proposer", "sam3d", str(folder))
 
 
 def test_a_run_is_queued_with_the_arguments_of_the_trainer(folder: Path) -> None:

@@ -37,9 +37,7 @@ def browser() -> APIClient:
 def log_in(client: APIClient, name: str, password: str = PASSWORD, **headers: str) -> Any:
     token = client.cookies["csrftoken"].value if "csrftoken" in client.cookies else ""
     return client.post(
-        "/api/v1/session/",
-        {"username": name, "password": password},
-        headers={"X-CSRFToken": token, **headers},
+        "/api/v1/session/", {"username": name, "password": password}, headers={"X-CSRFToken": token, **headers}
     )
 
 
@@ -56,9 +54,7 @@ def test_logging_in_needs_the_csrf_token(people: SimpleNamespace, static_files: 
     assert log_in(client, "ada").status_code == 403
 
 
-def test_a_wrong_password_is_said_and_the_eleventh_has_to_wait(
-    people: SimpleNamespace, static_files: None
-) -> None:
+def test_a_wrong_password_is_said_and_the_eleventh_has_to_wait(people: SimpleNamespace, static_files: None) -> None:
     client = browser()
     for _ in range(10):
         assert log_in(client, "ada", "wrong").json()["error"]["code"] == "bad_login"
@@ -66,9 +62,7 @@ def test_a_wrong_password_is_said_and_the_eleventh_has_to_wait(
     assert log_in(client, "rev").status_code == 200
 
 
-def test_a_page_of_one_person_stores_nothing_under_the_session_of_another(
-    people: SimpleNamespace, api: Api
-) -> None:
+def test_a_page_of_one_person_stores_nothing_under_the_session_of_another(people: SimpleNamespace, api: Api) -> None:
     client = api(people.leo)
     reply = client.post("/api/v1/next/", {}, headers={"X-Person": str(people.ada.pk)})
     assert (reply.status_code, reply.json()["error"]["code"]) == (401, "other_person")
@@ -118,7 +112,5 @@ def test_the_server_knows_exactly_the_actions_of_the_pages_key_tables() -> None:
     const free = (table) => table.filter((entry) => !entry.shown).map(({ action }) => action);
     console.log(JSON.stringify(Object.fromEntries(TABLES.map(({ name, table }) => [name, free(table)]))));
     """
-    run = subprocess.run(
-        ["node", "--input-type=module", "-e", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run(["node", "--input-type=module", "-e", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert {name: actions.split() for name, actions in ACTIONS.items()} == json.loads(run.stdout)

@@ -29,20 +29,13 @@ def rate(batch: Batch, person: Any, r: float) -> str:
     task = Task.objects.filter(batch=batch).earliest("id")
     candidate = task.object.candidates.earliest("id")
     work = Assignment.objects.create(
-        task=task,
-        user=person,
-        batch=batch,
-        stage="compare",
-        state="submitted",
-        lease_until="2026-01-01T00:00Z",
+        task=task, user=person, batch=batch, stage="compare", state="submitted", lease_until="2026-01-01T00:00Z"
     )
     Rating.objects.create(assignment=work, candidate=candidate, r=r)
     return str(candidate.key)
 
 
-def test_a_rated_candidate_is_offered_chosen_and_taken_away(
-    batch: Batch, people: SimpleNamespace, api: Api
-) -> None:
+def test_a_rated_candidate_is_offered_chosen_and_taken_away(batch: Batch, people: SimpleNamespace, api: Api) -> None:
     key, leo = rate(batch, people.rev, 0.7), api(people.leo)
     path = f"/api/v1/batches/{batch.pk}/anchors/"
     assert [(row["candidate"], row["r"]) for row in leo.get(path).json()["rated"]] == [(key, 0.7)]
@@ -57,9 +50,7 @@ def test_a_rated_candidate_is_offered_chosen_and_taken_away(
 
 
 def test_a_candidate_of_another_batch_is_refused(batch: Batch, people: SimpleNamespace, api: Api) -> None:
-    refused = api(people.leo).post(
-        f"/api/v1/batches/{batch.pk}/anchors/", {"candidate": str(uuid.uuid4()), "r": 0.5}
-    )
+    refused = api(people.leo).post(f"/api/v1/batches/{batch.pk}/anchors/", {"candidate": str(uuid.uuid4()), "r": 0.5})
     assert (refused.status_code, list(refused.json()["error"]["fields"])) == (400, ["candidate"])
 
 
@@ -101,11 +92,5 @@ def test_coverage_is_two_shares(people: SimpleNamespace, api: Api, coverage: lis
     world.task(world.batch(), "mug", n=2)
     ada = api(people.ada)
     work = ada.post("/api/v1/next/", {}).json()
-    body = {
-        "fence": work["fence"],
-        "key": str(uuid.uuid4()),
-        "seq": 1,
-        "answer": "left",
-        "coverage": coverage,
-    }
+    body = {"fence": work["fence"], "key": str(uuid.uuid4()), "seq": 1, "answer": "left", "coverage": coverage}
     assert ada.post(f"/api/v1/assignments/{work['id']}/comparisons/", body).status_code == 400

@@ -106,9 +106,7 @@ def test_a_replay_on_a_lease_that_ran_out_leaves_the_counters_right(desk: Desk) 
     assert (Task.objects.get().n_leased, Assignment.objects.get().state) == (1, "leased")
 
 
-def test_a_key_of_another_assignment_is_a_conflict_and_stores_nothing(
-    desk: Desk, api: Callable[..., Any]
-) -> None:
+def test_a_key_of_another_assignment_is_a_conflict_and_stores_nothing(desk: Desk, api: Callable[..., Any]) -> None:
     key = str(uuid.uuid4())
     for seq in (1, 2):
         desk.send("comparisons", seq=seq, answer="left")
@@ -188,9 +186,7 @@ def test_a_fix_stores_the_reviewers_pose_as_a_new_version(
 
 
 @pytest.mark.parametrize("protocol", ["king_of_the_hill", "grid"])
-def test_a_claim_takes_six_statements_and_a_completing_answer_five(
-    people: SimpleNamespace, protocol: str
-) -> None:
+def test_a_claim_takes_six_statements_and_a_completing_answer_five(people: SimpleNamespace, protocol: str) -> None:
     world.task(world.batch(protocol=protocol, asks_rating=False, asks_alignment=False), "mug", n=2)
     client = APIClient(HTTP_AUTHORIZATION=f"Bearer {Token.issue(people.ada)[0]}")
 
@@ -198,17 +194,9 @@ def test_a_claim_takes_six_statements_and_a_completing_answer_five(
         with CaptureQueriesContext(connection) as seen:
             reply = client.post(f"/api/v1/{path}", body, format="json")
         frame = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT")
-        return len(
-            [query for query in seen.captured_queries if not query["sql"].startswith(frame)]
-        ), reply.json()
+        return len([query for query in seen.captured_queries if not query["sql"].startswith(frame)]), reply.json()
 
     claims, work = post("next/", stage="compare")
-    answer = {
-        "fence": work["fence"],
-        "key": str(uuid.uuid4()),
-        "seq": 1,
-        "answer": "left",
-        "coverage": [0.5, 0.5],
-    }
+    answer = {"fence": work["fence"], "key": str(uuid.uuid4()), "seq": 1, "answer": "left", "coverage": [0.5, 0.5]}
     submits, _ = post(f"assignments/{work['id']}/comparisons/", **answer)
     assert (claims, submits) == (6, 5)

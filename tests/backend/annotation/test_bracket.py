@@ -58,7 +58,4 @@ def test_the_one_that_comes_first_stands_on_both_sides_about_equally_often() -> 
 
 def test_coins_fall_the_same_way_again_and_ties_apart_from_sides() -> None:
     assert bracket.coins("a", 8) == bracket.coins("a", 8)
-    assert {bracket.coins(f"a{n}", 1).ties[0] == bracket.coins(f"a{n}", 1).sides[0] for n in range(50)} == {
-        True,
-        False,
-    }
+    assert {bracket.coins(f"a{n}", 1).ties[0] == bracket.coins(f"a{n}", 1).sides[0] for n in range(50)} == {True, False}

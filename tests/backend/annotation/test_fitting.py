@@ -21,19 +21,13 @@ def desk(people: SimpleNamespace, api: Callable[..., Any]) -> Desk:
     return align(api, people.ada)
 
 
-def test_a_press_sends_one_job_with_the_pose_and_the_candidates_own(
-    desk: Desk, people: SimpleNamespace
-) -> None:
+def test_a_press_sends_one_job_with_the_pose_and_the_candidates_own(desk: Desk, people: SimpleNamespace) -> None:
     key = str(uuid.uuid4())
     replies = [desk.send("fit", pose=POSE, key=key) for _ in range(2)]
     assert [reply.status_code for reply in replies] == [202, 202]
     job = Job.objects.get()
     assert (job.kind, job.queue, job.created_by) == ("fit", "interactive", people.ada)
-    assert (job.args["assignment"], job.args["pose"], job.args["start"]["t"]) == (
-        desk.work["id"],
-        POSE,
-        [0, 0, 1],
-    )
+    assert (job.args["assignment"], job.args["pose"], job.args["start"]["t"]) == (desk.work["id"], POSE, [0, 0, 1])
     assert desk.client.get(f"/api/v1/jobs/{replies[0].json()['job']['id']}/").status_code == 200
 
 

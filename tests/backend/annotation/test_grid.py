@@ -44,9 +44,7 @@ def test_four_are_picked_and_the_knockout_finds_the_survivor(desk: Open) -> None
         after = ada.send("comparisons", seq=seq, answer="left").json()["assignment"]["compare"]
     assert after["step"] is None and after["survivor"]["key"] in keys(ada, 4)
     row = Comparison.objects.get(answer="grid")
-    assert sorted(row.picked) == sorted(
-        Candidate.objects.filter(key__in=keys(ada, 4)).values_list("pk", flat=True)
-    )
+    assert sorted(row.picked) == sorted(Candidate.objects.filter(key__in=keys(ada, 4)).values_list("pk", flat=True))
 
 
 def test_a_reload_in_mid_knockout_goes_on_there(desk: Open) -> None:

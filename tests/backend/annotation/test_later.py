@@ -27,9 +27,7 @@ def begun(client: Any) -> tuple[dict[str, Any], Task]:
 
 
 def aside(client: Any, work: dict[str, Any], reason: str = "") -> Any:
-    return client.post(
-        f"/api/v1/assignments/{work['id']}/postpone/", {"fence": work["fence"], "reason": reason}
-    )
+    return client.post(f"/api/v1/assignments/{work['id']}/postpone/", {"fence": work["fence"], "reason": reason})
 
 
 def resumed(client: Any, work: dict[str, Any]) -> Any:
@@ -51,9 +49,7 @@ def test_work_put_aside_is_found_again_as_it_was_left(people: SimpleNamespace, a
     assert [row["assignment"] for row in client.get("/api/v1/work/").json()["live"]] == [work["id"]]
 
 
-def test_what_was_put_aside_is_not_handed_out_again_but_others_may_have_it(
-    people: SimpleNamespace, api: Api
-) -> None:
+def test_what_was_put_aside_is_not_handed_out_again_but_others_may_have_it(people: SimpleNamespace, api: Api) -> None:
     world.task(world.batch(), "a")
     work, _ = begun(api(people.ada))
     aside(api(people.ada), work)
@@ -101,12 +97,7 @@ def sent_back(people: SimpleNamespace, note: str) -> Task:
     first = world.task(world.batch(), "a")
     Task.objects.filter(pk=first.pk).update(state="done", n_done=1)
     old = Assignment.objects.create(
-        task=first,
-        user=people.ada,
-        batch=first.batch,
-        stage="compare",
-        state="submitted",
-        lease_until=timezone.now(),
+        task=first, user=people.ada, batch=first.batch, stage="compare", state="submitted", lease_until=timezone.now()
     )
     Review.objects.create(assignment=old, reviewer=people.rev, verdict="return", note=note)
     return Task.objects.create(
@@ -114,9 +105,7 @@ def sent_back(people: SimpleNamespace, note: str) -> Task:
     )
 
 
-def test_what_a_reviewer_sent_back_is_found_with_the_words_and_taken(
-    people: SimpleNamespace, api: Api
-) -> None:
+def test_what_a_reviewer_sent_back_is_found_with_the_words_and_taken(people: SimpleNamespace, api: Api) -> None:
     task = sent_back(people, "the lid is missing")
     world.task(task.batch, "another")
     client = api(people.ada)
@@ -129,9 +118,7 @@ def test_what_a_reviewer_sent_back_is_found_with_the_words_and_taken(
     assert client.get("/api/v1/work/").json()["returned"] == []
 
 
-def test_a_certain_task_is_refused_while_another_is_in_hand_or_it_is_gone(
-    people: SimpleNamespace, api: Api
-) -> None:
+def test_a_certain_task_is_refused_while_another_is_in_hand_or_it_is_gone(people: SimpleNamespace, api: Api) -> None:
     task = sent_back(people, "again")
     other = world.task(task.batch, "another")
     services.claim(people.ada, task=other.pk)
@@ -145,9 +132,7 @@ def test_a_certain_task_is_refused_while_another_is_in_hand_or_it_is_gone(
 
 def test_an_artist_finds_the_mesh_that_came_back(people: SimpleNamespace, api: Api) -> None:
     into = world.batch(kind="art3do")
-    task = Task.objects.create(
-        batch=into, object=world.target("a"), stage="art", state="open", note="close the lid"
-    )
+    task = Task.objects.create(batch=into, object=world.target("a"), stage="art", state="open", note="close the lid")
     held = services.claim_art(people.art)
     upload = Upload.objects.create(user=people.art, filename="lid.glb", size=1)
     ArtSubmission.objects.create(task=task, assignment_id=held, version=1, upload=upload, state="returned")
@@ -163,12 +148,7 @@ def test_the_first_page_asks_a_fixed_number_of_questions(
     for name in "abcdef":
         task = world.task(into, name)
         Assignment.objects.create(
-            task=task,
-            user=people.ada,
-            batch=into,
-            stage="compare",
-            state="postponed",
-            lease_until=timezone.now(),
+            task=task, user=people.ada, batch=into, stage="compare", state="postponed", lease_until=timezone.now()
         )
     client = api(people.ada)
     with django_assert_max_num_queries(7):

@@ -34,9 +34,7 @@ def answer(client: Any, item: dict[str, Any], side: str) -> dict[str, Any]:
     return reply.json()
 
 
-def test_nothing_tells_the_better_one_before_the_answer(
-    people: SimpleNamespace, api: Api, gold: list[GoldPair]
-) -> None:
+def test_nothing_tells_the_better_one_before_the_answer(people: SimpleNamespace, api: Api, gold: list[GoldPair]) -> None:
     reply = api(people.ada).get("/api/v1/practice/")
     found = reply.json()
     assert (len(found["items"]), found["done"], found["needed"]) == (6, 0, 6)
@@ -44,9 +42,7 @@ def test_nothing_tells_the_better_one_before_the_answer(
     assert reply.json() == api(people.ada).get("/api/v1/practice/").json()
 
 
-def test_sides_are_thrown_per_person_and_object(
-    people: SimpleNamespace, api: Api, gold: list[GoldPair]
-) -> None:
+def test_sides_are_thrown_per_person_and_object(people: SimpleNamespace, api: Api, gold: list[GoldPair]) -> None:
     better = {str(pair.better.key) for pair in gold}
     sides = [
         [item["left"]["key"] in better for item in api(person).get("/api/v1/practice/").json()["items"]]
@@ -56,19 +52,12 @@ def test_sides_are_thrown_per_person_and_object(
     assert 0 < sum(map(sum, sides)) < 18
 
 
-def test_the_first_answer_counts_and_is_explained(
-    people: SimpleNamespace, api: Api, gold: list[GoldPair]
-) -> None:
+def test_the_first_answer_counts_and_is_explained(people: SimpleNamespace, api: Api, gold: list[GoldPair]) -> None:
     client = api(people.ada)
     item = client.get("/api/v1/practice/").json()["items"][0]
     side = "left" if item["left"]["key"] == str(gold[0].better.key) else "right"
     other = "right" if side == "left" else "left"
-    assert answer(client, item, other) == {
-        "right": False,
-        "better": side,
-        "lesson": "holes",
-        "replayed": False,
-    }
+    assert answer(client, item, other) == {"right": False, "better": side, "lesson": "holes", "replayed": False}
     assert answer(client, item, side) == {"right": False, "better": side, "lesson": "holes", "replayed": True}
     row = PracticeAnswer.objects.get()
     assert (row.right, row.active_ms) == (False, 900)

@@ -15,13 +15,7 @@ Api = Callable[..., Any]
 
 
 def body(task: Task, **changes: Any) -> dict[str, Any]:
-    return {
-        "key": str(uuid.uuid4()),
-        "batch": task.batch_id,
-        "stage": "compare",
-        "note": "two mugs in one mask",
-        **changes,
-    }
+    return {"key": str(uuid.uuid4()), "batch": task.batch_id, "stage": "compare", "note": "two mugs in one mask", **changes}
 
 
 def report(client: Any, task: Task, given: dict[str, Any]) -> Any:
@@ -34,12 +28,7 @@ def test_a_report_sent_twice_is_stored_once(people: SimpleNamespace, api: Api) -
     first, again = (report(api(people.ada), task, given) for _ in range(2))
     assert (first.status_code, again.json()) == (201, first.json())
     row = Problem.objects.get()
-    assert (row.user, row.note, row.place, row.kind) == (
-        people.ada,
-        "two mugs in one mask",
-        [10, 20],
-        "problem",
-    )
+    assert (row.user, row.note, row.place, row.kind) == (people.ada, "two mugs in one mask", [10, 20], "problem")
     assert report(api(people.rev), task, given).status_code == 409
 
 
@@ -58,10 +47,7 @@ def test_those_who_run_the_batch_see_it_until_it_is_settled(people: SimpleNamesp
     listed = f"/api/v1/batches/{task.batch_id}/problems/"
     [row] = api(people.rev).get(listed).json()["results"]
     assert (row["note"], row["user"], row["object"]["category"]) == ("two mugs in one mask", "ada", "mug")
-    settled = [
-        api(person).post(f"/api/v1/problems/{row['id']}/settle/").json()
-        for person in (people.rev, people.leo)
-    ]
+    settled = [api(person).post(f"/api/v1/problems/{row['id']}/settle/").json() for person in (people.rev, people.leo)]
     assert settled[0]["settled_at"] == settled[1]["settled_at"]
     assert Problem.objects.get().settled_by == people.rev
     assert api(people.rev).get(listed).json()["results"] == []

@@ -62,9 +62,7 @@ def test_the_days_are_those_of_the_persons_zone(people: SimpleNamespace, api: Ap
     assert api(people.ada).get("/api/v1/progress/", {"tz": "../../etc/passwd"}).status_code == 400
 
 
-def test_gold_shows_where_the_batch_shows_it_and_practice_stands_apart(
-    people: SimpleNamespace, api: Api
-) -> None:
+def test_gold_shows_where_the_batch_shows_it_and_practice_stands_apart(people: SimpleNamespace, api: Api) -> None:
     for shows in (True, False):
         into = world.batch(f"gold{shows}", shows_gold=shows)
         for number, kept in enumerate(("better", "worse")):

@@ -62,9 +62,7 @@ def test_clicks_become_one_job_a_key(call: Any) -> None:
     assert (job.args["positive"], job.args["negative"], job.args["box"]) == ([[5, 6]], [], None)
 
 
-@pytest.mark.parametrize(
-    "prompt", [{"positive": [[1]]}, {"box": [1, 2, 3]}, {"negative": "x"}, {"positive": [[1, 2]] * 101}]
-)
+@pytest.mark.parametrize("prompt", [{"positive": [[1]]}, {"box": [1, 2, 3]}, {"negative": "x"}, {"positive": [[1, 2]] * 101}])
 def test_an_unfit_prompt_is_refused(call: Any, prompt: dict[str, Any]) -> None:
     assert call("segment", **prompt).status_code == 400
 

@@ -14,9 +14,7 @@ Api = Callable[..., Any]
 
 
 def test_markdown_becomes_headings_lists_links_and_own_pictures() -> None:
-    html = render(
-        "# Shape\n\n- *handle*\n- [more](https://example.org/a?b=1)\n\n![a mug](/api/v1/images/7/photo/)"
-    )
+    html = render("# Shape\n\n- *handle*\n- [more](https://example.org/a?b=1)\n\n![a mug](/api/v1/images/7/photo/)")
     assert "<h1>Shape</h1>" in html and "<em>handle</em>" in html
     assert '<a href="https://example.org/a?b=1" rel="noopener noreferrer" target="_blank">more</a>' in html
     assert '<img src="/api/v1/images/7/photo/" alt="a mug" loading="lazy">' in html
@@ -70,17 +68,10 @@ def test_every_version_stays_readable_and_never_changes(people: SimpleNamespace,
     services.write_instructions(batch, "Look at the handle.", by=people.leo)
     address = f"/api/v1/batches/{batch.pk}/instructions/"
     client = api(people.ada)
-    assert (client.get(address).json()["version"], client.get(address).json()["html"]) == (
-        2,
-        "<p>Look at the handle.</p>\n",
-    )
+    assert (client.get(address).json()["version"], client.get(address).json()["html"]) == (2, "<p>Look at the handle.</p>\n")
     first = client.get(f"{address}?version=1")
     assert first.json()["text"] == "Look at the *shape*." and "immutable" in first["Cache-Control"]
-    assert [client.get(f"{address}?version={wrong}").status_code for wrong in ("9", "x", "-1")] == [
-        404,
-        400,
-        400,
-    ]
+    assert [client.get(f"{address}?version={wrong}").status_code for wrong in ("9", "x", "-1")] == [404, 400, 400]
 
 
 @pytest.mark.django_db

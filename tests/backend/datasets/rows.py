@@ -122,11 +122,7 @@ class World:
         )
         if picked is not None:
             Comparison.objects.create(
-                assignment=assignment,
-                seq=1,
-                answer="grid",
-                picked=[ids[place] for place in picked],
-                key=uuid.uuid4(),
+                assignment=assignment, seq=1, answer="grid", picked=[ids[place] for place in picked], key=uuid.uuid4()
             )
         Comparison.objects.bulk_create(
             Comparison(

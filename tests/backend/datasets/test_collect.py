@@ -92,19 +92,10 @@ def test_in_a_knockout_a_tie_with_the_survivor_is_no_pair_and_what_was_dropped_i
 def test_a_grid_that_was_undone_counts_no_more_than_its_second_try() -> None:
     world = World()
     target = world.target(8)
-    answers = [
-        ("equal", 0, 1),
-        ("undo", 0, 0),
-        ("undo", 0, 0),
-        ("left", 0, 1),
-        ("left", 2, 3),
-        ("left", 0, 2),
-    ]
+    answers = [("equal", 0, 1), ("undo", 0, 0), ("undo", 0, 0), ("left", 0, 1), ("left", 2, 3), ("left", 0, 2)]
     answer = world.bracket(target, answers, winner=0, picked=[0, 1, 2, 3])
     answer.comparisons.filter(seq__gte=5).update(seq=F("seq") + 10)
-    answer.comparisons.create(
-        seq=5, answer="grid", picked=answer.comparisons.get(seq=1).picked, key=uuid.uuid4()
-    )
+    answer.comparisons.create(seq=5, answer="grid", picked=answer.comparisons.get(seq=1).picked, key=uuid.uuid4())
     collect([world.batch])
     assert len(pairs()) == 7
 

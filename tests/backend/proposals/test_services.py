@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from backend import jobs
 from backend.annotation.intake import enqueue
 from backend.models import Job
 from backend.proposals import services
@@ -54,6 +55,14 @@ def test_every_object_gets_a_job_per_proposer(stage: SimpleNamespace) -> None:
     assert services.propose(stage.batch) == 3
     made = {(job.args["proposer"], job.args["count"]) for job in Job.objects.all()}
     assert made == {(stage.sketch.pk, 1), (stage.flow.pk, 3), (stage.library.pk, 4)}
+
+
+def test_a_proposer_that_was_added_is_off_until_it_is_switched_on(stage: SimpleNamespace) -> None:
+    row = services.add("trellis", Proposer.Kind.COMMAND)
+    assert services.propose(stage.batch) == 3
+    assert not Job.objects.filter(args__proposer=row.pk).exists()
+    with pytest.raises(jobs.UserError, match="there is a proposer named trellis already"):
+        services.add("trellis", Proposer.Kind.COMMAND)
 
 
 def test_retrieval_comes_last_to_fill_up(stage: SimpleNamespace) -> None:

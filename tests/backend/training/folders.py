@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 
-def checkpoint_folder(at: Path, weights: bytes = b"weights") -> Path:
+def checkpoint_folder(at: Path, weights: bytes = b"weights", *, model: str = "geometry") -> Path:
     """Write weights.safetensors, config.json and card.json below `at`."""
     at.mkdir(parents=True, exist_ok=True)
     (at / "weights.safetensors").write_bytes(weights)
-    (at / "config.json").write_text(json.dumps({"model": "geometry", "recipe": "tiny"}))
+    (at / "config.json").write_text(json.dumps({"model": model, "recipe": "tiny"}))
     (at / "card.json").write_text(json.dumps({"data": "synthetic"}))
     return at

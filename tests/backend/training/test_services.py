@@ -7,7 +7,7 @@ import pytest
 from backend.jobs import UserError
 from backend.proposals.models import Proposer
 from backend.training import services
-from backend.training.models import Checkpoint, Promotion
+from backend.training.models import Checkpoint, Promotion, TrainingRun
 from tests.backend.training.folders import checkpoint_folder
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +44,30 @@ def test_a_checkpoint_comes_back_as_the_folder_it_was(tmp_path: Path) -> None:
     folder = services.folder_of(made(tmp_path, "tiny-0"))
     assert (folder / "weights.safetensors").read_bytes() == b"tiny-0"
     assert (folder / "config.json").is_file() and (folder / "card.json").is_file()
+
+
+def test_a_child_keeps_the_second_stage_of_its_parent(tmp_path: Path) -> None:
+    second = services.register_folder(checkpoint_folder(tmp_path / "t", b"t", model="texture"), "second")
+    first = made(tmp_path, "first")
+    row = services.propose_with(first, texture=second)
+    first.refresh_from_db()
+    child = services.register_folder(checkpoint_folder(tmp_path / "c", b"c"), "child", parent=first)
+    assert (row.kind, row.active, child.texture) == ("sam3d", False, second)
+
+
+def test_a_second_stage_that_borrows_a_backbone_is_not_put_behind_a_trained_geometry(tmp_path: Path) -> None:
+    second = services.register_folder(checkpoint_folder(tmp_path / "t", b"t", model="texture"), "second")
+    second.config["borrowed"] = {"prefixes": {}, "sha256": ""}
+    second.save(update_fields=["config"])
+    first = made(tmp_path, "first")
+    first.texture = second
+    first.save(update_fields=["texture"])
+    run = TrainingRun.objects.create(stage="sft")
+    child = services.register_folder(checkpoint_folder(tmp_path / "c", b"c"), "child", run=run, parent=first)
+    assert child.texture is None
+    with pytest.raises(UserError, match="second borrows the backbone .* convert it with --apart"):
+        services.propose_with(child, texture=second)
+    services.propose_with(first, texture=second)
 
 
 def test_promoting_replaces_the_proposer(tmp_path: Path) -> None:

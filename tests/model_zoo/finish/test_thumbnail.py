@@ -22,9 +22,6 @@ def test_the_strip_holds_eight_different_views():
 
 def test_colours_are_in_the_strip_only_where_they_are_judged():
     apple = make("apple", 1)
-    colourful = [
-        int(np.ptp(turntable(apple, textured=textured).astype(int), axis=-1).max())
-        for textured in (False, True)
-    ]
+    colourful = [int(np.ptp(turntable(apple, textured=textured).astype(int), axis=-1).max()) for textured in (False, True)]
     # Only the background is not quite grey.
     assert colourful[0] <= 2 < 40 < colourful[1]

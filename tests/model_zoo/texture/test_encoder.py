@@ -14,6 +14,12 @@ def test_a_voxel_behind_another_or_outside_the_picture_is_unseen():
     assert seen(places, depths).tolist() == [[True, False, True, False, True]]
 
 
+def test_a_known_surface_decides_in_the_place_of_the_voxels():
+    surface = torch.tensor([[[1.0, 2.0]]])  # one row: near on the left, far on the right
+    places, depths = torch.tensor([[[-0.5, 0.0], [0.5, 0.0], [0.5, 0.0]]]), torch.tensor([[1.5, 1.5, 2.5]])
+    assert seen(places, depths, surface).tolist() == [[False, True, False]]
+
+
 def test_features_are_the_mean_over_the_views_that_see_the_voxel():
     maps = torch.stack([torch.full((2, 4, 4), v) for v in (1.0, 3.0, 100.0)])
     visible = torch.tensor([[True, True, False], [True, False, False], [False, False, False]])

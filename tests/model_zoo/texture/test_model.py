@@ -43,6 +43,14 @@ def test_objects_that_cannot_share_the_photos_are_refused(model, views):
         model.sample(views, [], seed=0)
 
 
+@pytest.mark.parametrize(
+    "coords", [torch.zeros(0, 3), torch.tensor([[0, 0, 16]]), torch.tensor([[-1, 0, 0]])]
+)
+def test_voxels_outside_the_grid_and_objects_without_any_are_refused(model, coords):
+    with pytest.raises(ValueError, match="active voxels"):
+        model.gaussians(coords.long(), torch.zeros(len(coords), 8))
+
+
 def test_latents_become_splats_and_a_surface(model, views):
     coords = shell(10).coords[:, 1:]
     (feats,) = model.sample(views, [coords], seed=0, steps=1)

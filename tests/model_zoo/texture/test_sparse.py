@@ -27,8 +27,6 @@ def test_convolution_and_its_gradients_equal_the_dense_ones(kernel, copied):
     x = torch.randn(len(coarse), 5, dtype=torch.float64, requires_grad=True)
     voxels = coarse.children if copied else coarse
     parent = torch.arange(len(coarse)).repeat_interleave(8) if copied else None
-    if copied and kernel == 1:
-        voxels = coarse.children
     ours = conv(x, voxels, parent)
     theirs = dense(x[parent] if copied else x, voxels, conv)
     torch.testing.assert_close(ours, theirs)

@@ -35,8 +35,10 @@ PEOPLE = {
     "leo": User.Role.ADMIN,
 }
 PROPOSERS = {
-    "retrieval": (Proposer.Kind.RETRIEVAL, 4),
-    "inflation": (Proposer.Kind.INFLATION, 1),
+    "retrieval": (Proposer.Kind.RETRIEVAL, 4, True),
+    "inflation": (Proposer.Kind.INFLATION, 1, True),
+    # Off until somebody sets up their commands.
+    **dict.fromkeys(("trellis", "hunyuan3d-21", "triposg"), (Proposer.Kind.COMMAND, 3, False)),
 }
 BATCH = "demo"
 DONE, PLAYED = "demo_seed", "demo_played"
@@ -82,16 +84,16 @@ class Command(BaseCommand):
             "--scenes", type=int, default=10, help="composed scenes with known truth (default 10)"
         )
         parser.add_argument(
-            "--url",
-            default="",
-            help="a running server: simulated people then work a few objects, for the later pages",
+            "--url", default="", help="a running server: simulated people then work a few objects, for the later pages"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Real photographs first, so that a person can begin while the rest is still coming."""
         make_people(settings.HOME / "logins.json")
-        for name, (kind, share) in PROPOSERS.items():
-            Proposer.objects.get_or_create(name=name, defaults={"kind": kind, "share": share})
+        for name, (kind, share, active) in PROPOSERS.items():
+            Proposer.objects.get_or_create(
+                name=name, defaults={"kind": kind, "share": share, "active": active}
+            )
         try:
             base_checkpoint()
         except jobs.UserError as failure:
@@ -122,9 +124,7 @@ class Command(BaseCommand):
         self._take(made_once(cache / "photographs", lambda folder: demo_files.write(folder, count=0)), batch)
         proposals.propose(batch)
         photographed = list(TargetObject.objects.filter(tasks__batch=batch).order_by("id"))
-        kinds = sorted(
-            {name.replace("-", " ") for name in library.families()} | {row.category for row in photographed}
-        )
+        kinds = sorted({name.replace("-", " ") for name in library.families()} | {row.category for row in photographed})
         Batch.objects.filter(pk=outline.pk).update(taxonomy=kinds)
         enqueue(outline, [*unmasked(), *photographed[:2]])
         composed = made_once(cache / f"scenes-{scenes}", lambda folder: compose(folder, scenes))

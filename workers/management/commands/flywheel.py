@@ -37,10 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Exit code 1 with one line when a step fails."""
-        if (
-            min(options["iterations"], options["scenes"], options["held_out"]) < 1
-            or not 1 <= options["annotators"] <= 64
-        ):
+        if min(options["iterations"], options["scenes"], options["held_out"]) < 1 or not 1 <= options["annotators"] <= 64:
             raise CommandError("--iterations, --scenes and --held-out are at least 1, --annotators 1 to 64")
         if not 0 <= options["noise"] <= 1 or not 0 <= options["alpha"] <= 1:
             raise CommandError("--noise and --alpha are between 0 and 1")
@@ -49,17 +46,7 @@ class Command(BaseCommand):
             raise CommandError(f"{out} is not empty: name a new folder")
         if not Proposer.objects.filter(active=True).exclude(kind=Proposer.Kind.ARTIST).exists():
             raise CommandError("there are no proposers yet: run `manage.py demo_seed` first")
-        names = (
-            "iterations",
-            "recipe",
-            "scenes",
-            "annotators",
-            "noise",
-            "alpha",
-            "steps",
-            "held_out",
-            "seed",
-        )
+        names = ("iterations", "recipe", "scenes", "annotators", "noise", "alpha", "steps", "held_out", "seed")
         plan = flywheel.Plan(**{name: options[name] for name in names})
         with company.web(options["url"]) as url, company.worker():
             turns = flywheel.run(plan, url, self.stdout.write)
