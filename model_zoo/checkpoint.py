@@ -157,15 +157,12 @@ def tied(state: Mapping[str, Tensor]) -> dict[str, str]:
             while a and b and a[-1] == b[-1]:
                 a, b = a[:-1], b[:-1]
             pairs[".".join(a) + "."] = ".".join(b) + "."
-    return {
-        target: source
-        for target, source in pairs.items()
-        if all(
-            state[n].data_ptr() == state[source + n[len(target) :]].data_ptr()
-            for n in state
-            if n.startswith(target)
-        )
-    }
+    whole = {}
+    for target, source in pairs.items():
+        twins = [(v, state.get(source + n[len(target) :])) for n, v in state.items() if n.startswith(target)]
+        if all(twin is not None and twin.data_ptr() == value.data_ptr() for value, twin in twins):
+            whole[target] = source
+    return whole
 
 
 def _write_json(path: Path, data: dict) -> None:
@@ -192,7 +189,7 @@ def load(
         with torch.device("meta"):
             model = KINDS[kind].model(KINDS[kind].config.from_json(config["config"]))
         for part in config.get("absent", ()):
-            model.get_submodule(part)
+            KINDS[kind].prefixes[f"{part}."]  # a part of this model, or a KeyError
             setattr(model, part, Absent(part))
         state = {n: v.to(dtype) for n, v in _read_weights(folder).items()}
         state |= _borrowed(folder, config.get("borrowed"), dtype, beside)
@@ -299,7 +296,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("target", type=Path)
     args = parser.parse_args(argv)
     try:
-        kind = _read_json(args.source, CONFIG).get("model")
+        kind = str(_read_json(args.source, CONFIG).get("model"))
         found = load(args.source, kind if kind in KINDS else "geometry")
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)

@@ -232,7 +232,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _arguments(argv)
     try:
         made = _from_dino(args) if args.dinov2 else _from_released(args)
-    except BadInput as error:
+    except (BadInput, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for folder in made:

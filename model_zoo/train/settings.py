@@ -18,6 +18,7 @@ from model_zoo.loop import LoopConfig
 from model_zoo.synthetic import SceneConfig, SyntheticSamples, cached
 
 SYNTHETIC = "synthetic"
+OWN_LICENCE = "Apache-2.0"
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,14 @@ def starting_model(s: Settings) -> tuple[GeometryModel, list[dict]]:
         "name": s.init.name,
         "sha256": sha256_of(s.init / checkpoint.WEIGHTS),
         "stage": found.card.get("stage", ""),
+        "licence": found.card.get("licence", OWN_LICENCE),
     }
     return found.model.to(s.device), [parent]
+
+
+def licence_of(parents: Sequence[Mapping]) -> str:
+    """What was trained from weights under another licence than ours stays under that one."""
+    return next((p["licence"] for p in parents if p["licence"] != OWN_LICENCE), OWN_LICENCE)
 
 
 def trained(
@@ -197,7 +204,7 @@ def finish(
         "batch": s.batch,
         "precision": s.precision,
         "last_figures": {n: round(v, 6) for n, v in figures.items()},
-        "licence": "Apache-2.0",
+        "licence": licence_of(parents),
     }
     if s.stage == "dpo":
         card |= {"beta": s.beta, "anchor": s.anchor}

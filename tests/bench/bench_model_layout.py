@@ -1,8 +1,9 @@
 """Layout optimisation from 15 degrees, 10 % of scale and 10 % of the diameter off, on composed scenes no test uses.
 
 With the true mesh and depth, with an uneven pointmap, and with a mesh of coarse voxels on top of that. The paper's
-optimisation takes the mask's IoU from .514 to .649 (Aria Digital Twin, Table 9). Limits: everywhere the mean IoU
-grows by a quarter at least and is no lower than that of Fit alone; 95 % of the objects within 3 s. Run as:
+optimisation takes the mask's IoU from .514 to .649 (Aria Digital Twin, Table 9). Limits: nine tenths are accepted (masks
+at the picture's border are refused), their mean IoU grows by a quarter at least and is no lower than that of Fit alone;
+95 % of all within 3 s. Run as:
 python -m tests.bench.bench_model_layout [SCENES [SEED]]
 """
 
@@ -20,7 +21,7 @@ from model_zoo.io.poses import Pose
 from tests.model_zoo.finish.disturbed import Known, composed, disturbed, errors, rough, uneven
 
 SCENES, SEED = 20, 2026
-LEAST_GROWTH, MOST_SECONDS = 0.25, 3.0
+LEAST_ACCEPTED, LEAST_GROWTH, MOST_SECONDS = 0.9, 0.25, 3.0
 KINDS: dict[str, Callable[[Known, np.random.Generator], Known]] = {
     "true mesh and depth": lambda known, rng: known,
     "uneven pointmap": uneven,
@@ -28,10 +29,10 @@ KINDS: dict[str, Callable[[Known, np.random.Generator], Known]] = {
 }
 
 
-def measured(objects: Sequence[Known], kind: str) -> tuple[dict[str, np.ndarray], np.ndarray, int]:
-    """Rows of IoU and errors for the start, Fit and the optimised pose; the seconds; how many were accepted."""
+def measured(objects: Sequence[Known], kind: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Rows of IoU and errors of the accepted for the start, Fit and the optimised pose; the seconds of all."""
     rows: dict[str, list[tuple[float, ...]]] = {"start": [], "Fit alone": [], "optimised": []}
-    seconds, accepted = [], 0
+    seconds = []
     for number, given in enumerate(objects):
         rng = np.random.default_rng([SEED, number])
         known = KINDS[kind](given, rng)
@@ -39,12 +40,14 @@ def measured(objects: Sequence[Known], kind: str) -> tuple[dict[str, np.ndarray]
         began = time.perf_counter()
         found = optimise(known.mesh, start, known.pointmap, known.mask)
         seconds.append(time.perf_counter() - began)
-        accepted += found.accepted
+        if not found.accepted:
+            print(f"{known.name} left as it was: {found.reason}", file=sys.stderr)
+            continue
         alone = fit(known.mesh, start, known.pointmap, known.mask, known.K, seconds=float("inf"), wide=False)
         target = Target(known.mesh, start, known.pointmap, known.mask, known.K)
         for name, pose in (("start", start), ("Fit alone", alone.pose), ("optimised", found.pose)):
             rows[name].append((_iou(target, pose), *errors(known, pose)))
-    return {name: np.array(found) for name, found in rows.items()}, np.array(seconds), accepted
+    return {name: np.array(found) for name, found in rows.items()}, np.array(seconds)
 
 
 def _iou(target: Target, pose: Pose) -> float:
@@ -57,7 +60,8 @@ def main(count: int = SCENES, seed: int = SEED) -> int:
     print("| | mask IoU | degrees, mean and median | way | scale |\n" + "|---" * 5 + "|")
     good = True
     for kind in KINDS:
-        rows, seconds, accepted = measured(objects, kind)
+        rows, seconds = measured(objects, kind)
+        accepted = len(rows["start"])
         slow = float(np.percentile(seconds, 95))
         print(f"| **{kind}**: {accepted} of {len(objects)} accepted, p95 {slow:.2f} s | | | | |")
         for name, values in rows.items():
@@ -65,6 +69,7 @@ def main(count: int = SCENES, seed: int = SEED) -> int:
             middle = np.median(values[:, 1])
             print(f"| {name} | {iou:.3f} | {turn:.2f}, {middle:.2f} | {way:.2%} | {growth:.2%} |")
         before, alone, after = (values[:, 0].mean() for values in rows.values())
+        good &= accepted >= LEAST_ACCEPTED * len(objects)
         good &= bool(after > (1 + LEAST_GROWTH) * before and after >= alone - 1e-3 and slow <= MOST_SECONDS)
     return 0 if good else 1
 

@@ -92,6 +92,35 @@ def test_a_broken_config_is_refused(folder):
         checkpoint.load(folder)
 
 
+def test_parts_are_only_shared_as_a_whole():
+    one, two = torch.zeros(2), torch.ones(2)
+    assert checkpoint.tied({"a.x": one, "b.x": one, "b.y": two}) == {}
+    assert checkpoint.tied({"a.x": one, "a.y": two, "b.x": one, "b.y": two}) == {"b.": "a."}
+    assert checkpoint.tied({"a.x": one, "b.x": one.clone()}) == {}
+
+
+IMAGE, MASK = (f"_base_models.condition_embedder.module_list.{i}.backbone." for i in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"absent": ["head"]}, "does not describe"),
+        ({"absent": ["encoder"]}, "do not fit"),
+        ({"absent": 7}, "does not describe"),
+        ({"shared": {MASK: IMAGE}}, "is stored and said to be shared"),
+        ({"shared": [MASK]}, "does not describe"),
+        ({"borrowed": {"prefixes": {MASK: IMAGE}, "sha256": "0"}}, "cannot read"),
+        ({"borrowed": "geometry"}, "does not describe"),
+    ],
+)
+def test_a_config_that_says_what_is_not_so_is_refused(folder, more, message):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | more))
+    with pytest.raises(BadInput, match=message):
+        checkpoint.load(folder)
+
+
 def test_a_note_on_the_card_leaves_the_rest(folder):
     checkpoint.note(folder, "evaluation", {"f1": 0.5})
     card = checkpoint.load(folder).card

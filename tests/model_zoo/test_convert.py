@@ -228,6 +228,12 @@ def test_a_needed_file_is_asked_for_and_a_folder_is_not_overwritten(tmp_path, ge
     assert main(["--out", str(tmp_path / "x")]) == 1 and not (tmp_path / "x").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, geometry, capsys):
+    (tmp_path / "out").write_text("a file")
+    assert converted(tmp_path, geometry) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
 def test_dinov2_weights_of_the_hub_become_the_backbone_of_a_fresh_model(tmp_path, geometry):
     hub = {
         n[len(BACKBONES[0]) :]: v for n, v in geometry["ss_generator"].items() if n.startswith(BACKBONES[0])
