@@ -12,6 +12,7 @@ import numpy as np
 from trimesh.visual.color import ColorVisuals
 
 from model_zoo.finish.layout import optimise
+from model_zoo.io import frames
 from model_zoo.io.poses import Pose
 from model_zoo.pipeline import Candidate, Sam3D, Sampling
 from model_zoo.proposers.colours import photo_colours
@@ -71,7 +72,7 @@ def settled(tree: RayTree, pose: Pose, window: Window, depth: float) -> Pose:
     """
     best, best_score = pose, score_of(tree, pose, window)
     for degrees in TURNS:
-        upright = np.diag([1.0, -1.0, -1.0]) @ view_rotation(degrees, 0)
+        upright = frames.between("opencv", "opengl") @ view_rotation(degrees, 0)
         turned = Pose(pose.R @ upright, pose.t, pose.s)
         for _ in range(ALIGN_ROUNDS):
             turned = align_outline(tree, turned, window, depth)
