@@ -60,6 +60,7 @@ def ss_flow(x: Tensors, weights: Tensors | None) -> Tensors:
 
 
 def ss_sampler(x: Tensors, weights: Tensors | None) -> Tensors:
+    """Three samplings of the first stage with ss_flow's weights: every state, the last one, times and d (section 7)."""
     net, out = _transformer(weights), {}
     noise = {k.removeprefix("in.noise."): v for k, v in x.items() if k.startswith("in.noise.")}
     kv = net.keys_values(x["in.cond"])
@@ -77,6 +78,7 @@ def ss_sampler(x: Tensors, weights: Tensors | None) -> Tensors:
 
 
 def ss_embedder(x: Tensors, weights: Tensors | None) -> Tensors:
+    """Condition tokens of the first stage, whole and without pointmaps, and what its embedders give (section 5)."""
     wide = weights is not None and weights["idx_emb"].shape[1] == full().embedder.width
     net = loaded(ConditionEmbedder(full().embedder if wide else PARITY_EMBEDDER), weights)
     views = {n: x[f"in.{n}"] for names in VIEWS for n in names}
@@ -100,19 +102,23 @@ def _codec(weights: Tensors | None) -> OccupancyConfig:
 
 
 def ss_decoder(x: Tensors, weights: Tensors | None) -> Tensors:
+    """Occupancy logits of latent grids (section 8)."""
     return {"out.logits": loaded(OccupancyDecoder(_codec(weights)), weights)(x["in.z"])}
 
 
 def ss_encoder(x: Tensors, weights: Tensors | None) -> Tensors:
+    """Posterior mean and log-variance of occupancy grids (section 8)."""
     mean, logvar = loaded(OccupancyEncoder(_codec(weights)), weights)(x["in.occ"])
     return {"out.mean": mean, "out.logvar": logvar}
 
 
 def time_grid(x: Tensors, weights: Tensors | None) -> Tensors:
+    """The warped time grids of 25 steps (section 7)."""
     return {f"out.ss_25_rescale{r}": flow.time_grid(25, r) for r in (1, 3)}
 
 
 def pose_(x: Tensors, weights: Tensors | None) -> Tensors:
+    """The pose of layout latents, and points of the object placed by it (section 9)."""
     latents = {k.removeprefix("in."): v for k, v in x.items()}
     decoded = pose.decode(latents, x["in.scene_scale"], x["in.scene_shift"])
     placed = (x["in.points_local"] * decoded.scale) @ decoded.rotation[0] + decoded.translation

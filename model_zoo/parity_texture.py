@@ -34,6 +34,7 @@ def _trunk(weights: Tensors | None) -> TrunkConfig:
 
 
 def slat_embedder(x: Tensors, weights: Tensors | None) -> Tensors:
+    """Condition tokens of the second stage and the image backbone's, before its last norm (section 5)."""
     wide = weights is not None and weights["idx_emb"].shape[1] == full().embedder.width
     net = loaded(ConditionEmbedder(full().embedder if wide else PARITY_EMBEDDER), weights)
     views = {n: x[f"in.{n}"] for names in net.config.views for n in names}
@@ -57,6 +58,7 @@ def _watch(name: str, blocks: nn.ModuleList, into: Tensors) -> None:
 
 
 def slat_sampler(x: Tensors, weights: Tensors | None) -> Tensors:
+    """Two samplings of the second stage with slat_flow's weights, and their times (sections 7 and 10)."""
     net, voxels, out = _flow(weights), Voxels(x["in.coords"]), {}
     kv = net.keys_values(x["in.cond"])
 
@@ -90,14 +92,17 @@ def _gaussians(x: Tensors, weights: Tensors | None, count: int) -> Tensors:
 
 
 def slat_decoder_gs32(x: Tensors, weights: Tensors | None) -> Tensors:
+    """32 Gaussians a voxel, raw and activated (section 11)."""
     return _gaussians(x, weights, 32)
 
 
 def slat_decoder_gs4(x: Tensors, weights: Tensors | None) -> Tensors:
+    """4 Gaussians a voxel, raw and activated (section 11)."""
     return _gaussians(x, weights, 4)
 
 
 def slat_decoder_mesh(x: Tensors, weights: Tensors | None) -> Tensors:
+    """Features of the fine cubes and the surface that they hold (section 11)."""
     net, mid = loaded(MeshDecoder(_trunk(weights)), weights), {}
     _watch("up", net.upsample, mid)
     fine, features = net(x["in.feats"], Voxels(x["in.coords"]))
@@ -121,6 +126,7 @@ def coords(x: Tensors, weights: Tensors | None) -> Tensors:
 
 
 def tables(x: Tensors, weights: Tensors | None) -> Tensors:
+    """Position and time codes and the Gaussians' offsets: what is fixed and not learnt (sections 6 and 11)."""
     reach = int(x["in.coords"].max()) + 1
     return {
         **{f"out.ape_{w}": position_code(x["in.coords"].long(), w, reach) for w in (1024, 768)},

@@ -12,6 +12,8 @@ MOST_VOXELS = 42_000
 
 
 class Active(NamedTuple):
+    """One object's active voxels, pruned and held to the cap (section 8)."""
+
     coords: Tensor  # (N, 3) int64, lexicographic
     factor: int  # 2 where the object was halved to fit; its decoded scale is to be multiplied by it
 

@@ -16,6 +16,8 @@ VIEWS = (("image", "rgb_image"), ("mask", "rgb_image_mask"), ("pointmap", "rgb_p
 
 @dataclass(frozen=True)
 class EmbedderConfig:
+    """Sizes of one stage's condition embedder; image_size, patch and the point sizes are in pixels (section 5)."""
+
     width: int  # of the condition tokens
     dino_width: int
     dino_blocks: int
@@ -38,10 +40,13 @@ class EmbedderConfig:
 
     @property
     def projection_hidden(self) -> int:
+        """Hidden width of the gated projections: two thirds of 2 x multiplier x width, up to a multiple of 256."""
         return -(-int(2 * int(self.projection_multiplier * self.width) / 3) // 256) * 256
 
 
 class ViTAttention(nn.Module):
+    """Self-attention of all tokens, (B, L, C) -> (B, L, C), DINOv2's and timm's names."""
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -54,6 +59,8 @@ class ViTAttention(nn.Module):
 
 
 class ViTMlp(nn.Module):
+    """Linear, exact GELU, Linear on the last axis; ratio is hidden over outer width."""
+
     def __init__(self, width: int, ratio: int) -> None:
         super().__init__()
         self.fc1 = nn.Linear(width, ratio * width)
@@ -64,6 +71,8 @@ class ViTMlp(nn.Module):
 
 
 class LayerScale(nn.Module):
+    """One learnt factor per channel."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.gamma = nn.Parameter(torch.ones(width))
@@ -90,6 +99,8 @@ class ViTBlock(nn.Module):
 
 
 class PatchEmbed(nn.Module):
+    """Pictures (B, 3, S, S) -> one token per patch of `patch` pixels a side, row by row, (B, (S / patch)^2, C)."""
+
     def __init__(self, patch: int, width: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(3, width, patch, patch)

@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class OccupancyConfig:
+    """Sizes of the codec between occupancy and shape latent (section 8)."""
+
     channels: tuple[int, ...]  # from the latent's resolution up to the voxels'
     latent: int = 8
     res_blocks: int = 2
@@ -16,6 +18,7 @@ class OccupancyConfig:
 
     @property
     def upscale(self) -> int:
+        """Voxels along one cell of the latent grid."""
         return 2 ** (len(self.channels) - 1)
 
 
@@ -29,6 +32,8 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class ResBlock(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x)))))) with 3^3 kernels, (B, C, D, H, W) kept."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm1 = ChannelNorm(channels)
@@ -47,6 +52,8 @@ def voxel_shuffle(x: Tensor) -> Tensor:
 
 
 class Upsample(nn.Module):
+    """(B, C, D, H, W) -> (B, out, 2D, 2H, 2W): a convolution to 8 x out channels, shuffled into voxels."""
+
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
         self.conv = nn.Conv3d(channels, out * 8, 3, padding=1)
@@ -56,6 +63,8 @@ class Upsample(nn.Module):
 
 
 class Downsample(nn.Module):
+    """(B, C, D, H, W) -> (B, out, D/2, H/2, W/2) by a convolution of stride 2."""
+
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
         self.conv = nn.Conv3d(channels, out, 2, stride=2)

@@ -9,6 +9,8 @@ from model_zoo.geometry.transformer import TransformerConfig
 
 @dataclass(frozen=True)
 class GeometryConfig:
+    """Everything that decides the shapes of a geometry model; frozen, so that a checkpoint's config can be compared."""
+
     embedder: EmbedderConfig
     transformer: TransformerConfig
     occupancy: OccupancyConfig
@@ -20,6 +22,7 @@ class GeometryConfig:
         return self.transformer.grid * self.occupancy.upscale
 
     def to_json(self) -> dict[str, object]:
+        """Plain values for config.json."""
         return asdict(self)
 
     @staticmethod

@@ -25,6 +25,8 @@ Modulation = list[Tensor]  # per block (1 or B*K, 6, C): shift, scale, gate of t
 
 @dataclass(frozen=True)
 class TransformerConfig:
+    """Sizes of the velocity field: two streams of `blocks` blocks, width `width`, on a grid^3 shape latent (section 6)."""
+
     width: int
     blocks: int
     heads: int
@@ -172,6 +174,7 @@ class FeedForward(nn.Module):
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """LN(x) (1 + scale) + shift on (..., L, C), the norm without parameters, eps 1e-6 (section 6.3)."""
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), 1 + scale)
 
 
@@ -223,9 +226,11 @@ class LatentMapping(nn.Module):
             self.register_buffer("pos_emb", position)
 
     def embed(self, x: Tensor) -> Tensor:
+        """Latent (B, L, c) -> tokens (B, L, C)."""
         return self.input_layer(x.to(self.input_layer.weight.dtype)) + self.pos_emb
 
     def read(self, h: Tensor) -> Tensor:
+        """Tokens (B, L, C) -> velocity (B, L, c) in the type of the last layer."""
         return self.out_layer(F.layer_norm(h.float(), h.shape[-1:], eps=1e-5).to(self.out_layer.weight.dtype))
 
 

@@ -30,6 +30,8 @@ NORM_GROUPS = 32
 
 @dataclass(frozen=True)
 class TrunkConfig:
+    """Sizes that the decoders and the encoder share; `window` is in voxels (section 11)."""
+
     width: int
     blocks: int
     heads: int

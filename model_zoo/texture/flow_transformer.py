@@ -26,6 +26,8 @@ KeysValues = list[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class SlatFlowConfig:
+    """Sizes of the second stage's velocity field: io_width at full resolution, width at half of it (section 10)."""
+
     width: int
     blocks: int
     heads: int

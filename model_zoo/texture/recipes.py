@@ -21,6 +21,8 @@ NO_POINTS = {
 
 @dataclass(frozen=True)
 class TextureConfig:
+    """Everything that decides the shapes of a texture model, and the statistics of its latents (sections 2 and 10)."""
+
     embedder: EmbedderConfig
     flow: SlatFlowConfig
     trunk: TrunkConfig  # of the encoder and all decoders
@@ -28,6 +30,7 @@ class TextureConfig:
     std: tuple[float, ...]
 
     def to_json(self) -> dict[str, object]:
+        """Plain values for config.json."""
         return asdict(self)
 
     @staticmethod

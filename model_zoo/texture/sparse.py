@@ -30,6 +30,7 @@ class Taps(NamedTuple):
 
     @staticmethod
     def of(pairs: list[tuple[Tensor, Tensor]]) -> "Taps":
+        """From pairs (output rows, input rows), one for each tap."""
         starts = [0]
         for out, _ in pairs:
             starts.append(starts[-1] + len(out))
@@ -37,6 +38,8 @@ class Taps(NamedTuple):
 
 
 class Pooling(NamedTuple):
+    """Voxels at half the resolution and where their features come from."""
+
     voxels: "Voxels"  # the parents, sorted by object, x, y, z
     parent: Tensor  # (N,) row of each voxel's parent
     count: Tensor  # (parents, 1) children of each
