@@ -21,8 +21,10 @@ from model_zoo.geometry.recipes import RECIPES, GeometryConfig
 from model_zoo.geometry.sampler import PLAIN, Savings, sample
 from model_zoo.geometry.transformer import TransformerConfig
 from model_zoo.losses import FLOW_WEIGHTS, flow_matching
+from model_zoo.texture.attention import WindowAttention
 from model_zoo.texture.model import TextureModel, joined
 from model_zoo.texture.recipes import RECIPES as TEXTURE_RECIPES
+from model_zoo.texture.sparse import Voxels
 
 PEAK = 790e12  # FLOP/s: what a large bf16 product reaches on an H200
 
@@ -67,10 +69,12 @@ def views_of(side: int, device: torch.device) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def sampling(
-    config: GeometryConfig, device: torch.device, candidates: int, compiled: bool, repeats: int
+    config: GeometryConfig, device: torch.device, candidates: int, *, half: bool, compiled: bool, repeats: int
 ) -> dict[str, float]:
     """Seconds from six views on the device to occupancy logits of the candidates, by number of steps."""
-    model = built(config, device).halved()
+    model = built(config, device)
+    if half:
+        model.halved()
     if compiled:
         model.transformer.compiled()
     views = views_of(config.embedder.image_size, device)
@@ -120,6 +124,19 @@ def ball(cubes: Tensor, features: Tensor, resolution: int) -> Tensor:
     return torch.cat([distance, features[:, 8:]], 1)
 
 
+def masked(voxels: Voxels, window: int) -> Tensor:
+    """(N, N) bool: which voxels share a window."""
+    cell = torch.unique(voxels.coords[:, 1:] // window, dim=0, return_inverse=True)[1]
+    return cell[:, None] == cell
+
+
+def dense(layer: WindowAttention, x: Tensor, mask: Tensor) -> Tensor:
+    """What a window attention computes, by one attention over all voxels under a mask."""
+    q, k, v = layer.to_qkv(x).unflatten(-1, (3, layer.heads, -1)).permute(1, 2, 0, 3)[:, None]
+    out = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return layer.to_out(out[0].transpose(0, 1).flatten(1))
+
+
 @torch.inference_mode()
 def texture(device: torch.device, recipe: str, repeats: int) -> None:
     """Seconds of the second stage and its decoders for one object of about 26,000 voxels at `full`."""
@@ -133,6 +150,8 @@ def texture(device: torch.device, recipe: str, repeats: int) -> None:
     cubes, features = model.mesh(coords, latents)
     surface = ball(cubes, features, 4 * side)
     kv = model.transformer.keys_values(model.embedder(views))
+    hidden, layer = model.embedder.encode(views), model.mesh_decoder.blocks[0].attn
+    h = torch.randn(len(coords), config.trunk.width, device=device, dtype=torch.bfloat16)
     modulation, voxels = model.transformer.modulation(torch.tensor([500.0], device=device)), joined([coords])
     cases: dict[str, Callable[[], object]] = {
         "latents, 25 steps": lambda: model.sample(views, [coords], seed=0),
@@ -140,6 +159,10 @@ def texture(device: torch.device, recipe: str, repeats: int) -> None:
         "  tables built anew": lambda: model.transformer(latents, joined([coords]), modulation, kv),
         "  without a condition": lambda: model.transformer(latents, voxels, modulation, None),
         "  attending to zeros": lambda: model.transformer(latents, voxels, modulation, nothing),
+        "condition, pictures encoded again": lambda: model.embedder(views),
+        "  from the first stage's encoding": lambda: model.embedder(views, hidden=hidden),
+        "attention in windows": lambda: layer(h, voxels.windows(config.trunk.window, 0)),
+        "  by a dense mask": lambda: dense(layer, h, masked(voxels, config.trunk.window)),
         "32 Gaussians a voxel": lambda: model.gaussians(coords, latents),
         "4 Gaussians a voxel": lambda: model.gaussians(coords, latents, light=True),
         "mesh features": lambda: model.mesh(coords, latents),
@@ -193,6 +216,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", choices=["geometry", "training", "texture"])
+    parser.add_argument("--fp32", action="store_true", help="sampling in fp32 instead of bf16")
     parser.add_argument("--eager", action="store_true", help="without torch.compile")
     args = parser.parse_args()
     device, config = torch.device(args.device), RECIPES[args.recipe]()
@@ -203,8 +227,10 @@ def main() -> int:
     print(f"{card}, torch {torch.__version__}, {args.recipe}, compiled: {not args.eager}")
     within = True
     if args.only in (None, "geometry"):
-        print(f"geometry, {args.candidates} candidates of one object, bf16:")
-        found = sampling(config, device, args.candidates, not args.eager, args.repeats)
+        print(f"geometry, {args.candidates} candidates of one object, {'fp32' if args.fp32 else 'bf16'}:")
+        found = sampling(
+            config, device, args.candidates, half=not args.fp32, compiled=not args.eager, repeats=args.repeats
+        )
         within = found["25 steps"] <= 6.5 and found["4 steps"] <= 1.0
     if args.only in (None, "training"):
         print("training step of the geometry transformer, bf16 autocast, fp32 weights:")
