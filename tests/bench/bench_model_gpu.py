@@ -106,7 +106,7 @@ def sampling(
     found: dict[str, float] = {}
     for name, call in cases.items():
         found[name], peak = timed(device, call, repeats)
-        print(f"  {name}: {found[name]:.3f} s, peak {peak:.1f} GB", flush=True)
+        print(f"  {name}: {found[name]:.4f} s, peak {peak:.1f} GB", flush=True)
     return found
 
 
@@ -172,7 +172,7 @@ def texture(device: torch.device, recipe: str, repeats: int) -> None:
     print(f"  {len(coords)} voxels, {len(cubes)} cubes")
     for name, call in cases.items():
         seconds, peak = timed(device, call, repeats)
-        print(f"  {name}: {seconds:.3f} s, peak {peak:.1f} GB", flush=True)
+        print(f"  {name}: {seconds:.4f} s, peak {peak:.1f} GB", flush=True)
 
 
 def training(config: GeometryConfig, device: torch.device, batch: int, compiled: bool, repeats: int) -> float:
