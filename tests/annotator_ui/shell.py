@@ -20,6 +20,15 @@ def opened(page: Page, path: str) -> Page:
     return page
 
 
+FETCHED = "() => performance.getEntriesByType('resource').filter((e) => /(model.glb|mask.png)$/.test(e.name) && e.responseEnd).length === 8"
+
+
+def ahead(page: Page) -> Page:
+    """The page once it has all of two objects, three meshes and a mask each: no request of its own is still to come."""
+    page.wait_for_function(FETCHED)
+    return page
+
+
 def count(page: Page, text: str) -> None:
     """Wait until the page says how far the bracket is."""
     expect(page.locator("#count")).to_have_text(re.compile(text))

@@ -18,7 +18,7 @@ from backend.catalog import services as catalog
 from backend.catalog.models import Batch
 from tests import processes
 from tests.annotator_ui import desk
-from tests.annotator_ui.shell import count, faults, opened, picture
+from tests.annotator_ui.shell import ahead, count, faults, opened, picture
 from tests.conftest import PASSWORD
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -109,7 +109,7 @@ def test_no_network_and_a_killed_server_in_mid_bracket_lose_nothing(batch: Batch
 
 
 def test_a_login_that_ends_in_mid_bracket_is_asked_for_in_place(batch: Batch, sign_in: SignIn) -> None:
-    page = opened(sign_in("ada"), "/compare/")
+    page = ahead(opened(sign_in("ada"), "/compare/"))
     Session.objects.all().delete()
     page.keyboard.press("1")
     dialog = page.get_by_role("dialog", name="Your login has ended")
@@ -127,7 +127,7 @@ def test_a_login_that_ends_in_mid_bracket_is_asked_for_in_place(batch: Batch, si
 
 
 def test_answers_of_one_person_are_not_sent_under_the_login_of_another(batch: Batch, sign_in: SignIn) -> None:
-    page = opened(sign_in("ada"), "/compare/")
+    page = ahead(opened(sign_in("ada"), "/compare/"))
     Session.objects.all().delete()
     page.keyboard.press("1")
     dialog = page.get_by_role("dialog", name="Your login has ended")
@@ -144,7 +144,7 @@ def test_answers_of_one_person_are_not_sent_under_the_login_of_another(batch: Ba
 
 
 def test_a_page_that_stays_open_does_not_answer_for_who_logs_in_elsewhere(batch: Batch, sign_in: SignIn) -> None:
-    page = opened(sign_in("ada"), "/compare/")
+    page = ahead(opened(sign_in("ada"), "/compare/"))
     page.context.clear_cookies()
     log_in(page.context.new_page(), "rev")
     page.bring_to_front()
