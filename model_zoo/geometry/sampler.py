@@ -20,10 +20,13 @@ class Savings:
 
     keys_values: bool = True  # the condition's keys and values: once per object, for all candidates and steps
     unconditional: bool = True  # cross-attention to a zero condition is one constant per block
-    batched: bool = True  # both passes of a guided step run as one batch
+    batched: bool = True  # both passes of a guided step run as one batch, where one does not fill the device
     modulation: bool = True  # time MLPs and modulations: once for the grid
 
 
+# Shape tokens of one pass up to which the other one joins it. One full-size candidate gains a fifth by it on an H200;
+# more lose by the copies, there and on CPU (LOG.md).
+JOINED_TOKENS = 4096
 PLAIN = Savings(keys_values=False, unconditional=False, batched=False, modulation=False)
 
 
@@ -58,10 +61,11 @@ class VelocityField:
         """Velocities at latents x: name -> (B*K, tokens, channels); guided while tau <= 1/2."""
         guided = self.strength != 0 and tau <= flow.GUIDED_UNTIL
         modulation = self.modulations.get(tau) or self.net.modulation(self._time(tau), self.d)
-        rows = len(x["shape"])
+        rows, tokens = x["shape"].shape[:2]
         if not guided:
             return self.net.run(x, modulation, self._keys_values(rows))
-        if self.savings.batched and self.savings.unconditional:
+        joined = self.savings.batched and rows * tokens <= JOINED_TOKENS
+        if joined and self.savings.unconditional:
             twice = {n: torch.cat([v, v]) for n, v in x.items()}
             both = self.net.run(twice, modulation, self._keys_values(rows), rows)
             return {n: flow.guided(*v.chunk(2), self.strength) for n, v in both.items()}
