@@ -26,15 +26,18 @@ MEMBER = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 
 
 class ShardWriter:
-    """Writes samples to PREFIX-000000.tar, -000001.tar, ... A shard appears under its name only when it is complete.
+    """Writes samples to PREFIX-000000.tar (or number `first`), -000001.tar, ... A shard appears under its name only
+    when it is complete.
 
     Use as a context manager, or call close(). `shards` then lists {"name", "bytes", "sha256", "samples"} in order.
     """
 
-    def __init__(self, folder: Path | str, max_bytes: int = 512 * 2**20, prefix: str = "shard") -> None:
+    def __init__(
+        self, folder: Path | str, max_bytes: int = 512 * 2**20, prefix: str = "shard", first: int = 0
+    ) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.max_bytes, self.prefix = max_bytes, prefix
+        self.max_bytes, self.prefix, self.first = max_bytes, prefix, first
         self.shards: list[dict[str, Any]] = []
         self._file: BinaryIO | None = None
         self._hash = hashlib.sha256()
@@ -43,7 +46,7 @@ class ShardWriter:
     @property
     def name(self) -> str:
         """File name of the shard being written."""
-        return f"{self.prefix}-{len(self.shards):06d}.tar"
+        return f"{self.prefix}-{self.first + len(self.shards):06d}.tar"
 
     def write(self, key: str, members: Mapping[str, bytes]) -> list[dict[str, Any]]:
         """Append one sample; members by extension ("image.jpg"). Rows {key, member, shard, offset, length, sha256}.
@@ -125,6 +128,12 @@ class ShardWriter:
 
 def _padded(length: int) -> int:
     return length + -length % BLOCK
+
+
+def span_of(rows: list[dict[str, Any]]) -> tuple[int, int]:
+    """(offset, length) of a whole sample in its shard, headers and padding included, from the rows of its members."""
+    start = rows[0]["offset"] - BLOCK
+    return start, rows[-1]["offset"] + _padded(rows[-1]["length"]) - start
 
 
 def read_member(path: Path | str, offset: int, length: int, sha256: str | None = None) -> bytes:
