@@ -98,7 +98,7 @@ def fill() -> Batch:
         "points": storage.put(bytes(8000), "application/x-npz").pk,
         "glb": mesh_blob.pk,
         "mesh": mesh.pk,
-        "proposer": Proposer.objects.create(name="bench", kind="retrieval").pk,
+        "proposer": Proposer.objects.create(name="bench", kind="flow").pk,
         "user": User.objects.create_user("ada").pk,
     }
     with connection.cursor() as cursor:
