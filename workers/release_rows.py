@@ -38,7 +38,7 @@ ROWS: dict[str, Types] = {
     },
     "dpo": {**_ROWS, "chosen_id": pa.int64(), "rejected_id": pa.int64(), "weight": pa.float64()},
 }  # fmt: skip
-REMOVED: Types = {"number": pa.int64(), "reason": pa.string()}
+REMOVED: Types = {"id": pa.int64(), "reason": pa.string()}
 
 
 def _places(*names: str) -> Types:
@@ -112,7 +112,7 @@ def keys(letter: str, numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def removed_rows(kind: str, found: pa.Table) -> pa.Table:
     """Rows of index/removed.parquet."""
-    return pa.table([keys(ID_LETTER[kind], found["number"]), found["reason"]], schema=GONE)
+    return pa.table([keys(ID_LETTER[kind], found["id"]), found["reason"]], schema=GONE)
 
 
 @dataclass
