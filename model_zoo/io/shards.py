@@ -41,6 +41,7 @@ class ShardWriter:
         self.shards: list[dict[str, Any]] = []
         self._file: BinaryIO | None = None
         self._hash = hashlib.sha256()
+        self._span: Any = None
         self._at = self._samples = 0
 
     @property
@@ -48,10 +49,11 @@ class ShardWriter:
         """File name of the shard being written."""
         return f"{self.prefix}-{self.first + len(self.shards):06d}.tar"
 
-    def write(self, key: str, members: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    def write(self, key: str, members: Mapping[str, bytes], span: Any = None) -> list[dict[str, Any]]:
         """Append one sample; members by extension ("image.jpg"). Rows {key, member, shard, offset, length, sha256}.
 
-        offset and length are those of the member's bytes in the shard. Raises BadInput for a bad key or member name.
+        offset and length are those of the member's bytes in the shard. `span`: a hashlib object that is fed the sample
+        as it stands in the shard (see `span_of`). Raises BadInput for a bad key or member name.
         """
         if not KEY.fullmatch(key):
             raise BadInput(
@@ -62,7 +64,9 @@ class ShardWriter:
             self._finish_shard()
         if self._file is None:
             self._file = (self.folder / (self.name + ".part")).open("wb")
+        self._span = span
         rows = [self._write_member(key, member, data) for member, data in sorted(members.items())]
+        self._span = None
         self._samples += 1
         return rows
 
@@ -91,6 +95,8 @@ class ShardWriter:
         assert self._file is not None
         self._file.write(data)
         self._hash.update(data)
+        if self._span is not None:
+            self._span.update(data)
         self._at += len(data)
 
     def _finish_shard(self) -> None:
