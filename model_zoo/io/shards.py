@@ -84,17 +84,21 @@ class ShardWriter:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="shard")
         self._flushing: Future[None] | None = None
         self._sealing: Future[dict[str, Any]] | None = None
+        self._span: Any = None
 
     @property
     def name(self) -> str:
         """File name of the shard being written."""
         return f"{self.prefix}-{self._number:06d}.tar"
 
-    def write(self, key: str, members: Mapping[str, bytes | Stored]) -> list[dict[str, Any]]:
+    def write(
+        self, key: str, members: Mapping[str, bytes | Stored], span: Any = None
+    ) -> list[dict[str, Any]]:
         """Append one sample; members by extension ("image.jpg"). Rows {key, member, shard, offset, length, sha256}.
 
-        offset and length are those of the member's bytes in the shard. Raises BadInput for a bad key or member name,
-        DamagedMember for stored bytes that do not match their hash; after that the shard cannot be finished.
+        offset and length are those of the member's bytes in the shard. `span`: a hashlib object that is fed the sample
+        as it stands in the shard (see `span_of`). Raises BadInput for a bad key or member name, DamagedMember for stored
+        bytes that do not match their hash; after that the shard cannot be finished.
         """
         if not KEY.fullmatch(key):
             raise BadInput(
@@ -107,7 +111,9 @@ class ShardWriter:
         if self._file is None:
             self._file = (self.folder / (self.name + ".part")).open("wb", buffering=0)
             self._buffer, self._spare = (kept or bytearray(BUFFER) for kept in (self._buffer, self._spare))
+        self._span = span
         rows = [self._write_member(key, member, data) for member, data in sorted(members.items())]
+        self._span = None
         self._samples += 1
         return rows
 
@@ -172,6 +178,8 @@ class ShardWriter:
         return digest.hexdigest()
 
     def _took(self, count: int) -> None:
+        if self._span is not None:
+            self._span.update(memoryview(self._buffer)[self._filled : self._filled + count])
         self._filled += count
         self._at += count
         if self._filled == BUFFER:
