@@ -32,6 +32,7 @@ from workers.release_rows import REMOVED as REMOVED_ROWS
 from workers.release_walk import Chunk, Orphan, tables, walk
 
 FORMAT = "maquette-release/2"
+FORMATS = ("maquette-release/1", FORMAT)  # what can be verified and loaded
 PART_ROWS = 1_000_000
 ROWS_PER_GROUP = 20_000
 SHARD_BYTES = 512 * 2**20
