@@ -108,8 +108,12 @@ def begin(
     if base is not None:
         batches = [*batches, *base.batches.exclude(pk__in=[batch.pk for batch in batches])]
     collection = _collection(collection, batches)
-    if base is not None and (base.kind != kind or base.collection != collection or base.state != Release.State.FROZEN):
-        message = _("Release %(pk)s cannot be the base: a base is a frozen release of the same kind and collection.")
+    if base is not None and (
+        base.kind != kind or base.collection != collection or base.state != Release.State.FROZEN
+    ):
+        message = _(
+            "Release %(pk)s cannot be the base: a base is a frozen release of the same kind and collection."
+        )
         raise ApiError(400, "invalid", message % {"pk": base.pk}, {"base": [_("does not fit")]})
     release = Release.objects.create(
         kind=kind,
@@ -135,7 +139,9 @@ def _collection(wanted: str, batches: Sequence[Batch]) -> str:
     wanted = wanted or batches[0].judges
     for batch in batches:
         if batch.judges != wanted:
-            message = _("Batch %(name)s collects %(what)s and the release %(wanted)s: shape and texture are released apart.")
+            message = _(
+                "Batch %(name)s collects %(what)s and the release %(wanted)s: shape and texture are released apart."
+            )
             values = {"name": batch.name, "what": word(batch.judges), "wanted": word(wanted)}
             raise ApiError(400, "invalid", message % values, {"batches": [message % values]})
     return wanted
@@ -190,26 +196,32 @@ def snapshot(release: Release) -> Iterator[Snapshot]:
         own.ensure_connection()
         link = own.connection
         link.set_session(isolation_level="REPEATABLE READ", autocommit=False)
-        values = {
-            "release": release.pk,
-            "batches": list(release.batches.order_by("id").values_list("pk", flat=True)),
-            "min_rating": release.min_rating,
-            "include_simulated": release.include_simulated,
-            "aesthetic": release.aesthetic,
-            "own_negatives": release.own_negatives,
-            "own_models": list(OWN_MODELS),
-        }
         with link.cursor() as cursor:
             cursor.execute("SET LOCAL work_mem = '64MB'")  # the sorts of the copies
-            cursor.execute(sql.THAW[release.kind], values)
-            cursor.execute(sql.FREEZE[release.kind], values)
-            chosen = cursor.rowcount
-            cursor.execute(sql.FREEZE_REMOVED[release.kind], values)
-            removed = cursor.rowcount
+            chosen, removed = choose(cursor, release)
         yield Snapshot(link, release, chosen, removed)
         link.commit()
     finally:
         own.close()
+
+
+def choose(cursor: Any, release: Release) -> tuple[int, int]:
+    """Choose a release's rows anew; returns how many it adds, and how many of its bases' it takes back."""
+    values = {
+        "release": release.pk,
+        "batches": list(release.batches.order_by("id").values_list("pk", flat=True)),
+        "min_rating": release.min_rating,
+        "include_simulated": release.include_simulated,
+        "aesthetic": release.aesthetic,
+        "own_negatives": release.own_negatives,
+        "own_models": list(OWN_MODELS),
+    }
+    cursor.execute(sql.THAW[release.kind], values)
+    counts = []
+    for statement in (sql.FREEZE, sql.FREEZE_REMOVED):
+        cursor.execute(statement[release.kind], values)
+        counts.append(cursor.rowcount)
+    return counts[0], counts[1]
 
 
 @transaction.atomic
