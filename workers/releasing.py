@@ -72,7 +72,7 @@ class Writer:
         done, counts = 0, self.maker.counts
         counts["objects"] = counts["candidates"] = 0
         with ShardWriter(self.folder / "shards", SHARD_BYTES) as shards:
-            copier = Copier(shards)
+            copier = Copier(shards, with_fallback=self.release.include_fallback_layout)
             for chunk in self._chunks(contents):
                 with self._copying():
                     objects, candidates = copier.copy(chunk.objects, chunk.candidates)
