@@ -77,7 +77,7 @@ def _view(shape: Shape, number: int, room: Room, raster: Raster) -> Made | Refus
             view=number,
             light=light_facts(light),
             background=list(backdrop),
-            depth=span,
+            **span,
         ),
     }
     return Made(f"{shape.key}_v{number:02d}", members, row, shape)
