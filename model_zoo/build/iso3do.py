@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 from model_zoo.build import cameras, encode
 from model_zoo.build.kinds import Made, Refused, Room, Shape, Work
@@ -85,8 +86,9 @@ def _view(shape: Shape, number: int, room: Room, raster: Raster) -> Made | Refus
 
 def on_plain(rgb: np.ndarray, alpha: np.ndarray, backdrop: tuple[int, int, int]) -> np.ndarray:
     """rgb uint8 (H,W,3) by its coverage alpha uint8 (H,W) over one colour."""
-    cover = alpha[..., None].astype(np.uint16)
-    return ((rgb * cover + np.array(backdrop, np.uint16) * (255 - cover) + 127) // 255).astype(np.uint8)
+    plain = Image.new("RGB", alpha.shape[::-1], backdrop)
+    plain.paste(Image.fromarray(rgb), mask=Image.fromarray(alpha))
+    return np.asarray(plain)
 
 
 def light_facts(light: Lighting) -> dict[str, object]:

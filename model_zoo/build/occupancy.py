@@ -56,12 +56,14 @@ def touched(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
     low = np.minimum(low, np.ceil(corners.min(1) - 1 - TOUCH).astype(int).clip(0, resolution))
     counts = (high - low + 1).clip(0)
     pairs = counts.prod(1)
+    full[tuple(low[pairs == 1].T)] = True  # a triangle within one voxel
+    corners, low, counts, pairs = (values[pairs > 1] for values in (corners, low, counts, pairs))
     for part in _portions(pairs, CHUNK):
         of = np.repeat(np.arange(part.start, part.stop), pairs[part])
         rank = np.arange(len(of)) - np.repeat(np.cumsum(pairs[part]) - pairs[part], pairs[part])
         ny, nz = counts[of, 1], counts[of, 2]
         cell = low[of] + np.stack([rank // (ny * nz), rank // nz % ny, rank % nz], 1)
-        cell = cell[_overlap(corners[of] - (cell + 0.5)[:, None])]
+        cell = cell[_overlap(corners[of], cell + 0.5)]
         full[tuple(cell.T)] = True
     return full
 
@@ -93,22 +95,24 @@ def cut(corners: np.ndarray, longest: float) -> np.ndarray:
     return np.concatenate(done) if done else corners
 
 
-def _overlap(t: np.ndarray) -> np.ndarray:
-    """Which triangles (N,3,3), given from the centre of a unit box, touch it (Akenine-Moeller 2001); the three axes of
-    the box are tested too."""
-    half = 0.5 + TOUCH
-    hit = ((t.min(1) <= half) & (t.max(1) >= -half)).all(1)
-    edges = np.roll(t, -1, 1) - t
-    normal = np.cross(edges[:, 0], edges[:, 1])
-    hit &= np.abs(np.einsum("ni,ni->n", normal, t[:, 0])) <= half * np.abs(normal).sum(1)
-    for axis in range(3):
-        u, v = (axis + 1) % 3, (axis + 2) % 3
-        for edge in range(3):
-            # The axis is (unit vector) x (edge): 0 along `axis`, -e_v along u, e_u along v.
-            eu, ev = edges[:, edge, u, None], edges[:, edge, v, None]
-            along = t[:, :, v] * eu - t[:, :, u] * ev
-            reach = half * (np.abs(eu) + np.abs(ev))[:, 0]
-            hit &= (along.min(1) <= reach) & (along.max(1) >= -reach)
+def _overlap(corners: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Which triangles (N,3,3) touch the unit boxes around `middle` (N,3), bool (N,): none of the thirteen axes parts
+    them (Akenine-Moeller 2001)."""
+    half = np.float32(0.5 + TOUCH)
+    # t[corner][axis] and e[edge][axis], each (N,) in one piece: strided columns would take three times as long.
+    t = np.ascontiguousarray((corners - middle[:, None]).transpose(1, 2, 0), np.float32)
+    e = np.roll(t, -1, 0) - t
+    hit = ((t.min(0) <= half) & (t.max(0) >= -half)).all(0)
+    n = [e[0][u] * e[1][v] - e[0][v] * e[1][u] for u, v in ((1, 2), (2, 0), (0, 1))]
+    hit &= np.abs(n[0] * t[0][0] + n[1] * t[0][1] + n[2] * t[0][2]) <= half * sum(map(np.abs, n))
+    for u, v in ((1, 2), (2, 0), (0, 1)):
+        for k in range(3):
+            # Along (box axis) x (edge k) both ends of the edge lie at the same place: two corners say it all.
+            eu, ev = e[k][u], e[k][v]
+            near = t[k][v] * eu - t[k][u] * ev
+            far = t[k - 1][v] * eu - t[k - 1][u] * ev
+            reach = half * (np.abs(eu) + np.abs(ev))
+            hit &= (np.minimum(near, far) <= reach) & (np.maximum(near, far) >= -reach)
     return hit
 
 
