@@ -36,7 +36,7 @@ class Copier:
         """Write photo, mask, pointmap and facts of each object; the table with the columns of their places."""
         places = _Places(OBJECT_MEMBERS)
         for number, image, size, kind, mask, mask_size, points, points_size, facts in _walk(table, OBJECT):
-            members = {
+            members: dict[str, bytes | Stored] = {
                 f"image.{PICTURES[kind]}": self._stored(image, size),
                 "json": _line(facts),
                 "mask.png": self._stored(mask, mask_size),
@@ -50,7 +50,7 @@ class Copier:
         """Write mesh and facts of each candidate; the table with the columns of the mesh's place."""
         places = _Places(("mesh",))
         for number, mesh, size, facts in _walk(table, CANDIDATE):
-            members = {"json": _line(facts), "mesh.glb": self._stored(mesh, size)}
+            members: dict[str, bytes | Stored] = {"json": _line(facts), "mesh.glb": self._stored(mesh, size)}
             places.add(self._write(candidate_key(number), members))
         return places.beside(table)
 
