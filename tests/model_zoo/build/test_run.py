@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import trimesh
 import webdataset
 from datasets import load_dataset
 
+from model_zoo.build import verify
 from model_zoo.build.__main__ import main
 from model_zoo.build.sources import open_stock
 from model_zoo.data.reader import DataSet
@@ -164,3 +166,23 @@ def test_iso_3do_is_itself_a_source_of_meshes(built: Path) -> None:
     assert len(items) == 4
     assert shape.occupancy.shape == (64, 64, 64)
     assert abs(shape.mesh.extents.max() - 1) < 1e-5
+
+
+def test_verify_finds_a_flipped_bit_a_missing_file_and_a_changed_row(
+    built: Path, tmp_path: Path, capsys: Any
+) -> None:
+    assert verify.main([str(built)]) == 0
+    copy = tmp_path / "copy"
+    shutil.copytree(built, copy)
+    shard = next((copy / "shards").iterdir())
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    (copy / "report.md").unlink()
+    (copy / "more.txt").write_text("not mine")
+    assert verify.main([str(copy)]) == 1
+    error = capsys.readouterr().err
+    assert f"{shard.name} is damaged" in error and "the bytes at " in error
+    assert "report.md" in error and "more.txt is not part of" in error
+    (copy / "manifest.json").write_text("{}")
+    assert verify.main([str(copy)]) == 1
