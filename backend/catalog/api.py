@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import IntegrityError, transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
@@ -204,8 +204,9 @@ def count(batch_ids: list[int]) -> dict[int, dict[str, Any]]:
         for pk in batch_ids
     }
     rows: QuerySet[Any, Any] = Batch.objects.filter(pk__in=batch_ids)
-    for relation in ("candidates", "samples"):
-        for pk, n in rows.values_list("pk").annotate(n=Count(relation)):
+    current = Q(samples__isnull=False, samples__withdrawn_at=None)
+    for relation, which in (("candidates", None), ("samples", current)):
+        for pk, n in rows.values_list("pk").annotate(n=Count(relation, filter=which)):
             made[pk][relation] = n
     for pk, stage, state, n in rows.values_list("pk", "tasks__stage", "tasks__state").annotate(
         n=Count("tasks")

@@ -97,7 +97,7 @@ def test_a_sample_row_says_where_it_came_from(tmp_path: Path) -> None:
     release(world, tmp_path / "out")
     (row,) = rows(tmp_path / "out")
     assert row["R"] == [1, 0, 0, 0, 1, 0, 0, 0, 1] and row["t"] == [0, 0, 2] and row["r"] == 0.9
-    assert (row["proposer"], row["seed"], row["annotators"]) == ("retrieval", 0, [world.ada.pk])
+    assert (row["proposer"], row["seed"], row["annotators"]) == ("flow-tiny", 0, [world.ada.pk])
     assert (row["licence"], row["mesh_licence"], row["batch"], row["simulated"]) == (
         "CC0",
         "MIT",

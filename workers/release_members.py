@@ -1,0 +1,119 @@
+"""Copies the blobs of a release into its shards, each checked against its hash while it is copied."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+from django.utils.translation import gettext as _
+
+from backend import jobs, storage
+from model_zoo.io.shards import DamagedMember, ShardWriter, Stored
+from workers.release_rows import OBJECT_MEMBERS, PLACE, candidate_key, object_key
+
+PICTURES = {"image/jpeg": "jpg", "image/png": "png"}
+OBJECT = (
+    "id",
+    "image",
+    "image_size",
+    "image_type",
+    "mask",
+    "mask_size",
+    "pointmap",
+    "pointmap_size",
+    "facts",
+)
+CANDIDATE = ("id", "mesh", "mesh_size", "facts")
+Members = Mapping[str, bytes | Stored]
+
+
+class Copier:
+    """Writes the members of objects and candidates. UserError names what is damaged or missing."""
+
+    def __init__(self, shards: ShardWriter) -> None:
+        self.shards, self._store = shards, storage.store()
+
+    def objects(self, table: pa.Table) -> pa.Table:
+        """Write photo, mask, pointmap and facts of each object; the table with the columns of their places."""
+        places = _Places(OBJECT_MEMBERS)
+        for number, image, size, kind, mask, mask_size, points, points_size, facts in _walk(table, OBJECT):
+            members: dict[str, bytes | Stored] = {
+                f"image.{PICTURES[kind]}": self._stored(image, size),
+                "json": _line(facts),
+                "mask.png": self._stored(mask, mask_size),
+            }
+            if points is not None:
+                members["pointmap.npz"] = self._stored(points, points_size)
+            places.add(self._write(object_key(number), members))
+        return places.beside(table)
+
+    def candidates(self, table: pa.Table) -> pa.Table:
+        """Write mesh and facts of each candidate; the table with the columns of the mesh's place."""
+        places = _Places(("mesh",))
+        for number, mesh, size, facts in _walk(table, CANDIDATE):
+            members: dict[str, bytes | Stored] = {"json": _line(facts), "mesh.glb": self._stored(mesh, size)}
+            places.add(self._write(candidate_key(number), members))
+        return places.beside(table)
+
+    def _stored(self, sha256: str, size: int) -> Stored:
+        name = storage.blob_name(sha256)
+        if isinstance(self._store, storage.LocalStore):
+            return Stored(sha256, size, self._store.root / name)
+        return Stored(sha256, size, lambda: self._store.open(name))
+
+    def _write(self, key: str, members: Members) -> list[dict[str, Any]]:
+        try:
+            return self.shards.write(key, members)
+        except DamagedMember as failure:
+            text = _("%(what)s is damaged in the store (blob %(blob)s)")
+            raise jobs.UserError(text % _named(failure.key, failure.member, members)) from None
+        except (FileNotFoundError, storage.StorageError):
+            missing = next(
+                name for name, data in members.items()
+                if isinstance(data, Stored) and self._store.size(storage.blob_name(data.sha256)) is None
+            )  # fmt: skip
+            text = _("%(what)s is missing from the store (blob %(blob)s)")
+            raise jobs.UserError(text % _named(key, missing, members)) from None
+
+
+class _Places:
+    """Where each thing's members went, as columns NAME_shard, NAME_offset, NAME_length, NAME_sha256; nulls for none."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._columns: dict[str, dict[str, list[Any]]] = {
+            name: {part: [] for part in PLACE} for name in names
+        }
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        found = {row["member"].partition(".")[0]: row for row in rows}
+        for name, columns in self._columns.items():
+            row = found.get(name) or {}
+            for part, values in columns.items():
+                values.append(row.get(part))
+
+    def beside(self, table: pa.Table) -> pa.Table:
+        for name, columns in self._columns.items():
+            for part, values in columns.items():
+                table = table.append_column(f"{name}_{part}", pa.array(values, PLACE[part]))
+        return table
+
+
+def _walk(table: pa.Table, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(table[name].to_pylist() for name in columns), strict=True)
+
+
+def _line(facts: str) -> bytes:
+    return facts.encode() + b"\n"
+
+
+def _named(key: str, member: str, members: Members) -> dict[str, str]:
+    """What a message says about a member: in words whose it is, and its blob."""
+    data = members[member]
+    assert isinstance(data, Stored)
+    words = {
+        "image": _("the photo of object %(pk)s"),
+        "mask": _("the mask of object %(pk)s"),
+        "pointmap": _("the pointmap of object %(pk)s"),
+        "mesh": _("the mesh of candidate %(pk)s"),
+    }
+    what = words[member.partition(".")[0]] % {"pk": int(key[1:])}
+    return {"what": what, "blob": data.sha256[:12]}
