@@ -404,6 +404,11 @@ def _text(manifest: Mapping[str, Any]) -> str:
     return json.dumps(manifest, sort_keys=True)
 
 
+def manifest_of(place: str | Path, endpoint: str = "") -> dict[str, Any]:
+    """The manifest of a data set or release, which is not opened. Raises BadInput."""
+    return _manifest(open_place(place, endpoint))
+
+
 def _manifest(place: Place) -> dict[str, Any]:
     try:
         manifest = json.loads(place.read(MANIFEST))

@@ -50,7 +50,7 @@ def test_the_same_facts_give_the_same_text(folder: Path) -> None:
 
 def test_it_opens_with_datasets(folder: Path, tmp_path: Path) -> None:
     rows = load_dataset(
-        "parquet", data_files=f"{folder}/index/*.parquet", split="train", cache_dir=str(tmp_path)
+        "parquet", data_files=f"{folder}/index/part-*.parquet", split="train", cache_dir=str(tmp_path)
     )
     parts = sorted((folder / "index").iterdir())
     assert len(rows) == sum(pq.read_metadata(part).num_rows for part in parts)
