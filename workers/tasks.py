@@ -11,6 +11,7 @@ from workers import (
     art,
     fitting,
     importing,
+    looking,
     masking,
     practice,
     proposing,
@@ -36,6 +37,12 @@ def reap() -> None:
 def collect() -> None:
     """Samples and pairs from the latest answers; a release collects everything again."""
     collect_recent()
+
+
+@app.task(name="workers.tasks.look", acks_late=True)
+def look() -> None:
+    """Photos that came in before there were clusters and measures, or whose import broke off: some at a time."""
+    looking.look_at_pending()
 
 
 @app.task(name="workers.tasks.import_images", acks_late=True)

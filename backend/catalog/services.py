@@ -30,6 +30,7 @@ def store_image(
     name: str,
     licence: str = "",
     attribution: str = "",
+    consent: str = "",
 ) -> tuple[Image, bool]:
     """The image row of these bytes, and whether it is new. `display` is upright, of `size` (W, H), without metadata."""
     blob = storage.put(original, media_type)
@@ -45,6 +46,7 @@ def store_image(
             "name": name[:300],
             "licence": licence[:100],
             "attribution": attribution,
+            "consent": consent[:200],
         },
     )
 
