@@ -100,6 +100,7 @@ api = [
     path("releases/<int:pk>/files/<path:name>", datasets.download),
     path("releases/<int:pk>/compare/<int:other>/", datasets.compare),
     path("releases/<int:pk>/verify/", datasets.verify),
+    path("images/<int:pk>/remove/", datasets.remove_image),
     # training
     path("checkpoints/", training.checkpoints),
     path("checkpoints/demote/", training.demote),

@@ -10,15 +10,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend import storage
-from backend.accounts.access import ApiError, Role, endpoint, record
+from backend.accounts.access import ApiError, Role, endpoint, record, valid
 from backend.accounts.api import describe_job
-from backend.catalog.models import Batch
-from backend.datasets import services
+from backend.catalog.models import Batch, Image
+from backend.datasets import removal, services
 from backend.datasets.models import Release, ReleaseFile
 from backend.paging import page
 from backend.serving import serve
 
 READERS = frozenset({Role.RESEARCHER})
+ADMINS = frozenset({Role.ADMIN})
 MEDIA_TYPES = {
     "tar": "application/x-tar",
     "parquet": "application/vnd.apache.parquet",
@@ -94,6 +95,21 @@ def compare(request: Request, pk: int, other: int) -> Response:
         get_object_or_404(Release, pk=number, state=Release.State.FROZEN) for number in (pk, other)
     )
     return Response(services.difference(mine, theirs))
+
+
+class RemovalIn(serializers.Serializer):
+    """Why a photo is removed, and whether its bytes are to be deleted."""
+
+    reason = serializers.CharField(max_length=2000)
+    erase = serializers.BooleanField(default=False)
+
+
+@endpoint("POST", roles=ADMINS, request=RemovalIn)
+def remove_image(request: Request, pk: int) -> Response:
+    """Remove a photo on request: its tasks end and no later release holds it. Names the releases that hold it now."""
+    fields = valid(RemovalIn, request)
+    found = get_object_or_404(Image, pk=pk)
+    return Response(removal.remove(found, by=request.user, **fields).to_json())
 
 
 @endpoint("POST", roles=READERS)
