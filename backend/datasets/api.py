@@ -30,11 +30,15 @@ MEDIA_TYPES = {
 class ReleaseIn(serializers.Serializer):
     kind = serializers.ChoiceField(choices=Release.Kind.choices)
     batches = serializers.ListField(
-        child=serializers.IntegerField(min_value=1), min_length=1, max_length=1000
+        child=serializers.IntegerField(min_value=1), max_length=1000, default=list
     )
     include_simulated = serializers.BooleanField(default=False)
     include_fallback_layout = serializers.BooleanField(default=False)
     min_rating = serializers.FloatField(min_value=0, max_value=1, default=0)
+    collection = serializers.ChoiceField(choices=Batch.Judges.choices, required=False)
+    own_negatives = serializers.BooleanField(default=True)
+    aesthetic = serializers.BooleanField(default=False)
+    base = serializers.IntegerField(min_value=1, allow_null=True, default=None)
 
 
 @endpoint("GET", "POST", roles=READERS, request=ReleaseIn)
@@ -42,7 +46,9 @@ def releases(request: Request) -> Response:
     """List releases, newest first, or freeze a new one on a worker."""
     if request.method == "GET":
         rows = Release.objects.select_related("job", "created_by").prefetch_related("batches")
-        return page(request, rows, describe)
+        reply = page(request, rows, describe)
+        _add_removed(reply.data["results"])
+        return reply
     parsed = ReleaseIn(data=request.data)
     parsed.is_valid(raise_exception=True)
     fields = dict(parsed.validated_data)
@@ -52,6 +58,13 @@ def releases(request: Request) -> Response:
         raise ApiError(
             400, "invalid", _("There is no batch %(pk)s.") % {"pk": missing[0]}, {"batches": [_("unknown")]}
         )
+    base = fields.pop("base")
+    if base is not None:
+        fields["base"] = Release.objects.filter(pk=base).first()
+        if fields["base"] is None:
+            raise ApiError(
+                400, "invalid", _("There is no release %(pk)s.") % {"pk": base}, {"base": [_("unknown")]}
+            )
     made = services.begin(batches=found, by=request.user, **fields)
     job = services.order(made, by=request.user)
     return Response({"release": describe(made), "job": describe_job(job)}, status=202)
@@ -59,11 +72,14 @@ def releases(request: Request) -> Response:
 
 @endpoint("GET", roles=READERS)
 def release(request: Request, pk: int) -> Response:
-    """One release, with the lines that load it from the folder into which its files were downloaded."""
+    """One release, with what it builds on and the lines that load it from the folder into which its files were
+    downloaded."""
     rows = Release.objects.select_related("job", "created_by").prefetch_related("batches")
     found = get_object_or_404(rows, pk=pk)
     folder = found.location or f"{found.kind}-{found.sha256[:16]}"
-    return Response({**describe(found), "load": services.loading_lines(folder) if found.sha256 else None})
+    described = {**describe(found), "lineage": services.lineage(found)}
+    _add_removed([described])
+    return Response({**described, "load": services.loading_lines(folder) if found.sha256 else None})
 
 
 @endpoint("GET", roles=READERS)
@@ -132,6 +148,10 @@ def describe(row: Release) -> dict[str, Any]:
         "include_simulated": row.include_simulated,
         "include_fallback_layout": row.include_fallback_layout,
         "min_rating": row.min_rating,
+        "collection": row.collection,
+        "own_negatives": row.own_negatives,
+        "aesthetic": row.aesthetic,
+        "base": row.base_id,
         "rows": row.rows,
         "counts": row.counts,
         "sha256": row.sha256,
@@ -140,6 +160,13 @@ def describe(row: Release) -> dict[str, Any]:
         "created_at": row.created_at,
         "job": describe_job(row.job) if row.job else None,
     }
+
+
+def _add_removed(rows: list[dict[str, Any]]) -> None:
+    """How many removed photos each of these releases holds, in one statement."""
+    held = removal.removed_in([row["id"] for row in rows])
+    for row in rows:
+        row["removed_images"] = held.get(row["id"], 0)
 
 
 def describe_file(row: ReleaseFile) -> dict[str, Any]:
