@@ -24,8 +24,9 @@ from model_zoo.io.errors import BadInput, safe_text
 SAMPLE, SHAPE = "sample", "shape"
 IDS = ("id", "sample_id", "pair_id")
 DIGEST = pa.binary(32)
-NIBBLES = np.zeros(256, np.uint8)
-NIBBLES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
+# Two hex digits as they lie in memory -> the byte they mean.
+BYTES = np.zeros(2**16, np.uint8)
+BYTES[np.frombuffer("".join(f"{n:02x}" for n in range(256)).encode(), np.uint16)] = np.arange(256)
 
 
 class Span(NamedTuple):
@@ -165,24 +166,16 @@ def _pointers(names: Sequence[str]) -> list[str]:
     return [name for name in names if name in parts]
 
 
-def _packed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _packed(column: pa.ChunkedArray) -> pa.Array:
     """Hex digests as 32 bytes each; null where there is none or it is no digest."""
-    chunks = []
-    for chunk in column.chunks:
-        filled = pc.if_else(pc.fill_null(pc.equal(pc.binary_length(chunk), 64), False), chunk, "0" * 64)
-        text = pa.concat_arrays([filled.cast(pa.binary())])
-        start = text.offset
-        ends = np.frombuffer(text.buffers()[1], np.int32)[start : start + len(text) + 1]
-        data = text.buffers()[2]
-        letters = (
-            np.frombuffer(data, np.uint8)[ends[0] : ends[-1]] if data is not None else np.zeros(0, np.uint8)
-        )
-        pairs = NIBBLES[letters].reshape(-1, 2)
-        packed = (pairs[:, 0] << 4) | pairs[:, 1]
-        missing = pc.is_null(chunk)
-        made = pa.FixedSizeBinaryArray.from_buffers(DIGEST, len(chunk), [None, pa.py_buffer(packed)])
-        chunks.append(pc.if_else(missing, pa.scalar(None, DIGEST), made))
-    return pa.chunked_array(chunks, DIGEST)
+    text = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    wrong = pc.fill_null(pc.not_equal(pc.binary_length(text), 64), True)
+    if some := pc.any(wrong).as_py():
+        text = pc.if_else(wrong, pa.scalar("0" * 64, text.type), text)
+    start = np.frombuffer(text.buffers()[1], np.int32)[text.offset] if len(text) else 0
+    pairs = np.frombuffer(text.buffers()[2] or b"", np.uint16, len(text) * 32, start)
+    made = pa.FixedSizeBinaryArray.from_buffers(DIGEST, len(text), [None, pa.py_buffer(BYTES[pairs])])
+    return pc.if_else(wrong, pa.scalar(None, DIGEST), made) if some else made
 
 
 def _removed(place: Place) -> pa.Array | None:
