@@ -1,6 +1,8 @@
 """Copies the blobs of a release into its shards, each checked against its hash while it is copied."""
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +24,7 @@ OBJECT = (
     "pointmap_size",
     "facts",
 )
-CANDIDATE = ("id", "mesh", "mesh_size", "facts")
+CANDIDATE = ("object_id", "id", "mesh", "mesh_size", "facts")
 Members = Mapping[str, bytes | Stored]
 
 
@@ -32,27 +34,34 @@ class Copier:
     def __init__(self, shards: ShardWriter) -> None:
         self.shards, self._store = shards, storage.store()
 
-    def objects(self, table: pa.Table) -> pa.Table:
-        """Write photo, mask, pointmap and facts of each object; the table with the columns of their places."""
-        places = _Places(OBJECT_MEMBERS)
-        for number, image, size, kind, mask, mask_size, points, points_size, facts in _walk(table, OBJECT):
-            members: dict[str, bytes | Stored] = {
-                f"image.{PICTURES[kind]}": self._stored(image, size),
-                "json": _line(facts),
-                "mask.png": self._stored(mask, mask_size),
-            }
-            if points is not None:
-                members["pointmap.npz"] = self._stored(points, points_size)
-            places.add(self._write(object_key(number), members))
-        return places.beside(table)
+    def copy(self, objects: pa.Table, candidates: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Write each object's photo, mask, pointmap and facts, then mesh and facts of each of its candidates; both tables,
+        ordered by object, come back with the columns of the places."""
+        places, mesh_places = _Places(OBJECT_MEMBERS), _Places(("mesh",))
+        theirs = groupby(_walk(candidates, CANDIDATE), key=itemgetter(0))
+        for target in _walk(objects, OBJECT):
+            places.add(self._object(*target))
+            for _number, *candidate in next(theirs)[1]:
+                mesh_places.add(self._candidate(*candidate))
+        return places.beside(objects), mesh_places.beside(candidates)
 
-    def candidates(self, table: pa.Table) -> pa.Table:
-        """Write mesh and facts of each candidate; the table with the columns of the mesh's place."""
-        places = _Places(("mesh",))
-        for number, mesh, size, facts in _walk(table, CANDIDATE):
-            members: dict[str, bytes | Stored] = {"json": _line(facts), "mesh.glb": self._stored(mesh, size)}
-            places.add(self._write(candidate_key(number), members))
-        return places.beside(table)
+    def _object(
+        self, number: int, image: str, size: int, kind: str, mask: str, mask_size: int,
+        points: str | None, points_size: int, facts: str,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        members: dict[str, bytes | Stored] = {
+            f"image.{PICTURES[kind]}": self._stored(image, size),
+            "json": _line(facts),
+            "mask.png": self._stored(mask, mask_size),
+        }
+        if points is not None:
+            members["pointmap.npz"] = self._stored(points, points_size)
+        return self._write(object_key(number), members)
+
+    def _candidate(self, number: int, mesh: str, size: int, facts: str) -> list[dict[str, Any]]:
+        return self._write(
+            candidate_key(number), {"json": _line(facts), "mesh.glb": self._stored(mesh, size)}
+        )
 
     def _stored(self, sha256: str, size: int) -> Stored:
         name = storage.blob_name(sha256)

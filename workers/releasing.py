@@ -32,6 +32,7 @@ from workers.release_rows import REMOVED as REMOVED_ROWS
 from workers.release_walk import Chunk, Orphan, tables, walk
 
 FORMAT = "maquette-release/2"
+FORMATS = ("maquette-release/1", FORMAT)  # what can be verified and loaded
 PART_ROWS = 1_000_000
 ROWS_PER_GROUP = 20_000
 SHARD_BYTES = 512 * 2**20
@@ -58,7 +59,7 @@ class Writer:
         started = time.perf_counter()
         with services.snapshot(self.release) as contents:
             self.choose_seconds = time.perf_counter() - started
-            if contents.rows == 0 and self.release.base is None:
+            if contents.rows == contents.removed == 0:
                 raise jobs.UserError(nothing(self.release))
             removed = self._removed(contents)
             hashes = self._rows(contents)
@@ -69,16 +70,19 @@ class Writer:
     def _rows(self, contents: services.Snapshot) -> dict[str, str]:
         """Write shards and index; the hashes of the shards, by the name of the file."""
         done, counts = 0, self.maker.counts
+        counts["objects"] = counts["candidates"] = 0
         with ShardWriter(self.folder / "shards", SHARD_BYTES) as shards:
             copier = Copier(shards)
             for chunk in self._chunks(contents):
                 with self._copying():
-                    objects, candidates = copier.objects(chunk.objects), copier.candidates(chunk.candidates)
+                    objects, candidates = copier.copy(chunk.objects, chunk.candidates)
                 self._add(self.maker.table(chunk.rows, objects, candidates))
                 done += len(chunk.rows)
                 counts["objects"] += len(objects)
                 counts["candidates"] += len(candidates)
                 self.progress(done, contents.rows)
+            if contents.rows == 0:  # it only takes rows back; its index is there and empty
+                self._add(SCHEMAS[self.release.kind].empty_table())
             self._end_part()
             with self._copying():
                 shards.close()
@@ -125,17 +129,17 @@ class Writer:
         self.copy_cpu_seconds += time.process_time() - cpu
 
     def _add(self, rows: pa.Table) -> None:
-        while len(rows):
-            if self._index is None:
-                path = self.folder / "index" / f"part-{self._parts:05d}.parquet"
-                self._index = IndexWriter(path, SCHEMAS[self.release.kind], ROWS_PER_GROUP)
-                self._in_part = 0
-            some = rows.slice(0, PART_ROWS - self._in_part)
-            self._index.write_table(some)
-            self._in_part += len(some)
-            rows = rows.slice(len(some))
-            if self._in_part == PART_ROWS:
-                self._end_part()
+        if self._index is None:
+            path = self.folder / "index" / f"part-{self._parts:05d}.parquet"
+            self._index = IndexWriter(path, SCHEMAS[self.release.kind], ROWS_PER_GROUP)
+            self._in_part = 0
+        some, rest = rows.slice(0, PART_ROWS - self._in_part), rows.slice(PART_ROWS - self._in_part)
+        self._index.write_table(some)
+        self._in_part += len(some)
+        if self._in_part == PART_ROWS:
+            self._end_part()
+        if len(rest):
+            self._add(rest)
 
     def _end_part(self) -> None:
         if self._index is not None:
@@ -147,18 +151,18 @@ class Writer:
         """Card and manifest. `hashes`: of the shards, which were hashed while they were written."""
         release, base = self.release, self.release.base
         counts = dict(sorted({**self.maker.counts, "rows": rows}.items()))
-        created = datetime.fromtimestamp(self.maker.created, UTC)
+        parent = json.loads(storage.read(base.manifest_id)) if base is not None else {}
+        as_of = datetime.fromtimestamp(self.maker.created, UTC).isoformat(timespec="milliseconds")
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "kind": release.kind,
-            "as_of": created.isoformat(timespec="milliseconds"),
+            "as_of": max(as_of, parent.get("as_of", "")),  # the newest row of the chain
             "batches": list(release.batches.order_by("id").values_list("name", flat=True)),
             "filters": {name: getattr(release, name) for name in FILTERS}
             | {"min_rating": float(release.min_rating)},
             "counts": counts,
         }
         if base is not None:
-            parent = json.loads(storage.read(base.manifest_id))
             manifest["lineage"] = {
                 "base": {"id": parent["id"], "hash": parent["hash"], "uid": str(base.uid)},
                 "added": rows,
@@ -185,6 +189,8 @@ def content_hash(manifest: dict[str, Any]) -> str:
 
 def nothing(release: Release) -> str:
     """Why a release would be empty, and which flag would change that."""
+    if release.base is not None:
+        return _("nothing to release: nothing came or went since release %(pk)s") % {"pk": release.base.pk}
     rows = Sample if release.kind == Release.Kind.SFT else PreferencePair
     found = rows.objects.filter(batch__in=release.batches.all())
     simulated = found.filter(simulated=True).count()

@@ -11,7 +11,7 @@ import mmap
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -302,6 +302,86 @@ def _seal(file: BinaryIO, folder: Path, facts: dict[str, Any]) -> dict[str, Any]
 
 def _length(data: bytes | Stored) -> int:
     return data.length if isinstance(data, Stored) else len(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a shard as it lies there; `text`: its bytes when it is a JSON member, else none."""
+
+    name: str
+    offset: int
+    length: int
+    sha256: str
+    text: bytes
+
+
+class ShardReader:
+    """Reads a shard once from end to end: iterate over its members, then `sha256` is that of the whole file.
+
+    Takes what ShardWriter writes (plain files, names of at most 100 characters); raises BadInput for anything else.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path, self.sha256 = Path(path), ""
+        self._at = 0
+
+    def __iter__(self) -> Iterator[Member]:
+        digest = hashlib.sha256()
+        with self.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as pool:
+            self._file, self._pool, self._digest = file, pool, digest
+            self._ahead = pool.submit(file.read, BUFFER)
+            self._left = memoryview(b"")
+            self._at = 0
+            while (block := self._exactly(BLOCK)).strip(b"\0"):
+                yield self._member(block)
+            while self._some(BUFFER):
+                pass
+        self.sha256 = digest.hexdigest()
+
+    def _some(self, limit: int) -> memoryview:
+        """The next bytes, at most `limit`; none at the end."""
+        if not self._left:
+            data = self._ahead.result()
+            if data:
+                self._pool.submit(self._digest.update, data)
+                self._ahead = self._pool.submit(self._file.read, BUFFER)
+            self._left = memoryview(data)
+        taken, self._left = self._left[:limit], self._left[limit:]
+        self._at += len(taken)
+        return taken
+
+    def _exactly(self, count: int) -> bytes:
+        parts = []
+        while count:
+            part = self._some(count)
+            if not part:
+                raise BadInput(f"the shard {safe_text(self.path.name)} ends in the middle", "short_shard")
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def _member(self, block: bytes) -> Member:
+        try:
+            name, size = block[:100].rstrip(b"\0").decode("ascii"), int(block[124:135], 8)
+            if header(name, size) != block:
+                raise ValueError
+        except (ValueError, IndexError):
+            raise BadInput(
+                f"{safe_text(self.path.name)}: no header of a plain file at byte {self._at - BLOCK}",
+                "bad_shard",
+            ) from None
+        offset, left = self._at, size
+        digest, text = hashlib.sha256(), []
+        while left:
+            part = self._some(left)
+            if not part:
+                raise BadInput(f"the shard {safe_text(self.path.name)} ends in the middle", "short_shard")
+            digest.update(part)
+            left -= len(part)
+            if name.endswith(".json") and size <= BUFFER:
+                text.append(part)
+        self._exactly(-size % BLOCK)
+        return Member(name, offset, size, digest.hexdigest(), b"".join(text))
 
 
 def _padded(length: int) -> int:
