@@ -69,11 +69,17 @@ def finish(summary: Summary, place: Place) -> dict[str, Any]:
         }
         describe(summary, manifest, written)
         manifest["files"] = sorted([*shards, *written.files], key=lambda file: file["name"])
-        text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
-        manifest["hash"] = hashlib.sha256(text.encode()).hexdigest()
-        manifest["id"] = f"{summary.variant}-{manifest['hash'][:16]}"
+        manifest = sealed(manifest)
         written.text(MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     return manifest
+
+
+def sealed(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with the hash of all that it says, and the id made from it."""
+    facts = {name: value for name, value in manifest.items() if name not in ("hash", "id")}
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return {**facts, "hash": digest, "id": f"{facts['kind']}-{digest[:16]}"}
 
 
 class Written:

@@ -25,6 +25,9 @@ class Place(places.Place, Protocol):
     def put(self, name: str, path: Path) -> None:
         """Take over a finished file of the scratch folder; it appears under its name in one step."""
 
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to a local path."""
+
     def scratch(self) -> AbstractContextManager[Path]:
         """An empty folder for files on their way in; gone afterwards."""
 
@@ -57,6 +60,13 @@ class Folder(places.Folder):
             path.replace(target)
         except OSError as error:
             raise BadInput(f"cannot write {target}: {error.strerror}", "unwritable") from None
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to a local path."""
+        try:
+            shutil.copyfile(self.root / name, path)
+        except OSError as error:
+            raise self._wrong(name, error) from None
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -100,6 +110,13 @@ class Bucket(places.Bucket):
             self.client.upload_file(str(path), self.bucket, self._key(name))
         except (BotoCoreError, ClientError, OSError) as error:
             raise self._wrong(name, error, "s3") from None
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy an object to a local path."""
+        try:
+            self.client.download_file(self.bucket, self._key(name), str(path))
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise self._wrong(name, error, "missing_file") from None
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
