@@ -81,14 +81,21 @@ def open_index(
     """
     if kept is not None and kept.exists():
         return _index(_mapped(kept))
-    tables = [_read(place, where, columns, digests) for place in places]
+    tables: dict[int, pa.Table] = {}
     for number, place in enumerate(places):
         gone = _removed(place)
-        for earlier in range(number if gone is not None else 0):
-            tables[earlier] = _without(tables[earlier], gone)
+        if gone is not None:
+            tables = {earlier: _without(table, gone) for earlier, table in tables.items()}
+        table = _read(place, where, columns, digests)
+        if table is not None:
+            tables[number] = table
+        elif gone is None:
+            raise BadInput(f"{place.name} is not a data set: there is no index/part-*.parquet", "no_index")
+    if not tables:
+        raise BadInput(f"{places[-1].name} adds no row to what it builds on, which is not given", "no_index")
     numbered = [
         table.append_column("_place", pa.array(np.full(len(table), number, np.int8)))
-        for number, table in enumerate(tables)
+        for number, table in tables.items()
     ]
     try:
         table = pa.concat_tables(numbered, promote_options="default")
@@ -105,10 +112,8 @@ def open_index(
 
 def _read(
     place: Place, where: str | pc.Expression | None, columns: Sequence[str] | None, digests: bool
-) -> pa.Table:
+) -> pa.Table | None:
     parts = [name for name in place.names("index/") if name.startswith("index/part-")]
-    if not parts:
-        raise BadInput(f"{place.name} is not a data set: there is no index/part-*.parquet", "no_index")
     tables = []
     for part in parts:
         file = str(place.root / part) if isinstance(place, Folder) else pa.BufferReader(place.read(part))
@@ -122,7 +127,7 @@ def _read(
                     "bad_filter",
                 ) from None
             raise BadInput(f"{place.name}/{part} cannot be read: {_line(error)}", "bad_index") from None
-    return pa.concat_tables(tables, promote_options="default")
+    return pa.concat_tables(tables, promote_options="default") if tables else None
 
 
 def _part(
