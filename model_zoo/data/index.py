@@ -24,8 +24,9 @@ from model_zoo.io.errors import BadInput, safe_text
 SAMPLE, SHAPE = "sample", "shape"
 IDS = ("id", "sample_id", "pair_id")
 DIGEST = pa.binary(32)
-NIBBLES = np.zeros(256, np.uint8)
-NIBBLES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
+# Two hex digits as they lie in memory -> the byte they mean.
+BYTES = np.zeros(2**16, np.uint8)
+BYTES[np.frombuffer("".join(f"{n:02x}" for n in range(256)).encode(), np.uint16)] = np.arange(256)
 
 
 class Span(NamedTuple):
@@ -80,14 +81,21 @@ def open_index(
     """
     if kept is not None and kept.exists():
         return _index(_mapped(kept))
-    tables = [_read(place, where, columns, digests) for place in places]
+    tables: dict[int, pa.Table] = {}
     for number, place in enumerate(places):
         gone = _removed(place)
-        for earlier in range(number if gone is not None else 0):
-            tables[earlier] = _without(tables[earlier], gone)
+        if gone is not None:
+            tables = {earlier: _without(table, gone) for earlier, table in tables.items()}
+        table = _read(place, where, columns, digests)
+        if table is not None:
+            tables[number] = table
+        elif gone is None:
+            raise BadInput(f"{place.name} is not a data set: there is no index/part-*.parquet", "no_index")
+    if not tables:
+        raise BadInput(f"{places[-1].name} adds no row to what it builds on, which is not given", "no_index")
     numbered = [
         table.append_column("_place", pa.array(np.full(len(table), number, np.int8)))
-        for number, table in enumerate(tables)
+        for number, table in tables.items()
     ]
     try:
         table = pa.concat_tables(numbered, promote_options="default")
@@ -104,10 +112,8 @@ def open_index(
 
 def _read(
     place: Place, where: str | pc.Expression | None, columns: Sequence[str] | None, digests: bool
-) -> pa.Table:
+) -> pa.Table | None:
     parts = [name for name in place.names("index/") if name.startswith("index/part-")]
-    if not parts:
-        raise BadInput(f"{place.name} is not a data set: there is no index/part-*.parquet", "no_index")
     tables = []
     for part in parts:
         file = str(place.root / part) if isinstance(place, Folder) else pa.BufferReader(place.read(part))
@@ -121,7 +127,7 @@ def _read(
                     "bad_filter",
                 ) from None
             raise BadInput(f"{place.name}/{part} cannot be read: {_line(error)}", "bad_index") from None
-    return pa.concat_tables(tables, promote_options="default")
+    return pa.concat_tables(tables, promote_options="default") if tables else None
 
 
 def _part(
@@ -165,24 +171,16 @@ def _pointers(names: Sequence[str]) -> list[str]:
     return [name for name in names if name in parts]
 
 
-def _packed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _packed(column: pa.ChunkedArray) -> pa.Array:
     """Hex digests as 32 bytes each; null where there is none or it is no digest."""
-    chunks = []
-    for chunk in column.chunks:
-        filled = pc.if_else(pc.fill_null(pc.equal(pc.binary_length(chunk), 64), False), chunk, "0" * 64)
-        text = pa.concat_arrays([filled.cast(pa.binary())])
-        start = text.offset
-        ends = np.frombuffer(text.buffers()[1], np.int32)[start : start + len(text) + 1]
-        data = text.buffers()[2]
-        letters = (
-            np.frombuffer(data, np.uint8)[ends[0] : ends[-1]] if data is not None else np.zeros(0, np.uint8)
-        )
-        pairs = NIBBLES[letters].reshape(-1, 2)
-        packed = (pairs[:, 0] << 4) | pairs[:, 1]
-        missing = pc.is_null(chunk)
-        made = pa.FixedSizeBinaryArray.from_buffers(DIGEST, len(chunk), [None, pa.py_buffer(packed)])
-        chunks.append(pc.if_else(missing, pa.scalar(None, DIGEST), made))
-    return pa.chunked_array(chunks, DIGEST)
+    text = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    wrong = pc.fill_null(pc.not_equal(pc.binary_length(text), 64), True)
+    if some := pc.any(wrong).as_py():
+        text = pc.if_else(wrong, pa.scalar("0" * 64, text.type), text)
+    start = np.frombuffer(text.buffers()[1], np.int32)[text.offset] if len(text) else 0
+    pairs = np.frombuffer(text.buffers()[2] or b"", np.uint16, len(text) * 32, start)
+    made = pa.FixedSizeBinaryArray.from_buffers(DIGEST, len(text), [None, pa.py_buffer(BYTES[pairs])])
+    return pc.if_else(wrong, pa.scalar(None, DIGEST), made) if some else made
 
 
 def _removed(place: Place) -> pa.Array | None:

@@ -68,10 +68,10 @@ MEANINGS = {
     "draws": "how many meshes and rotations were tried until one was kept",
     "instance": "the object of the photo that was replaced",
     "triangles": "of the mesh",
-    "volume": "of the mesh, its longest side being 1",
-    "normal_spread": "how much the normals vary: 0 for a flat sheet",
-    "stray_area": "part of the surface that lies off the main body",
-    "stray_extent": "how far the box grows by what lies off the main body",
+    "volume": "share of the shape's voxels that are full",
+    "normal_spread": "how much the normals vary: 0 for a sheet, 2/3 for a ball",
+    "stray_area": "share of the surface that lies off the main structure",
+    "stray_extent": "by how much the longest side would shrink without that",
 }
 LOAD = {
     "this project's loader (exact shuffle, filters, ranks, resume)": """\
