@@ -16,14 +16,17 @@ from model_zoo.raster_parts import TO_LINEAR, unit
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 MIDDLE = 0.25  # albedo (linear) of the things in a photo, on average
-EXPOSURES = (0.15, 1.6)
+EXPOSURES = (0.2, 1.6)
+BRIGHTEST = 1.1  # light on a surface that faces all of it: white things stay below the end of the scale
 CASTS = (0.75, 1.35)
 DIRECTNESS = (0.15, 0.75)  # share of the directional light where it falls straight on
 FACING = 0.4  # share of the directional light on a surface as it comes
-PRIOR_SHARE = 0.5  # points that speak for the assumed light, for each point of the pointmap
+PRIOR_SHARE = 0.2  # points that speak for the assumed light, for each point of the pointmap
 GRID = 128  # pixels of the longer side at which brightness and colour are looked at
 ABOVE, TOWARDS_CAMERA = 0.8, 0.6  # the assumed light comes from above and from behind the camera's shoulder
-BACKLIGHT = 0.3  # a light further behind the object is moved forward: its far side is not seen
+HIGHEST = np.array(
+    [1.0, -0.2, 0.3]
+)  # of a fitted direction: a bright floor is no lamp, a far side is not seen
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ def look_of(rgb: np.ndarray, points: np.ndarray | None = None) -> Look:
     towards, directness = fit or (towards, directness)
     direct = exposure / (1 / directness - 1 + FACING)
     even = direct * (1 / directness - 1)
-    lighting = _lighting(towards, direct, even, _cast(small))
+    gain = min(BRIGHTEST / (direct + even), 1.0)
+    lighting = _lighting(towards, gain * direct, gain * even, _cast(small))
     grey = (rgb @ LUMA).astype(np.float32)
     return Look(lighting, _blur(grey), _grain(grey), fit is not None)
 
@@ -74,7 +78,12 @@ def nearby(look: Look, rgb: np.ndarray, box: tuple[int, int, int, int]) -> Look:
 
 
 def scaled(lighting: Lighting, gain: float) -> Lighting:
-    """The same light, brighter by `gain`."""
+    """The same light, brighter by `gain`, as far as white things stay below the end of the scale."""
+    most = max(
+        max(np.sum([light.colour for light in lighting.lights], axis=0) + lighting.ambient + lighting.sky),
+        1e-6,
+    )
+    gain = min(gain, max(BRIGHTEST / most, min(gain, 1.0)))
     return replace(
         lighting,
         lights=tuple(Light(light.towards, _times(light.colour, gain)) for light in lighting.lights),
@@ -115,7 +124,7 @@ def _fitted(
 
     Irradiance of an even light A and a directional D from l is about (A + D/4) + D/2 n.l (Ramamoorthi and Hanrahan
     2001, to first order): fitted to brightness in units of its median by reweighted least squares (Tukey), so that
-    dark and bright things count little. The assumed light counts as PRIOR_SHARE of the points, on normals that face
+    dark and bright things count little, and directness is drawn half-way to the assumed one. That light counts as PRIOR_SHARE of the points, on normals that face
     the camera evenly.
     """
     normals, known = normals_of(points)
@@ -135,15 +144,14 @@ def _fitted(
     for _ in range(8):
         fit = np.linalg.lstsq(rows * np.sqrt(weights)[:, None], values * np.sqrt(weights), rcond=None)[0]
         apart = np.abs(values - rows @ fit)
-        reach = 4 * max(float(np.median(apart[: len(n)])), 0.05)
+        reach = 4 * max(float(np.median(apart[: len(n)])), 0.1)
         weights = share * np.maximum(1 - (apart / reach) ** 2, 0) ** 2
     strength = float(np.linalg.norm(fit[1:]))
     if not np.isfinite(strength) or strength < 1e-3 or fit[0] <= 0:
         return None
-    direction = fit[1:] / strength
-    direction[2] = min(direction[2], BACKLIGHT)
+    direction = np.minimum(fit[1:] / strength, HIGHEST)
     direct, even = 2 * strength, max(fit[0] - strength / 2, 0.0)
-    return unit(direction), float(np.clip(direct / (direct + even), *DIRECTNESS))
+    return unit(direction), float(np.clip((direct / (direct + even) + directness) / 2, *DIRECTNESS))
 
 
 def normals_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +183,7 @@ def _blur(grey: np.ndarray) -> float:
 
 
 def _grain(grey: np.ndarray) -> float:
-    """Standard deviation of the noise (Immerkaer 1996) in the flattest quarter of 8 x 8 blocks: 0 to 12 steps."""
+    """Standard deviation of the noise (Immerkaer 1996) in the flattest of 8 x 8 blocks: 0 to 8 steps."""
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     second = np.abs(ndimage.convolve(grey, kernel))
     height, width = (n // 8 * 8 for n in grey.shape)
@@ -186,7 +194,7 @@ def _grain(grey: np.ndarray) -> float:
     usable = blocks[(mean > 8) & (mean < 247)]
     if not usable.size:
         return 0.0
-    return float(np.clip(np.sqrt(np.pi / 2) / 6 * np.percentile(usable, 25), 0, 12))
+    return float(np.clip(np.sqrt(np.pi / 2) / 6 * np.percentile(usable, 3), 0, 8))
 
 
 def _times(colour: tuple[float, float, float], gain: float) -> tuple[float, float, float]:

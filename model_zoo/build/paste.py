@@ -11,7 +11,7 @@ from model_zoo.raster import Picture
 from model_zoo.raster_parts import TO_LINEAR, to_srgb
 
 SHARPEST = 0.35  # pixels: the standard deviation that a rendered edge has of itself
-STRONGEST = 0.55  # the share of the light that a contact shadow takes where things touch
+STRONGEST = 0.7  # the share of the light that a contact shadow takes where things touch
 FOOT = 0.25  # of an object's height: what is low enough to cast a contact shadow
 REACH = 0.25  # of an object's size: how far a contact shadow goes
 GRID = 160  # samples along the longer side of the window in which a contact shadow is worked out
