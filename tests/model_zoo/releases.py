@@ -68,7 +68,7 @@ def sft_release(folder, count=4, pose=True, split="train"):
             row |= (
                 dict(zip("Rts", (v.ravel().tolist() for v in (target.pose.R, target.pose.t, target.pose.s))))
                 if pose
-                else {}
+                else dict.fromkeys("Rts")
             )
             rows.append(row)
     return finish(folder, "sft", rows)

@@ -21,8 +21,8 @@ from backend.datasets import services
 from backend.datasets.models import Release
 from backend.jobs import UserError
 from backend.proposals.models import Proposer
+from model_zoo.data.reader import DataSet
 from model_zoo.io.shards import ShardReader, read_member
-from model_zoo.loader import Release as StoredRelease
 from tests.backend.datasets.rows import PLAIN, World
 from tests.buckets import bucket, bucket_server  # noqa: F401
 from workers import release_walk, releasing
@@ -295,7 +295,7 @@ def test_a_release_of_the_first_format_still_verifies(tmp_path: Path, kind: str)
     reseal(tmp_path / "out", format="maquette-release/1")
     found = check(tmp_path / "out")
     assert found.problems == [] and found.rows == len(table)
-    assert len(StoredRelease(tmp_path / "out").rows) == len(table)
+    assert len(DataSet(tmp_path / "out")) == len(table)
 
 
 def reseal(folder: Path, **facts: Any) -> None:
@@ -368,8 +368,17 @@ def test_a_chain_of_releases_holds_what_one_release_holds(tmp_path: Path) -> Non
     kept = {row["id"] for n in range(3) for row in rows(tmp_path / str(n))} - {row["id"] for row in removed}
     release(world, tmp_path / "full", "dpo")
     assert kept == {row["id"] for row in rows(tmp_path / "full")} and len(kept) == 4
+    read = DataSet(tmp_path / "2", base=[tmp_path / "0", tmp_path / "1"])
+    assert contents(read) == contents(DataSet(tmp_path / "full")) and len(read) == 4
     with pytest.raises(UserError, match="nothing came or went since"):
         release(world, tmp_path / "none", "dpo", base=made[2])
+
+
+def contents(data: DataSet) -> dict[str, list[bytes]]:
+    return {
+        s.id: [s[name] for name in ("image", "mask", "pointmap", "chosen", "rejected")]
+        for s in map(data.sample, range(len(data)))
+    }
 
 
 def test_a_part_of_a_chain_verifies_alone_and_with_the_others(tmp_path: Path, capsys: Any) -> None:
