@@ -119,7 +119,8 @@ class ReleasePairs:
     def __getitem__(self, index: int) -> Pair:
         row = self.rows[index]
         ready = prepare_photo(*self.release.photo(row), self.config.embedder.image_size)
-        return Pair(ready.views, self._grid(row, "chosen"), self._grid(row, "rejected"))
+        weight = torch.tensor(1.0 if row.get("weight") is None else float(row["weight"]))
+        return Pair(ready.views, self._grid(row, "chosen"), self._grid(row, "rejected"), weight)
 
     def _grid(self, row: dict, side: str) -> Tensor:
         key = (row[f"{side}_shard"], row[f"{side}_offset"])
