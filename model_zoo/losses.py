@@ -25,11 +25,11 @@ def flow_matching(
     predicted: Mapping[str, Tensor],
     target: Mapping[str, Tensor],
     weights: Mapping[str, float],
-    row_weights: Tensor | None = None,
+    row_weights: Mapping[str, Tensor] | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """L_CFM = sum_m lambda_m E || v_theta^m(x_tau, c, tau) - v*^m ||^2 over the modalities m (paper eq. C.2).
 
-    row_weights (B,) multiplies the layout terms of rows whose pose may not be learnt (0) or may (1).
+    row_weights: modality -> (B,), 0 for rows of which it may not be learnt, 1 for others; one that is not named counts.
     Returns the loss and each modality's own mean error.
     """
     total, parts = torch.zeros(()), {}
@@ -37,8 +37,8 @@ def flow_matching(
         if name not in predicted:
             continue
         errors = velocity_error(predicted[name], target[name])
-        if row_weights is not None and name != "shape":
-            errors = errors * row_weights
+        if row_weights is not None and name in row_weights:
+            errors = errors * row_weights[name]
         parts[name] = errors.mean()
         total = total + weight * parts[name]
     return total, parts

@@ -95,6 +95,8 @@ ALLOWED: dict[str, dict[str, frozenset[str]]] = {
     "releases/1/files/x": {"GET": KEEPERS},
     "releases/1/compare/1/": {"GET": KEEPERS},
     "releases/1/verify/": {"POST": KEEPERS},
+    "builds/": {"GET": KEEPERS},
+    "builds/1/": {"GET": KEEPERS},
     "checkpoints/": {"GET": KEEPERS},
     "checkpoints/1/": {"GET": KEEPERS},
     "checkpoints/1/promote/": {"POST": KEEPERS},

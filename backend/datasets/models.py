@@ -139,3 +139,29 @@ class ReleaseFile(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["release", "name"], name="release_file_once")]
+
+
+class Build(models.Model):
+    """A data set of meshes and photos (Iso-3DO, RP-3DO) on its way into a folder or bucket, shard by shard."""
+
+    class State(models.TextChoices):
+        PLANNING = "planning"
+        BUILDING = "building"
+        FINISHING = "finishing"
+        DONE = "done"
+        FAILED = "failed"
+
+    variant = models.CharField(max_length=20)
+    source = models.CharField(max_length=500)
+    out = models.CharField(max_length=500, unique=True)
+    options = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNING)
+    shards = models.PositiveIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True, help_text="hash of the data set's manifest")
+    counts = models.JSONField(default=dict)
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.variant} build {self.pk}"

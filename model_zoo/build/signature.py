@@ -2,13 +2,14 @@
 
 import numpy as np
 import trimesh
+from scipy.special import sph_harm_y
 
 from model_zoo.build.kinds import chance
 
-POINTS = 8192
-SHIFTS = 48  # each point is paired with so many others
-RADII = np.linspace(0.02, 0.98, 12)
-PAIRS = np.linspace(0.02, 0.98, 16)
+POINTS = 16_384
+SHIFTS = 16  # each point is paired with so many others
+RADII = np.linspace(0.04, 0.96, 12)
+PAIRS = np.linspace(0.03, 0.97, 16)
 DEGREES = (2, 3, 4, 5, 6)
 
 
@@ -52,16 +53,13 @@ def _pair_distances(points: np.ndarray) -> np.ndarray:
 
 
 def _degrees(points: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Of each degree l the root of (1/N^2) sum_ij r_i r_j P_l(cos of the angle between i and j): the addition theorem
-    spares the harmonics themselves."""
-    some = slice(0, 1024)
-    direction = points[some] / np.maximum(radius[some], 1e-12)[:, None]
-    cosine = (direction @ direction.T).clip(-1, 1)
-    weight = radius[some] / radius[some].sum()
+    """Of each degree l the length of sum_i r_i Y_lm(direction i) over m, relative to that of degree 0."""
+    polar = np.arccos((points[:, 2] / np.maximum(radius, 1e-12)).clip(-1, 1))
+    around = np.arctan2(points[:, 1], points[:, 0])
+    weight = radius / radius.sum()
     found = []
-    before, now = np.ones_like(cosine), cosine
-    for degree in range(2, max(DEGREES) + 1):
-        before, now = now, ((2 * degree - 1) * cosine * now - (degree - 1) * before) / degree
-        if degree in DEGREES:
-            found.append(np.sqrt(max(float(weight @ now @ weight), 0.0)))
+    for degree in DEGREES:
+        order = np.arange(degree + 1)[:, None]  # negative orders mirror the positive ones
+        sums = np.abs(sph_harm_y(degree, order, polar, around) @ weight) ** 2
+        found.append(np.sqrt(4 * np.pi / (2 * degree + 1) * (sums[0] + 2 * sums[1:].sum())))
     return np.array(found)

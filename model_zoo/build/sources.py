@@ -1,4 +1,4 @@
-"""What a build is made from: the meshes and photos of a folder, an S3 prefix, a ZIP or a data set built before.
+"""What a build is made from: the meshes and photos of a folder, S3 prefix or ZIP, of a release, or of Iso-3DO itself.
 
 A manifest.jsonl at the top gives sha256, licence, attribution and category by path; a file whose hash it gives is not
 read for the plan, and is refused later when its bytes are others.
@@ -6,19 +6,22 @@ read for the plan, and is refused later when its bytes are others.
 
 import dataclasses
 import hashlib
+import json
 import posixpath
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from model_zoo.build.kinds import MeshItem, PhotoItem, Refused
-from model_zoo.build.place import S3, Bucket
+from model_zoo.build.kinds import MeshItem, PhotoItem, Refused, Shape
+from model_zoo.build.shapes import open_shape, read_shape
+from model_zoo.data.places import S3, Bucket, open_place
+from model_zoo.data.reader import MANIFEST as DATA_MANIFEST
+from model_zoo.data.reader import DataSet
 from model_zoo.io.errors import BadInput, safe_text
-from model_zoo.io.meshes import LoadedMesh, load_mesh
 from model_zoo.io.plan import Plan, PlanRefusal
 from model_zoo.io.plans import plan_files
-from model_zoo.io.records import parse_jsonl
+from model_zoo.io.records import parse_json, parse_jsonl
 from model_zoo.io.scenes import Refusal, Scene, load
 from model_zoo.io.sniff import kind_of
 from model_zoo.io.sources import MAX_FILE_BYTES, FolderSource, Source, ZipSource, check_relative
@@ -27,6 +30,8 @@ MANIFEST = "manifest.jsonl"
 MESHES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".zip")
 # An image in a folder with one of these is a texture, not a photo.
 TEXTURED = (".gltf", ".obj", ".mtl")
+TRAIN = "train"
+INSTANCE = "object"  # what the one object of a release's photo is called
 
 
 class BucketSource:
@@ -40,8 +45,7 @@ class BucketSource:
     @cached_property
     def names(self) -> list[str]:
         """Keys below the prefix."""
-        sizes = self._bucket.sizes()
-        return [name for name in sizes if name and not name.endswith("/") and not name.startswith("../")]
+        return [name for name in self._bucket.names("") if not name.endswith("/") and ".." not in name]
 
     def read(self, name: str) -> bytes:
         """Bytes of an object that is not too large. Raises BadInput."""
@@ -54,12 +58,33 @@ class BucketSource:
         """The mesh that objects.json in `folder` names, there or in a folder above it."""
         place = check_relative(reference)
         while True:
-            name = posixpath.join(folder, place)
-            if self._bucket.exists(name):
-                return self.read(name)
+            try:
+                return self.read(posixpath.join(folder, place))
+            except BadInput as error:
+                if error.code != "missing_file":
+                    raise
             if not folder:
                 return None
             folder = posixpath.dirname(folder)
+
+
+def open_stock(source: str, endpoint: str = "") -> "Stock":
+    """The items that --from or --meshes names. Raises BadInput."""
+    place = open_place(source, endpoint)
+    try:
+        manifest = parse_json(place.read(DATA_MANIFEST), what=DATA_MANIFEST)
+    except BadInput:
+        return Stock(open_source(source, endpoint))
+    kind = manifest.get("kind") if isinstance(manifest, dict) else None
+    if kind == "iso3do":
+        return IsoStock(DataSet(source, endpoint=endpoint))
+    if kind == "sft":
+        return ReleaseStock(DataSet(source, where=f"split == '{TRAIN}'", endpoint=endpoint))
+    raise BadInput(
+        f'"{safe_text(source)}" is a data set of kind {safe_text(kind)}: meshes come from a folder or iso3do, photos from a '
+        "folder or an SFT release",
+        "wrong_kind",
+    )
 
 
 def open_source(source: str, endpoint: str = "") -> Source:
@@ -144,9 +169,9 @@ class Stock:
         """An item's file, which must still be what the plan saw. Raises BadInput."""
         return self._same(self.files.read(item.name), item.name, item.sha256)
 
-    def load(self, item: MeshItem) -> LoadedMesh:
-        """An item's mesh; material libraries and textures are looked for beside it. Raises BadInput."""
-        return load_mesh(self.mesh_bytes(item), name=item.name)
+    def shape(self, item: MeshItem) -> Shape:
+        """An item's shape. Raises BadInput."""
+        return open_shape(self.mesh_bytes(item), item)
 
     def scene(self, item: PhotoItem) -> Scene:
         """A photo with what came with it; what was refused of its sidecars is in the warnings. Raises BadInput."""
@@ -167,3 +192,100 @@ class Stock:
                 f'"{safe_text(name)}" is not the file that the plan (or the manifest) names', "hash_mismatch"
             )
         return data
+
+
+class IsoStock(Stock):
+    """The shapes of an Iso-3DO that was built before: filtered, normalised and made solid already."""
+
+    def __init__(self, data: DataSet) -> None:
+        """Holds the number of one row of each shape."""
+        self.data = data
+        self._rows: dict[str, int] = {}
+        for row, key in enumerate(data.facts["shape_id"].to_pylist()):
+            self._rows.setdefault(key, row)
+
+    def meshes(self) -> Iterator[MeshItem | Refused]:
+        """Every shape."""
+        for key, number in sorted(self._rows.items()):
+            row = self.data.row(number)
+            yield MeshItem(
+                key, row["mesh_sha256"], 0, row["mesh_licence"], row["mesh_attribution"], row["category"]
+            )
+
+    def photos(self) -> Iterator[PhotoItem | Refused]:
+        """None."""
+        return iter(())
+
+    def shape(self, item: MeshItem) -> Shape:
+        """An item's shape, as it is stored. Raises BadInput."""
+        if item.name not in self._rows:
+            raise BadInput(f"{safe_text(item.name)} is not in {self.data.name}", "missing_file")
+        return read_shape(self.data.shape(self._rows[item.name]), item)
+
+
+class ReleaseFiles:
+    """A release as files: KEY.jpg with KEY.mask_object.png, KEY.pointmap.npz and KEY.objects.json, and CANDIDATE.glb."""
+
+    def __init__(self, data: DataSet) -> None:
+        self.data, self.title, self.warnings = data, data.name, list[str]()
+        self.photos: dict[str, int] = {}
+        self.meshes: dict[str, int] = {}
+        keys = zip(*(data.facts[name].to_pylist() for name in ("object_key", "candidate_key")), strict=True)
+        for row, (photo, mesh) in enumerate(keys):
+            self.photos.setdefault(photo, row)
+            self.meshes.setdefault(f"{mesh}.glb", row)
+
+    @property
+    def names(self) -> list[str]:
+        """The meshes; photos are taken from the index."""
+        return sorted(self.meshes)
+
+    def read(self, name: str) -> bytes:
+        """Bytes of a member. Raises BadInput."""
+        if name in self.meshes:
+            return self.data.sample(self.meshes[name])["mesh"]
+        key, _, what = name.partition(".")
+        if key not in self.photos:
+            raise BadInput(f'"{safe_text(name)}" is not in {self.data.name}', "missing_file")
+        if what == "objects.json":
+            return self._objects(self.data.row(self.photos[key]))
+        member = {"jpg": "image", f"mask_{INSTANCE}.png": "mask", "pointmap.npz": "pointmap"}[what]
+        return self.data.sample(self.photos[key])[member]
+
+    @staticmethod
+    def _objects(row: dict[str, Any]) -> bytes:
+        found = {"instance": INSTANCE, "mesh": f"{row['candidate_key']}.glb"}
+        rotation = [row["R"][at : at + 3] for at in (0, 3, 6)]
+        return json.dumps({"objects": [{**found, "R": rotation, "t": row["t"], "s": row["s"]}]}).encode()
+
+    def find_mesh(self, folder: str, reference: str) -> bytes | None:
+        """The mesh of a candidate."""
+        return self.read(reference) if reference in self.meshes else None
+
+
+class ReleaseStock(Stock):
+    """The training rows of an SFT release: its validation photos stay unseen."""
+
+    files: ReleaseFiles
+
+    def __init__(self, data: DataSet) -> None:
+        super().__init__(ReleaseFiles(data))
+
+    def photos(self) -> Iterator[PhotoItem | Refused]:
+        """Every photographed object, with its pose where the release gives one."""
+        files = self.files
+        for key, number in sorted(files.photos.items()):
+            row = files.data.row(number)
+            plan = Plan(
+                key,
+                f"{key}.jpg",
+                {INSTANCE: f"{key}.mask_{INSTANCE}.png"},
+                {INSTANCE: row["category"] or ""},
+                pointmap=f"{key}.pointmap.npz" if files.data.spans["pointmap"].at(number) else "",
+                objects=f"{key}.objects.json" if row["R"] is not None else "",
+                pointmap_source=row["pointmap_source"] or "",
+                licence=row["licence"] or "",
+                attribution=row["attribution"] or "",
+            )
+            sha256 = hashlib.sha256(files.read(plan.image)).hexdigest()
+            yield PhotoItem(key, sha256, dataclasses.asdict(plan), plan.licence, plan.attribution)

@@ -38,7 +38,14 @@ def parser() -> argparse.ArgumentParser:
         )
         p.add_argument("--model", choices=MODELS, default="geometry")
         p.add_argument(
-            "--data", nargs="+", required=True, metavar="DIR", help="release folders, or the word synthetic"
+            "--data",
+            nargs="+",
+            required=True,
+            metavar="DIR",
+            help="releases or built data sets (folders or s3://BUCKET/PREFIX), or the word synthetic",
+        )
+        p.add_argument(
+            "--where", metavar="FILTER", help="take only rows such as \"r >= 0.8 and category == 'mug'\""
         )
         p.add_argument("--recipe", choices=sorted(RECIPES), default="tiny")
         p.add_argument(

@@ -22,7 +22,9 @@ def test_flow_matching_weighs_modalities():
 def test_rows_without_a_pose_teach_no_layout():
     predicted = {"shape": torch.zeros(2, 1, 1), "scale": torch.ones(2, 1, 1)}
     target = {n: torch.zeros_like(v) for n, v in predicted.items()}
-    total, _ = losses.flow_matching(predicted, target, {"shape": 1.0, "scale": 1.0}, torch.tensor([1.0, 0.0]))
+    total, _ = losses.flow_matching(
+        predicted, target, {"shape": 1.0, "scale": 1.0}, {"scale": torch.tensor([1.0, 0.0])}
+    )
     assert float(total) == pytest.approx(0.5)
 
 

@@ -1,0 +1,312 @@
+"""Draws with OpenGL 3.3 on EGL, without a window: Mesa's llvmpipe on a CPU, a driver's own EGL on a GPU.
+
+Two programs. `cover` finds the face that each pixel's centre sees; it does nothing else, because llvmpipe pays for
+every triangle's fragments in blocks of 16. `shade` takes one fragment a sample, meets its face with the pixel's ray
+in float32 and chooses the texture's levels itself: only the bilinear filter is the driver's.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+
+import moderngl
+import numpy as np
+
+from model_zoo.raster_parts import LIGHTS, Hits, Lighting, Placed, Samples, Surface, unit
+
+TAPS = 4  # texture look-ups along the longer side of a pixel's footprint, at most
+ROW = 512  # faces in one row of a record texture
+TEXELS = 7  # RGBA texels of a record
+WIDE, HIGH = 1024, 512  # samples that are shaded at a time
+SIDES = (256, 512, 1024)  # pixels a side of the targets that are kept
+SRGB8 = 0x8C41
+TRIANGLE = np.array([-1, -1, 3, -1, -1, 3], np.float32)
+COVER_VERTEX = """#version 330
+in vec3 position; uniform mat4 clip;
+void main() { gl_Position = clip * vec4(position, 1); }
+"""
+COVER_FRAGMENT = """#version 330
+uniform float first; layout(location = 0) out vec2 seen;
+void main() { seen = vec2(first + float(gl_PrimitiveID), 1.0 / gl_FragCoord.w); }
+"""
+VERTEX = "#version 330\nin vec2 at; void main() { gl_Position = vec4(at, 0, 1); }"
+FRAGMENT = f"""#version 330
+uniform sampler2D samples; uniform sampler2D records; uniform sampler2D picture;
+uniform vec4 camera;  // 1/fx, 1/fy, cx, cy
+uniform float skew;
+uniform mat3 turn; uniform vec3 shift; uniform mat3 turn_normal;
+uniform bool textured; uniform vec2 texels; uniform vec3 factor; uniform float metallic; uniform float roughness;
+uniform vec3 ambient; uniform vec3 sky; uniform int lights; uniform vec3 towards[{LIGHTS}]; uniform vec3 colour[{LIGHTS}];
+layout(location = 0) out vec4 o_lit; layout(location = 1) out vec4 o_base;
+
+vec3 ray(vec2 pixel) {{
+    float y = (pixel.y - camera.w) * camera.y;
+    return vec3((pixel.x - camera.z - skew * y) * camera.x, y, 1);
+}}
+
+vec3 encode(vec3 x) {{
+    x = clamp(x, 0.0, 1.0);
+    return mix(1.055 * pow(x, vec3(1.0 / 2.4)) - 0.055, 12.92 * x, lessThanEqual(x, vec3(0.0031308)));
+}}
+
+void main() {{
+    vec4 one = texelFetch(samples, ivec2(gl_FragCoord.xy), 0);
+    if (one.z < 0.0) discard;
+    int index = int(one.z + 0.5), code = int(one.w + 0.5);
+    vec2 pixel = one.xy;
+    ivec2 at = ivec2((index % {ROW}) * {TEXELS}, index / {ROW});
+    vec4 r[{TEXELS}];
+    for (int k = 0; k < {TEXELS}; k++) r[k] = texelFetch(records, at + ivec2(k, 0), 0);
+
+    // Barycentric weights w of the two far corners where the pixel's ray meets the face's plane.
+    vec3 a = r[0].xyz, b = vec3(r[0].w, r[1].xy), c = vec3(r[1].zw, r[2].x);
+    vec3 p = turn * a + shift, e = turn * (b - a), f = turn * (c - a), n = cross(e, f);
+    float nn = max(dot(n, n), 1e-37), pn = dot(p, n);
+    vec3 d = ray(pixel), q = d * (pn / dot(d, n)) - p;
+    vec3 fn = cross(f, n) / nn, en = cross(n, e) / nn;
+    vec2 w = vec2(dot(q, fn), dot(q, en));
+    vec3 s = max(vec3(1 - w.x - w.y, w), 0.0);
+    float sum = s.x + s.y + s.z;
+    s = sum > 0.0 && sum < 1e9 ? s / sum : vec3(1) / 3;
+    vec3 point = p + s.y * e + s.z * f;
+
+    // The two sides are told apart by the face, whose corners may turn away before it does.
+    vec3 na = vec3(r[2].yzw), nb = r[3].xyz, nc = vec3(r[3].w, r[4].xy);
+    vec3 face = dot(n, point) > 0 ? -n : n;
+    vec3 normal = normalize(turn_normal * (na * s.x + nb * s.y + nc * s.z));
+    if (dot(turn_normal * (na + nb + nc), face) < 0) normal = -normal;
+
+    vec3 la = vec3(r[4].zw, r[5].x), lb = vec3(r[5].yzw), lc = r[6].xyz;
+    vec3 base = la * s.x + lb * s.y + lc * s.z;
+    if (textured) {{
+        float step = (code & 1) == 1 ? {1 / 3} : 1.0;
+        vec3 dx = ray(pixel + vec2(step, 0)), dy = ray(pixel + vec2(0, step));
+        vec3 qx = dx * (pn / dot(dx, n)) - p - q, qy = dy * (pn / dot(dy, n)) - p - q;
+        vec2 u = (lb - la).xy * texels, v = (lc - la).xy * texels;
+        vec2 ax = dot(qx, fn) * u + dot(qx, en) * v, ay = dot(qy, fn) * u + dot(qy, en) * v;
+        float lx = dot(ax, ax), ly = dot(ay, ay);
+        vec2 along = lx > ly ? ax : ay;
+        float most = sqrt(max(lx, ly)), least = sqrt(min(lx, ly));
+        if (!(most < 1e9)) {{ most = 1e9; along = vec2(0); }}
+        float taps = clamp(ceil(most / max(least, 1e-9) - 0.5), 1.0, {TAPS}.0);
+        float level = log2(max(max(most / taps, least), 1.0));
+        vec2 uv = base.xy;
+        along /= texels;
+        base = vec3(0);
+        for (float k = 0; k < taps; k += 1)
+            base += textureLod(picture, uv + along * ((k + 0.5) / taps - 0.5), level).rgb;
+        base /= taps;
+    }}
+    base *= factor;
+
+    vec3 lit = base * (ambient + sky * (0.5 - 0.5 * normal.y)), view = normalize(-point);
+    float rough = max(roughness * roughness, 0.06), power = 2.0 / (rough * rough) - 2.0;
+    float diffuse = 1.0 - 0.6 * metallic * (1.0 - rough);
+    vec3 f0 = mix(vec3(0.04), base, metallic) * ((power + 2.0) / 8.0);
+    for (int k = 0; k < lights; k++) {{
+        float cosine = dot(normal, towards[k]);
+        if (cosine > 0 && ((code >> (k + 1)) & 1) == 1) {{
+            float half_way = max(dot(normal, normalize(view + towards[k])), 1e-4);
+            lit += colour[k] * cosine * (base * diffuse + f0 * pow(half_way, power));
+        }}
+    }}
+    o_lit = vec4(encode(lit), 1); o_base = vec4(encode(base), 1);
+}}
+"""
+
+
+class _Upload:
+    """A surface's records and texture on the card."""
+
+    def __init__(self, context: moderngl.Context, cover: moderngl.Program, surface: Surface) -> None:
+        self.corners = [context.buffer(part.tobytes()) for part in (surface.vertices, surface.faces)]
+        self.array = context.vertex_array(cover, [(self.corners[0], "3f", "position")], self.corners[1])
+        rows = -(-surface.count // ROW)
+        records = np.zeros((rows * ROW, TEXELS * 4), np.float32)
+        records[: surface.count, : surface.records.shape[1]] = surface.records
+        self.records = context.texture((ROW * TEXELS, rows), 4, records.tobytes(), dtype="f4")
+        self.records.filter = (moderngl.NEAREST, moderngl.NEAREST)
+        self.picture: moderngl.Texture | None = None
+        if surface.levels:
+            height, width = surface.levels[0].shape[:2]
+            self.picture = context.texture((width, height), 3, alignment=1, internal_format=SRGB8)
+            self.picture.build_mipmaps(0, len(surface.levels) - 1)  # makes room for the levels
+            for level, pixels in enumerate(surface.levels):
+                self.picture.write(pixels.tobytes(), level=level, alignment=1)
+            self.picture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+
+    def release(self) -> None:
+        for part in (self.array, *self.corners, self.records, self.picture):
+            if part is not None:
+                part.release()
+
+
+class Engine:
+    """The OpenGL context of one thread of one process, and what it holds of live surfaces."""
+
+    def __init__(self) -> None:
+        self.context = moderngl.create_context(standalone=True, backend="egl", require=330)
+        self.cover = self.context.program(vertex_shader=COVER_VERTEX, fragment_shader=COVER_FRAGMENT)
+        self.covers: dict[int, moderngl.Framebuffer] = {}
+        self.program = self.context.program(vertex_shader=VERTEX, fragment_shader=FRAGMENT)
+        corners = self.context.buffer(TRIANGLE.tobytes())
+        self.all = self.context.vertex_array(self.program, [(corners, "2f", "at")])
+        self.white = self.context.texture((1, 1), 4, b"\xff" * 4)
+        self.samples = self.context.texture((WIDE, HIGH), 4, dtype="f4")
+        self.samples.filter = (moderngl.NEAREST, moderngl.NEAREST)
+        self.target = self.context.framebuffer([self.context.renderbuffer((WIDE, HIGH), 4) for _ in range(2)])
+        self.held: dict[int, tuple[weakref.ref[Surface], _Upload]] = {}
+        for place, name in enumerate(("samples", "records", "picture")):
+            self.program[name].value = place
+
+    def see(
+        self,
+        placed: list[Placed],
+        corner: tuple[int, int],
+        shape: tuple[int, int],
+        depths: tuple[float, float],
+    ) -> Hits:
+        """Hits (H*W,) at the pixel centres of a (H, W) grid whose first is `corner` (x, y), between two depths."""
+        height, width = shape
+        if max(shape) > SIDES[-1]:
+            raise ValueError(f"at most {SIDES[-1]} pixels a side can be drawn at a time")
+        whole = (0, 0, width, height)
+        target = self._cover_target(max(shape))
+        target.use()
+        target.viewport = whole
+        target.clear(depth=1.0, viewport=whole)
+        self.context.enable(moderngl.DEPTH_TEST)
+        firsts = np.cumsum([1] + [one.surface.count for one in placed])
+        for one, first in zip(placed, firsts, strict=False):
+            if one.surface.count:
+                self.cover["first"].value = float(first)
+                place = np.vstack([np.c_[one.A, one.b], [0, 0, 0, 1]])
+                self.cover["clip"].write(_columns(_projection(one.K, corner, shape, depths) @ place))
+                self._upload(one.surface).array.render(moderngl.TRIANGLES)
+        self.context.disable(moderngl.DEPTH_TEST)
+        read = np.empty((height * width, 2), np.float32)
+        target.read_into(read, whole, 2, dtype="f4", alignment=4)
+        number = read[:, 0].astype(np.int32)
+        if len(placed) == 1:
+            return Hits(np.where(number > 0, np.int32(0), np.int32(-1)), number - 1, read[:, 1])
+        item = np.searchsorted(firsts, number, side="right").astype(np.int32) - 1
+        return Hits(item, number - firsts[item].astype(np.int32), read[:, 1])
+
+    def _cover_target(self, side: int) -> moderngl.Framebuffer:
+        side = next(n for n in SIDES if n >= side)
+        if side not in self.covers:
+            seen = self.context.texture((side, side), 2, dtype="f4")
+            self.covers[side] = self.context.framebuffer(
+                [seen], self.context.depth_renderbuffer((side, side))
+            )
+        return self.covers[side]
+
+    def shade(self, placed: Placed, samples: Samples, lighting: Lighting) -> tuple[np.ndarray, np.ndarray]:
+        """sRGB uint8 (N,3) of the samples: lit, and the base colours alone."""
+        self._place(placed)
+        self._light(lighting)
+        count = len(samples.faces)
+        lit, base = np.empty((2, count, 4), np.uint8)
+        code = (samples.step < 1) + 2 * samples.lit
+        for start in range(0, count, WIDE * HIGH):
+            part = slice(start, min(start + WIDE * HIGH, count))
+            self._part(samples, code if np.isscalar(code) else code[part], part, (lit[part], base[part]))
+        return lit[:, :3], base[:, :3]
+
+    def _part(
+        self, samples: Samples, code: np.ndarray | int, part: slice, into: tuple[np.ndarray, np.ndarray]
+    ) -> None:
+        count = part.stop - part.start
+        rows = -(-count // WIDE)
+        packed = np.empty((rows * WIDE, 4), np.float32)
+        packed[:count, :2] = samples.pixels[part]
+        packed[:count, 2] = samples.faces[part]
+        packed[:count, 3] = code
+        packed[count:] = -1
+        whole = (0, 0, WIDE, rows)
+        self.samples.write(packed, viewport=whole)
+        self.target.use()
+        self.target.viewport = whole
+        self.samples.use(0)
+        self.all.render(moderngl.TRIANGLES, vertices=3)
+        for k, colours in enumerate(into):
+            read = np.empty((rows * WIDE, 4), np.uint8)
+            self.target.read_into(read, whole, 4, attachment=k, alignment=1)
+            colours[:] = read[:count]
+
+    def _light(self, lighting: Lighting) -> None:
+        set_value = self.program
+        set_value["ambient"].value = tuple(map(float, lighting.ambient))
+        set_value["sky"].value = tuple(map(float, lighting.sky))
+        set_value["lights"].value = len(lighting.lights)
+        towards, colour = np.zeros((2, LIGHTS, 3), np.float32)
+        for k, light in enumerate(lighting.lights):
+            towards[k], colour[k] = unit(np.asarray(light.towards, float)), light.colour
+        set_value["towards"].write(towards.tobytes())
+        set_value["colour"].write(colour.tobytes())
+
+    def _place(self, placed: Placed) -> None:
+        surface, K, program = placed.surface, placed.K, self.program
+        up = self._upload(surface)
+        program["camera"].value = (1 / K[0, 0], 1 / K[1, 1], K[0, 2], K[1, 2])
+        program["skew"].value = float(K[0, 1])
+        program["turn"].write(_columns(placed.A))
+        program["turn_normal"].write(_columns(placed.turn_normal()))
+        program["shift"].value = tuple(map(float, placed.b))
+        program["textured"].value = up.picture is not None
+        program["texels"].value = tuple(map(float, up.picture.size)) if up.picture else (1.0, 1.0)
+        program["factor"].value = tuple(map(float, surface.factor))
+        program["metallic"].value, program["roughness"].value = surface.metallic, surface.roughness
+        up.records.use(1)
+        (up.picture or self.white).use(2)
+
+    def _upload(self, surface: Surface) -> _Upload:
+        known = self.held.get(id(surface))
+        if known is not None and known[0]() is surface:
+            return known[1]
+        for key in [key for key, (alive, _) in self.held.items() if alive() is None]:
+            self.held.pop(key)[1].release()
+        made = _Upload(self.context, self.cover, surface)
+        self.held[id(surface)] = (weakref.ref(surface), made)
+        return made
+
+
+def _projection(
+    K: np.ndarray, corner: tuple[int, int], shape: tuple[int, int], depths: tuple[float, float]
+) -> np.ndarray:
+    """Clip coordinates (4,4) of camera points; the target's row 0 is the top row, centres lie at + 0.5."""
+    (left, top), (height, width), (near, far) = corner, shape, depths
+    x, y = 2 / width, 2 / height
+    return np.array(
+        [
+            [x * K[0, 0], x * K[0, 1], x * (K[0, 2] - left + 0.5) - 1, 0],
+            [0, y * K[1, 1], y * (K[1, 2] - top + 0.5) - 1, 0],
+            [0, 0, (far + near) / (far - near), -2 * far * near / (far - near)],
+            [0, 0, 1, 0],
+        ]
+    )
+
+
+def _columns(matrix: np.ndarray) -> bytes:
+    return np.ascontiguousarray(matrix.T, np.float32).tobytes()
+
+
+_local = threading.local()
+_opened: list[int] = []  # processes that have opened OpenGL: this one, or one that it was forked from
+
+
+def engine() -> Engine:
+    """This thread's engine. Raises RuntimeError, or what moderngl raises, where OpenGL cannot be had."""
+    if getattr(_local, "process", None) == os.getpid():
+        return _local.engine
+    # Without threads of its own llvmpipe survives a fork, and a pool of processes has one core each.
+    threads = os.environ.setdefault("LP_NUM_THREADS", "0")
+    if _opened and _opened[-1] != os.getpid() and threads != "0":
+        raise RuntimeError(
+            "OpenGL was opened before this process was forked, with LP_NUM_THREADS other than 0"
+        )
+    _local.engine, _local.process = Engine(), os.getpid()
+    _opened.append(os.getpid())
+    return _local.engine
