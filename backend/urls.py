@@ -103,6 +103,7 @@ api = [
     path("releases/<int:pk>/verify/", datasets.verify),
     path("builds/", build_api.builds),
     path("builds/<int:pk>/", build_api.build),
+    path("images/<int:pk>/remove/", datasets.remove_image),
     # training
     path("checkpoints/", training.checkpoints),
     path("checkpoints/demote/", training.demote),

@@ -123,17 +123,21 @@ class Raster:
         picture.alpha[part] = seen * np.uint8(255)
         picture.depth[part] = np.where(seen, z[inner], np.float32(np.nan))
         y, x = np.nonzero(seen)
-        index = (y + 1) * shape[1] + x + 1
-        pixels = np.stack([x + left, y + top], 1).astype(np.float32)
-        if len(index):
+        if len(y):
+            index = (y + 1) * shape[1] + x + 1
+            pixels = np.stack([x + left, y + top], 1).astype(np.float32)
             picture.normals[part][y, x] = normals = _face_normals(placed, hits.take(index), pixels)
-            plain = ~edge[inner][y, x]
-            rows = np.flatnonzero(plain)
-            lit, base = self._shade(
-                placed, hits.take(index[rows]), pixels[rows], normals[rows], 1.0, lighting
-            )
+            reached = _reached(placed, hits.take(index), pixels, normals, lighting)
+            if not isinstance(reached, int):
+                field = np.full(shape, -1)
+                field[inner][y, x] = reached
+                edge |= _changes(field) & (item >= 0)
+            rows = np.flatnonzero(~edge[inner][y, x])
+            bits = reached if isinstance(reached, int) else reached[rows]
             at = y[rows], x[rows]
-            picture.rgb[part][at], picture.base[part][at] = lit, base
+            picture.rgb[part][at], picture.base[part][at] = self._shade(
+                placed, hits.take(index[rows]), pixels[rows], bits, 1.0, lighting
+            )
         y, x = np.nonzero(edge[inner])
         if len(y):
             centres = np.stack([x + left, y + top], 1).astype(np.float32)
@@ -154,8 +158,9 @@ class Raster:
         owner = np.concatenate([np.arange(len(centres)), np.repeat(np.arange(len(centres)), len(OFFSETS))])
         found = np.flatnonzero(hits.item >= 0)
         hits, owner, pixels = hits.take(found), owner[found], np.concatenate([centres, around])[found]
-        normals = _face_normals(placed, hits, pixels) if lighting.shadows else None
-        colours = self._shade(placed, hits, pixels, normals, 1 / 3, lighting)
+        normals = _face_normals(placed, hits, pixels) if lighting.shadows else np.zeros((0, 3))
+        reached = _reached(placed, hits, pixels, normals, lighting)
+        colours = self._shade(placed, hits, pixels, reached, 1 / 3, lighting)
         covered = np.bincount(owner, minlength=len(centres))
         means = []
         for sampled in colours:
@@ -168,15 +173,12 @@ class Raster:
         placed: list[Placed],
         hits: Hits,
         pixels: np.ndarray,
-        normals: np.ndarray | None,
+        reached: np.ndarray | int,
         step: float,
         lighting: Lighting,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """sRGB (N,3) of hits: lit, and base. normals (N,3) of their faces matter to shadows only."""
+        """sRGB (N,3) of hits: lit, and base."""
         shade = raster_gl.engine().shade if self.backend == "gl" else raster_numpy.shade
-        reached = (1 << LIGHTS) - 1
-        if lighting.shadows and normals is not None:
-            reached = _reached(placed, hits, pixels, normals, lighting)
         if len(placed) == 1:
             return shade(placed[0], Samples(hits.face, pixels, step, reached), lighting)
         lit, base = np.empty((2, len(pixels), 3), np.uint8)
@@ -276,13 +278,7 @@ def _edges(item: np.ndarray, z: np.ndarray, K: np.ndarray) -> np.ndarray:
     if not seen.any():
         return edge
     middle = np.s_[1:-1, 1:-1]
-    rim = (item[:, 1:] != item[:, :-1], item[1:] != item[:-1])
-    across, down = np.zeros(item.shape, bool), np.zeros(item.shape, bool)
-    across[:, 1:] |= rim[0]
-    across[:, :-1] |= rim[0]
-    down[1:] |= across[:-1] | rim[1]
-    down[:-1] |= across[1:] | rim[1]
-    edge = across | down
+    edge = _changes(item)
     with np.errstate(divide="ignore"):
         inverse = np.where(seen, 1 / z, 0).astype(np.float32)
     inverse *= K[0, 0] / np.median(inverse[seen])
@@ -292,6 +288,17 @@ def _edges(item: np.ndarray, z: np.ndarray, K: np.ndarray) -> np.ndarray:
         least = np.minimum(np.abs(one), np.abs(two))
         into |= np.abs(two - one) > SLOPE * (1 + least * least)
     return edge
+
+
+def _changes(field: np.ndarray) -> np.ndarray:
+    """bool (H,W): where one of the 8 neighbours has another value."""
+    change, right, below = np.zeros(field.shape, bool), np.zeros(field.shape, bool), field[1:] != field[:-1]
+    right[:, 1:] = field[:, 1:] != field[:, :-1]
+    right[:, :-1] |= right[:, 1:]
+    change |= right
+    change[1:] |= right[:-1] | below
+    change[:-1] |= right[1:] | below
+    return change
 
 
 def _face_normals(placed: list[Placed], hits: Hits, pixels: np.ndarray) -> np.ndarray:
@@ -309,8 +316,10 @@ def _face_normals(placed: list[Placed], hits: Hits, pixels: np.ndarray) -> np.nd
 
 def _reached(
     placed: list[Placed], hits: Hits, pixels: np.ndarray, normals: np.ndarray, lighting: Lighting
-) -> np.ndarray:
-    """int (N,): bit k says that nothing stands between the point and light k."""
+) -> np.ndarray | int:
+    """int (N,), or one for all: bit k says that nothing stands between the point and light k."""
+    if not lighting.shadows:
+        return (1 << LIGHTS) - 1
     bits = np.full(len(pixels), (1 << LIGHTS) - 1)
     points = raster_numpy.rays(placed[0].K, pixels) * hits.z[:, None]
     for k, light in enumerate(lighting.lights):

@@ -69,6 +69,7 @@ ALLOWED: dict[str, dict[str, frozenset[str]]] = {
     f"uploads/{UUID}/parts/1/": {"PUT": SENDERS},
     f"uploads/{UUID}/finalise/": {"POST": SENDERS},
     "images/1/photo/": {"GET": ALL},
+    "images/1/remove/": {"POST": ADMIN},
     "objects/1/mask.png": {"GET": ALL},
     "objects/1/points.bin": {"GET": ALL},
     f"candidates/{UUID}/model.glb": {"GET": ALL},

@@ -13,6 +13,7 @@ from workers import (
     building,
     fitting,
     importing,
+    looking,
     masking,
     practice,
     proposing,
@@ -39,6 +40,12 @@ def reap() -> None:
 def collect() -> None:
     """Samples and pairs from the latest answers; a release collects everything again."""
     collect_recent()
+
+
+@app.task(name="workers.tasks.look", acks_late=True)
+def look() -> None:
+    """Photos that came in before there were clusters and measures, or whose import broke off: some at a time."""
+    looking.look_at_pending()
 
 
 @app.task(name="workers.tasks.import_images", acks_late=True)

@@ -189,6 +189,11 @@ class TargetObject(models.Model):
     class Meta:
         verbose_name = "object"
         constraints = [models.UniqueConstraint(fields=["image", "mask"], name="object_once")]
+        indexes = [
+            models.Index(
+                fields=["image"], name="object_unseen", condition=models.Q(looks__isnull=True, mask__isnull=False)
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name or f"object {self.pk}"

@@ -42,9 +42,9 @@ class PreferencePairAdmin(ReadOnlyAdmin):
 
 @admin.register(Release)
 class ReleaseAdmin(ReadOnlyAdmin):
-    list_display = ("id", "kind", "state", "rows", "include_simulated", "sha256", "location", "created_at")
-    list_filter = ("kind", "state", "include_simulated")
-    exclude = ("samples", "pairs")
+    list_display = ("id", "kind", "collection", "state", "base_id", "rows", "include_simulated", "sha256", "location", "created_at")
+    list_filter = ("kind", "collection", "state", "include_simulated")
+    exclude = ("samples", "pairs", "removed_samples", "removed_pairs")
 
 
 @admin.register(Build)

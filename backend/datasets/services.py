@@ -283,6 +283,14 @@ def find(reference: str) -> Release:
     return found
 
 
+def lineage(release: Release) -> list[dict[str, Any]]:
+    """The releases that this one builds on, nearest first (distance 1, 2, ...), after those that build on it (-1)."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.LINEAGE, {"release": release.pk})
+        names = ("id", "sha256", "rows", "distance", "created_at")
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
 def difference(mine: Release, theirs: Release) -> dict[str, int]:
     """How many rows `mine` has that `theirs` has not, the other way round, and both. ApiError 400 across kinds."""
     if mine.kind != theirs.kind:

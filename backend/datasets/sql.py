@@ -423,6 +423,19 @@ ORDER BY c.object_id, c.id
 """
 CANDIDATES = {kind: _CANDIDATES.format(members=members) for kind, members in _MEMBERS.items()}
 
+# The releases that one builds on, nearest first (distance 1, 2, ...), and those that build directly on it (distance -1).
+LINEAGE = """
+WITH RECURSIVE chain AS (
+  SELECT base_id AS id, 1 AS distance FROM datasets_release WHERE id = %(release)s
+  UNION ALL
+  SELECT r.base_id, c.distance + 1 FROM chain c JOIN datasets_release r ON r.id = c.id
+)
+SELECT r.id, r.sha256, r.rows, c.distance, r.created_at FROM chain c JOIN datasets_release r ON r.id = c.id
+UNION ALL
+SELECT id, sha256, rows, -1, created_at FROM datasets_release WHERE base_id = %(release)s AND state = 'frozen'
+ORDER BY distance, id
+"""
+
 COMPARE = {
     "sft": ("datasets_release_samples", "sample_id"),
     "dpo": ("datasets_release_pairs", "preferencepair_id"),

@@ -1,29 +1,39 @@
-"""Contact sheets: many samples in one picture, to be looked at."""
+"""Contact sheets: many small pictures on one page, to be looked at."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
-TILE = 160
-OUTLINE = np.array([255, 64, 160], np.uint8)
+PAPER = (32, 32, 32)
 
 
-def outlined(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """rgb uint8 (H,W,3) with the outline of a mask (H,W) drawn just outside of it."""
-    width = max(1, round(max(mask.shape) / 160))
-    ring = ndimage.binary_dilation(mask, iterations=width) & ~mask
-    return np.where(ring[..., None], OUTLINE, rgb)
-
-
-def contact_sheet(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Pictures uint8 (H,W,3) of any sizes, each fitted into a tile, row by row."""
-    rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * TILE, rows * TILE), (24, 24, 24))
+def contact_sheet(
+    pictures: Sequence[np.ndarray], *, columns: int = 10, side: int = 192, gap: int = 2
+) -> np.ndarray:
+    """uint8 (H,W,3): the pictures uint8 (h,w,3) in rows of `columns`, each fitted into a square of `side` pixels."""
+    rows = max(math.ceil(len(pictures) / columns), 1)
+    step = side + gap
+    sheet = Image.new("RGB", (columns * step + gap, rows * step + gap), PAPER)
     for number, picture in enumerate(pictures):
-        small = Image.fromarray(picture)
-        small.thumbnail((TILE - 2, TILE - 2))
-        x, y = number % columns * TILE, number // columns * TILE
-        sheet.paste(small, (x + (TILE - small.width) // 2, y + (TILE - small.height) // 2))
+        image = Image.fromarray(picture)
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        x, y = number % columns * step + gap, number // columns * step + gap
+        sheet.paste(image, (x + (side - image.width) // 2, y + (side - image.height) // 2))
     return np.asarray(sheet)
+
+
+def outlined(
+    picture: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = (255, 60, 60)
+) -> np.ndarray:
+    """The picture uint8 (H,W,3) with the mask bool (H,W) shown by its two pixels wide outline."""
+    inside = mask.copy()
+    for _ in range(2):
+        core = (
+            inside[1:-1, 1:-1] & inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+        )
+        inside = np.pad(core, 1)
+    result = picture.copy()
+    result[mask & ~inside] = colour
+    return result

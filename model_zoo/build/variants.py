@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from model_zoo.build import iso3do
+from model_zoo.build import flying, iso3do
 from model_zoo.build.kinds import Builder
 
 
@@ -24,5 +24,12 @@ VARIANTS = {
         "target under ambient light, mask, depth and normals; the solid 64^3 occupancy of every mesh (paper 3.1.1, B.1).",
         iso3do.build,
         iso3do.COLUMNS,
+    ),
+    "rp3do-fo": Variant(
+        "RP-3DO, Flying Occlusions",
+        "Photographs with two rendered meshes pasted in, one hiding part of the other; shape and rotation are to be "
+        "learnt, the place in the scene is not (paper B.2.1).",
+        flying.build,
+        flying.COLUMNS,
     ),
 }

@@ -51,6 +51,7 @@ class Scene:
     truths: dict[str, tuple[Path | bytes | None, Pose]] = field(default_factory=dict)
     licence: str = ""
     attribution: str = ""
+    consent: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -128,6 +129,7 @@ class _Loader:
             image,
             licence=plan.licence,
             attribution=plan.attribution,
+            consent=plan.consent,
             warnings=[*plan.warnings, *image.warnings],
         )
         self._load_masks(scene)
