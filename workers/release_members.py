@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from model_zoo.io.shards import DamagedMember, ShardWriter, Stored
-from workers.release_rows import OBJECT_MEMBERS, PLACE, candidate_key, object_key
+from workers.release_facts import candidate_facts, candidate_key, object_facts, object_key
+from workers.release_rows import OBJECT_MEMBERS, PLACE
 
 PICTURES = {"image/jpeg": "jpg", "image/png": "png"}
 OBJECT = (
@@ -22,24 +23,25 @@ OBJECT = (
     "mask_size",
     "pointmap",
     "pointmap_size",
-    "facts",
 )
-CANDIDATE = ("object_id", "id", "mesh", "mesh_size", "facts")
+CANDIDATE = ("object_id", "id", "mesh", "mesh_size")
 Members = Mapping[str, bytes | Stored]
 
 
 class Copier:
     """Writes the members of objects and candidates. UserError names what is damaged or missing."""
 
-    def __init__(self, shards: ShardWriter) -> None:
-        self.shards, self._store = shards, storage.store()
+    def __init__(self, shards: ShardWriter, *, with_fallback: bool) -> None:
+        self.shards, self.with_fallback, self._store = shards, with_fallback, storage.store()
+        self._root = f"{self._store.root}/" if isinstance(self._store, storage.LocalStore) else ""
 
     def copy(self, objects: pa.Table, candidates: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Write each object's photo, mask, pointmap and facts, then mesh and facts of each of its candidates; both tables,
         ordered by object, come back with the columns of the places."""
         places, mesh_places = _Places(OBJECT_MEMBERS), _Places(("mesh",))
-        theirs = groupby(_walk(candidates, CANDIDATE), key=itemgetter(0))
-        for target in _walk(objects, OBJECT):
+        facts = candidate_facts(candidates, with_fallback=self.with_fallback)
+        theirs = groupby(_walk(candidates, CANDIDATE, facts), key=itemgetter(0))
+        for target in _walk(objects, OBJECT, object_facts(objects)):
             places.add(self._object(*target))
             for _number, *candidate in next(theirs)[1]:
                 mesh_places.add(self._candidate(*candidate))
@@ -65,8 +67,8 @@ class Copier:
 
     def _stored(self, sha256: str, size: int) -> Stored:
         name = storage.blob_name(sha256)
-        if isinstance(self._store, storage.LocalStore):
-            return Stored(sha256, size, self._store.root / name)
+        if self._root:
+            return Stored(sha256, size, self._root + name)
         return Stored(sha256, size, lambda: self._store.open(name))
 
     def _write(self, key: str, members: Members) -> list[dict[str, Any]]:
@@ -106,8 +108,8 @@ class _Places:
         return table
 
 
-def _walk(table: pa.Table, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-    return zip(*(table[name].to_pylist() for name in columns), strict=True)
+def _walk(table: pa.Table, columns: tuple[str, ...], facts: pa.ChunkedArray) -> Iterator[tuple[Any, ...]]:
+    return zip(*(table[name].to_pylist() for name in columns), facts.to_pylist(), strict=True)
 
 
 def _line(facts: str) -> bytes:

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from workers.release_facts import keys, origin, provenance
+
 Types = dict[str, pa.DataType]
-DIGITS = 9
 PLACE: Types = {"shard": pa.string(), "offset": pa.int64(), "length": pa.int64(), "sha256": pa.string()}
 OBJECT_MEMBERS = ("image", "mask", "pointmap")
 
@@ -20,21 +21,22 @@ OBJECTS: Types = {
     "contrast": pa.float64(), "colourfulness": pa.float64(), "sharpness": pa.float64(), "image": pa.string(),
     "image_size": pa.int64(), "image_type": pa.string(), "mask": pa.string(), "mask_size": pa.int64(),
     "pointmap_id": pa.int64(), "pointmap": pa.string(), "pointmap_size": pa.int64(), "pointmap_source": pa.string(),
-    "facts": pa.string(),
+    "metric": pa.bool_(), "camera": pa.string(), "width": pa.int64(), "height": pa.int64(), "original": pa.string(),
 }  # fmt: skip
 CANDIDATES: Types = {
     "id": pa.int64(), "object_id": pa.int64(), "seed": pa.int64(), "proposer": pa.string(), "checkpoint": pa.string(),
     "mesh": pa.string(), "mesh_size": pa.int64(), "licence": pa.string(), "attribution": pa.string(),
-    "data_set": pa.string(), "thumbnail": pa.string(), "origin": pa.string(), "facts": pa.string(),
+    "data_set": pa.string(), "job": pa.int64(), "weights": pa.string(), "triangles": pa.int64(),
+    "R": pa.string(), "t": pa.string(), "s": pa.string(), "pointmap_source": pa.string(),
 }  # fmt: skip
 _ROWS: Types = {
     "number": pa.int64(), "object_id": pa.int64(), "r": pa.float64(), "alpha": pa.float64(), "simulated": pa.bool_(),
-    "batch": pa.string(), "annotators": pa.string(), "origin": pa.string(), "created": pa.float64(),
+    "batch": pa.string(), "person": pa.int64(), "assignment": pa.int64(), "created": pa.float64(),
 }  # fmt: skip
 ROWS: dict[str, Types] = {
     "sft": {
         **_ROWS, "candidate_id": pa.int64(), "R": pa.string(), "t": pa.string(), "s": pa.string(),
-        "placed_on": pa.string(), "placed_pointmap": pa.int64(),
+        "placed_on": pa.string(), "placed_pointmap": pa.int64(), "alignment": pa.int64(), "aligner": pa.int64(),
     },
     "dpo": {**_ROWS, "chosen_id": pa.int64(), "rejected_id": pa.int64(), "weight": pa.float64()},
 }  # fmt: skip
@@ -94,22 +96,6 @@ GONE = pa.schema({"id": pa.string(), "reason": pa.string()})
 ID_LETTER = {"sft": "s", "dpo": "p"}
 
 
-def object_key(number: int) -> str:
-    """Name of an object's members in the shards."""
-    return f"o{number:0{DIGITS}d}"
-
-
-def candidate_key(number: int) -> str:
-    """Name of a candidate's members in the shards."""
-    return f"c{number:0{DIGITS}d}"
-
-
-def keys(letter: str, numbers: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The same for a column of numbers."""
-    padded = pc.utf8_lpad(pc.cast(numbers, pa.string()), DIGITS, "0")
-    return pc.binary_join_element_wise(letter, padded, "")
-
-
 def removed_rows(kind: str, found: pa.Table) -> pa.Table:
     """Rows of index/removed.parquet."""
     return pa.table([keys(ID_LETTER[kind], found["id"]), found["reason"]], schema=GONE)
@@ -130,12 +116,15 @@ class RowMaker:
         """Index rows of some objects. `objects` and `candidates` have the places of their members; all of `found`'s are
         in them."""
         target = objects.take(positions(objects["id"], found["object_id"]))
+        candidates = candidates.append_column("origin", origin(candidates))
         columns = {name: target[name] for name in OF_OBJECT}
         columns |= {name: found[name] for name in ("r", "alpha", "simulated", "batch")}
-        columns["annotators"] = numbers(found["annotators"], pa.int64())
+        columns["annotators"] = people = annotators(found)
         columns["id"] = keys(ID_LETTER[self.kind], found["number"])
         columns |= (
-            self._sample(found, target, candidates) if self.kind == "sft" else self._pair(found, candidates)
+            self._sample(found, people, target, candidates)
+            if self.kind == "sft"
+            else self._pair(found, people, candidates)
         )
         self.created = max(self.created, pc.max(found["created"]).as_py() or 0)
         for name in ("split", "data_set"):
@@ -149,7 +138,9 @@ class RowMaker:
         for row in pc.value_counts(values).to_pylist():
             self.counts[row["values"]] += row["counts"]
 
-    def _sample(self, found: pa.Table, target: pa.Table, candidates: pa.Table) -> dict[str, pa.ChunkedArray]:
+    def _sample(
+        self, found: pa.Table, people: pa.Array, target: pa.Table, candidates: pa.Table
+    ) -> dict[str, pa.ChunkedArray]:
         mesh = candidates.take(positions(candidates["id"], found["candidate_id"]))
         return {
             "sample_id": found["number"],
@@ -160,7 +151,7 @@ class RowMaker:
             **{f"mesh_{name}": mesh[name] for name in _MESH},
             **self._layout(found, target),
             "data_set": mesh["data_set"],
-            "provenance": self._provenance(found["origin"], mesh=mesh["origin"]),
+            "provenance": provenance(found, people, self.base, mesh=mesh["origin"]),
         }
 
     def _layout(self, found: pa.Table, target: pa.Table) -> dict[str, pa.ChunkedArray]:
@@ -172,12 +163,9 @@ class RowMaker:
         what = pc.case_when(pc.make_struct(*conditions, field_names=names), *names, "layouts")
         self._count(what)
         given = pc.equal(what, "layouts")
-        return {
-            name: numbers(pc.if_else(given, found[name], pa.scalar(None, pa.string())), pa.float64())
-            for name in "Rts"
-        }
+        return {name: floats(pc.if_else(given, found[name], pa.scalar(None, pa.string()))) for name in "Rts"}
 
-    def _pair(self, found: pa.Table, candidates: pa.Table) -> dict[str, pa.ChunkedArray]:
+    def _pair(self, found: pa.Table, people: pa.Array, candidates: pa.Table) -> dict[str, pa.ChunkedArray]:
         made = {
             "pair_id": found["number"],
             "prompt": keys("o", found["object_id"]),
@@ -192,15 +180,7 @@ class RowMaker:
             origins[side] = mesh["origin"]
             if side == "chosen":
                 made["data_set"] = mesh["data_set"]
-        return {**made, "provenance": self._provenance(found["origin"], **origins)}
-
-    def _provenance(self, row: pa.ChunkedArray, **meshes: pa.ChunkedArray) -> pa.ChunkedArray:
-        """JSON text: what the row itself came from, and for each mesh who made it."""
-        base = f'"{self.base}"' if self.base else "null"
-        pieces: list[pa.ChunkedArray | str] = [pc.utf8_slice_codeunits(row, 0, -1), f', "base" : {base}']
-        for name, origin in meshes.items():
-            pieces += [f', "{name}" : ', origin]
-        return pc.binary_join_element_wise(*pieces, "}", "")
+        return {**made, "provenance": provenance(found, people, self.base, **origins)}
 
 
 def positions(ids: pa.ChunkedArray, wanted: pa.ChunkedArray) -> np.ndarray:
@@ -213,7 +193,18 @@ def positions(ids: pa.ChunkedArray, wanted: pa.ChunkedArray) -> np.ndarray:
     return found
 
 
-def numbers(text: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """Arrays as PostgreSQL writes them ("{1,2}") -> lists of numbers."""
-    parts = pc.split_pattern(pc.utf8_trim(text, "{}"), ",")
-    return pc.cast(parts, pa.list_(kind))
+def annotators(found: pa.Table) -> pa.Array:
+    """The people behind each row, ascending: who compared, and who aligned when that was somebody else."""
+    person = found["person"].to_numpy()
+    if "aligner" not in found.column_names:
+        return pa.ListArray.from_arrays(np.arange(len(person) + 1, dtype=np.int32), person)
+    aligner = pc.coalesce(found["aligner"], found["person"]).to_numpy()
+    both = np.sort(np.stack([person, aligner], axis=1), axis=1)
+    kept = np.stack([np.ones(len(person), bool), person != aligner], axis=1)
+    ends = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(ends, both[kept])
+
+
+def floats(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Arrays as PostgreSQL writes them ("{1,2}") -> lists of float64."""
+    return pc.cast(pc.split_pattern(pc.utf8_trim(text, "{}"), ","), _FLOATS)

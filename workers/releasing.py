@@ -26,6 +26,7 @@ from backend.models import Job
 from model_zoo.io.shards import IndexWriter, ShardWriter, file_sha256
 from workers import release_card
 from workers.release_members import Copier
+from workers.release_pictures import Shown, caption
 from workers.release_places import MANIFEST, media_type, names, place_for
 from workers.release_rows import CANDIDATES, GONE, OBJECTS, ROWS, SCHEMAS, RowMaker, removed_rows
 from workers.release_rows import REMOVED as REMOVED_ROWS
@@ -37,6 +38,7 @@ PART_ROWS = 1_000_000
 ROWS_PER_GROUP = 20_000
 SHARD_BYTES = 512 * 2**20
 REMOVED = "index/removed.parquet"
+PICTURE = "pictures/objects.jpg"
 FILTERS = ("include_simulated", "include_fallback_layout", "collection", "own_negatives", "aesthetic")
 Progress = Callable[[int, int], None]
 
@@ -49,6 +51,7 @@ class Writer:
         self.release, self.folder, self.progress = release, folder, progress
         base = str(release.base.uid) if release.base else None
         self.maker = RowMaker(release.kind, release.include_fallback_layout, base)
+        self.shown = Shown(release.kind)
         self.copy_seconds = self.copy_cpu_seconds = self.choose_seconds = 0.0
         self._parts = self._in_part = 0
         self._index: IndexWriter | None = None
@@ -72,10 +75,11 @@ class Writer:
         done, counts = 0, self.maker.counts
         counts["objects"] = counts["candidates"] = 0
         with ShardWriter(self.folder / "shards", SHARD_BYTES) as shards:
-            copier = Copier(shards)
+            copier = Copier(shards, with_fallback=self.release.include_fallback_layout)
             for chunk in self._chunks(contents):
                 with self._copying():
                     objects, candidates = copier.copy(chunk.objects, chunk.candidates)
+                self.shown.look(objects, chunk.rows)
                 self._add(self.maker.table(chunk.rows, objects, candidates))
                 done += len(chunk.rows)
                 counts["objects"] += len(objects)
@@ -168,17 +172,34 @@ class Writer:
                 "added": rows,
                 "removed": removed,
             }
-        (self.folder / "README.md").write_text(release_card.render(manifest, SCHEMAS[self.release.kind]))
-        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        manifest["files"] = [
-            {"name": name, "size": path.stat().st_size, "sha256": hashes.get(name) or file_sha256(path)}
-            for path in paths
-            for name in [str(path.relative_to(self.folder))]
-        ]
+        manifest["files"] = self._files(hashes)
+        self._describe(manifest)
+        manifest["files"] = self._files({file["name"]: file["sha256"] for file in manifest["files"]})
         manifest["hash"] = content_hash(manifest)
         manifest["id"] = f"{self.release.kind}-{manifest['hash'][:16]}"
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         return manifest
+
+
+    def _describe(self, manifest: dict[str, Any]) -> None:
+        """Card, picture and Croissant metadata of the shards and index that are written."""
+        stats = release_card.statistics(self.folder, SCHEMAS[self.release.kind])
+        pictures = {}
+        if self.shown.drawn:
+            pictures[PICTURE] = caption(self.release.kind)
+            (self.folder / PICTURE).parent.mkdir()
+            (self.folder / PICTURE).write_bytes(self.shown.sheet())
+        (self.folder / "README.md").write_text(release_card.render(manifest, stats, pictures))
+        (self.folder / "croissant.json").write_text(release_card.metadata(manifest, stats))
+
+    def _files(self, hashes: dict[str, str]) -> list[dict[str, Any]]:
+        """All files by name; `hashes`: those that are known."""
+        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return [
+            {"name": name, "size": path.stat().st_size, "sha256": hashes.get(name) or file_sha256(path)}
+            for path in paths
+            for name in [str(path.relative_to(self.folder))]
+        ]
 
 
 def content_hash(manifest: dict[str, Any]) -> str:

@@ -179,9 +179,8 @@ class Snapshot:
             "rows": sql.ROWS,
             "removed": sql.REMOVED,
         }[what][self._release.kind]
-        values = {"release": self._release.pk, "fallback": self._release.include_fallback_layout}
         with self._link.cursor() as cursor:
-            query = cursor.mogrify(statement, values).decode()
+            query = cursor.mogrify(statement, {"release": self._release.pk}).decode()
             cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)", into)
 
 

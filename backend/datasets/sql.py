@@ -329,33 +329,22 @@ WHERE rp.release_id = %(release)s ORDER BY p.object_id, p.id
 """,
 }
 
-# What a release says, one row a line, for COPY. Beside the columns stand JSON texts: what a member's facts are, and where
-# a row came from. `number` is the row's own id.
-_KEY = "'{letter}' || lpad({id}::text, greatest(9, length({id}::text)), '0')"
-_OBJECT_KEY, _CANDIDATE_KEY = (
-    _KEY.format(letter=letter, id=name) for letter, name in (("o", "o.id"), ("c", "c.id"))
-)
-
+# What a release says, one row a line, for COPY.
 ROWS = {
     "sft": """
 SELECT s.id AS number, s.object_id, s.candidate_id, s."R", s.t, s.s, s.r, b.alpha, s.simulated, s.pointmap_source AS placed_on,
-       l.pointmap_id AS placed_pointmap, b.name AS batch, people.ids AS annotators,
-       json_build_object('batch', b.name, 'assignment', s.assignment_id, 'alignment', s.alignment_id, 'annotators',
-                         people.ids) AS origin, extract(epoch FROM s.created_at) AS created
+       l.pointmap_id AS placed_pointmap, b.name AS batch, s.assignment_id AS assignment, s.alignment_id AS alignment,
+       a.user_id AS person, l.by_id AS aligner, extract(epoch FROM s.created_at)::float8 AS created
 FROM datasets_release_samples rs
 JOIN datasets_sample s ON s.id = rs.sample_id
 JOIN catalog_batch b ON b.id = s.batch_id
 JOIN annotation_assignment a ON a.id = s.assignment_id
 LEFT JOIN annotation_alignment l ON l.id = s.alignment_id
-CROSS JOIN LATERAL (SELECT CASE WHEN l.by_id IS NULL OR l.by_id = a.user_id THEN ARRAY[a.user_id]
-                                ELSE ARRAY[least(l.by_id, a.user_id), greatest(l.by_id, a.user_id)] END AS ids) people
 WHERE rs.release_id = %(release)s ORDER BY s.object_id, s.id
 """,
     "dpo": """
 SELECT p.id AS number, p.object_id, p.chosen_id, p.rejected_id, p.weight, p.simulated, coalesce(v.r, r.r) AS r, b.alpha,
-       b.name AS batch, ARRAY[a.user_id] AS annotators,
-       json_build_object('batch', b.name, 'assignment', p.assignment_id, 'annotators', ARRAY[a.user_id]) AS origin,
-       extract(epoch FROM p.created_at) AS created
+       b.name AS batch, p.assignment_id AS assignment, a.user_id AS person, extract(epoch FROM p.created_at)::float8 AS created
 FROM datasets_release_pairs rp
 JOIN datasets_preferencepair p ON p.id = rp.preferencepair_id
 JOIN catalog_batch b ON b.id = p.batch_id
@@ -377,17 +366,14 @@ WHERE rp.release_id = %(release)s""",
 }
 
 # The pointmap of an object: the one its (latest) released pose stands on, else sensor before render, model, fallback.
-_OBJECTS = f"""
-SELECT o.id, o.category, i.licence, i.attribution, i.consent, i.cluster, {{side}} AS split,
-       o.aesthetic, (i.looks->>'brightness')::float8 AS brightness, (i.looks->>'contrast')::float8 AS contrast,
+_OBJECTS = """
+SELECT o.id, o.category, i.licence, i.attribution, i.consent, i.cluster, {side} AS split, o.aesthetic,
+       (i.looks->>'brightness')::float8 AS brightness, (i.looks->>'contrast')::float8 AS contrast,
        (i.looks->>'colourfulness')::float8 AS colourfulness, (i.looks->>'sharpness')::float8 AS sharpness,
-       i.display_id AS image, d.size AS image_size, d.media_type AS image_type, o.mask_id AS mask, k.size AS mask_size,
-       p.id AS pointmap_id, p.blob_id AS pointmap, q.size AS pointmap_size, p.source AS pointmap_source,
-       json_build_object('key', {_OBJECT_KEY}, 'category', o.category, 'width', i.width, 'height', i.height,
-         'image_sha256', i.display_id, 'original_sha256', i.blob_id, 'mask_sha256', o.mask_id, 'pointmap_sha256', p.blob_id,
-         'pointmap_source', p.source, 'metric', p.metric, 'camera', p.camera, 'licence', i.licence,
-         'attribution', i.attribution, 'consent', i.consent) AS facts
-FROM (SELECT object_id, max(pointmap_id) AS pointmap_id FROM ({{members}}) m GROUP BY object_id) g
+       i.width, i.height, i.blob_id AS original, i.display_id AS image, d.size AS image_size, d.media_type AS image_type,
+       o.mask_id AS mask, k.size AS mask_size, p.id AS pointmap_id, p.blob_id AS pointmap, q.size AS pointmap_size,
+       p.source AS pointmap_source, p.metric, p.camera
+FROM (SELECT object_id, max(pointmap_id) AS pointmap_id FROM ({members}) m GROUP BY object_id) g
 JOIN catalog_targetobject o ON o.id = g.object_id
 JOIN catalog_image i ON i.id = o.image_id
 JOIN backend_blob d ON d.sha256 = i.display_id
@@ -402,18 +388,11 @@ ORDER BY o.id
 """
 OBJECTS = {kind: _OBJECTS.format(members=members, side=SIDE) for kind, members in _MEMBERS.items()}
 
-_CANDIDATES = f"""
-SELECT c.id, c.object_id, c.seed, p.name AS proposer, k.name AS checkpoint, m.blob_id AS mesh, b.size AS mesh_size,
-       m.licence, m.attribution, CASE WHEN p.kind = 'artist' THEN 'art3do' ELSE 'mitl3do' END AS data_set,
-       c.thumbnail_id AS thumbnail,
-       json_build_object('candidate', {_CANDIDATE_KEY}, 'proposer', p.name, 'checkpoint', k.name, 'weights_sha256',
-         k.weights_id, 'job', c.job_id, 'seed', c.seed) AS origin,
-       json_build_object('key', {_CANDIDATE_KEY}, 'object_key', {_KEY.format(letter="o", id="c.object_id")},
-         'proposer', p.name, 'checkpoint', k.name, 'seed', c.seed, 'triangles', m.triangles, 'mesh_sha256', m.blob_id,
-         'proposed_pose', CASE WHEN %(fallback)s OR c.pointmap_source <> 'fallback'
-                               THEN json_build_object('R', c."R", 't', c.t, 's', c.s) END,
-         'pointmap_source', c.pointmap_source, 'licence', m.licence, 'attribution', m.attribution) AS facts
-FROM (SELECT DISTINCT candidate_id FROM ({{members}}) m) g
+_CANDIDATES = """
+SELECT c.id, c.object_id, c.seed, c.job_id AS job, c."R", c.t, c.s, c.pointmap_source,
+       p.name AS proposer, k.name AS checkpoint, k.weights_id AS weights, m.blob_id AS mesh, b.size AS mesh_size,
+       m.triangles, m.licence, m.attribution, CASE WHEN p.kind = 'artist' THEN 'art3do' ELSE 'mitl3do' END AS data_set
+FROM (SELECT DISTINCT candidate_id FROM ({members}) m) g
 JOIN proposals_candidate c ON c.id = g.candidate_id
 JOIN proposals_proposer p ON p.id = c.proposer_id
 LEFT JOIN training_checkpoint k ON k.proposer_id = p.id

@@ -11,7 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-COUNTED = ("split", "category", "licence", "mesh_licence", "role", "simulated", "pointmap_source", "proposer")
+COUNTED = (
+    "split", "data_set", "category", "licence", "mesh_licence", "consent", "role", "simulated", "aesthetic",
+    "pointmap_source", "proposer",
+)  # fmt: skip
 SHARES = [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1]
 # Column: edges of its histogram.
 MEASURED = {

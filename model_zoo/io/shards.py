@@ -33,16 +33,19 @@ LARGEST = 8 * 2**30  # what the size field of a USTAR header can say
 ROWS_PER_GROUP = 5_000
 KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
 MEMBER = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+# A header but for name, size and checksum, which counts its own bytes as blanks.
 _EMPTY = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
+_NOTHING = bytes(BLOCK)
+_EMPTY_SUM = sum(_EMPTY) - sum(_EMPTY[124:135]) - sum(_EMPTY[148:156]) + 8 * ord(" ")
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A member whose bytes lie elsewhere under a known hash: a file, or what gives them in chunks."""
+    """A member whose bytes lie elsewhere under a known hash: the path of a file, or what gives them in chunks."""
 
     sha256: str
     length: int
-    source: Path | Callable[[], Iterable[bytes]]
+    source: str | Callable[[], Iterable[bytes]]
 
 
 class DamagedMember(BadInput):
@@ -57,12 +60,11 @@ def header(name: str, size: int) -> bytes:
     """The USTAR header of a plain file, the same bytes as tarfile's with time 0, owner 0 and mode 644."""
     if size >= LARGEST:
         raise BadInput(f"{safe_text(name)} is too large for a shard ({size} bytes; limit 8 GiB)", "too_large")
+    text, digits = name.encode("ascii"), b"%011o" % size
     block = bytearray(_EMPTY)
-    text = name.encode("ascii")
     block[: len(text)] = text
-    block[124:135] = b"%011o" % size
-    block[148:156] = b" " * 8
-    block[148:155] = b"%06o\0" % sum(block)
+    block[124:135] = digits
+    block[148:155] = b"%06o\0" % (_EMPTY_SUM + sum(text) + sum(digits))
     return bytes(block)
 
 
@@ -131,7 +133,7 @@ class ShardWriter:
         else:
             digest = hashlib.sha256(data).hexdigest()
             out.put(data)
-        out.put(bytes(-length % BLOCK))
+        out.put(_NOTHING[: -length % BLOCK])
         return {
             "key": key,
             "member": member,
@@ -198,24 +200,29 @@ class _Output:
         start, length = 0, len(data)
         while start < length:
             part = min(length - start, BUFFER - self._filled)
-            self._buffer[self._filled : self._filled + part] = data[start : start + part]
+            self._buffer[self._filled : self._filled + part] = (
+                data if part == length else data[start : start + part]
+            )
             self._took(part)
             start += part
 
     def put_stored(self, data: Stored) -> str:
         """Append stored bytes; their sha256, or "" when they are not as many as they should be."""
         digest, left = hashlib.sha256(), data.length
-        if isinstance(data.source, Path):
-            with data.source.open("rb", buffering=0) as file:
+        if isinstance(data.source, str):
+            file = os.open(data.source, os.O_RDONLY)
+            try:
                 while left:
                     with memoryview(self._buffer)[self._filled : self._filled + min(left, PIECE)] as room:
-                        got = file.readinto(room)
+                        got = os.readv(file, [room])
                         digest.update(room[:got])
                     if not got:
                         return ""
                     self._took(got)
                     left -= got
-                return "" if file.read(1) else digest.hexdigest()
+                return "" if os.read(file, 1) else digest.hexdigest()
+            finally:
+                os.close(file)
         for chunk in data.source():
             left -= len(chunk)
             if left < 0:

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import mlcroissant
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from PIL import Image as Picture
 
 from backend import storage
 from backend.annotation.models import Alignment
@@ -23,7 +26,7 @@ from backend.jobs import UserError
 from backend.proposals.models import Proposer
 from model_zoo.data.reader import DataSet
 from model_zoo.io.shards import ShardReader, read_member
-from tests.backend.datasets.rows import PLAIN, World
+from tests.backend.datasets.rows import PLAIN, World, picture
 from tests.buckets import bucket, bucket_server  # noqa: F401
 from workers import release_walk, releasing
 from workers.release_check import check
@@ -90,7 +93,7 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
     first, second = (release(world, tmp_path / name, "dpo") for name in "ab")
     assert first.sha256 == second.sha256 and first.pk != second.pk
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
-    assert len(files) == 4
+    assert len(files) == 6
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
 
 
@@ -124,6 +127,28 @@ def test_no_text_is_too_odd_for_the_index(tmp_path: Path, text: str) -> None:
     facts = next(each.text for each in ShardReader(tmp_path / "out/shards/shard-000000.tar") if each.text)
     assert json.loads(facts)["attribution"] == text
     assert check(tmp_path / "out").problems == []
+
+
+def test_a_release_describes_itself(tmp_path: Path) -> None:
+    world = loop(objects=2)
+    shown = storage.put(picture(9), "image/jpeg")
+    world.batch.candidates.update(thumbnail=shown)
+    release(world, tmp_path / "out", "dpo")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "- rows: 4 of 2 objects and 6 candidates" in card and "| CC0 | 4 |" in card
+    assert "| alpha | double | bar that a rating" in card and "](pictures/objects.jpg)" in card
+    sheet = np.asarray(Picture.open(tmp_path / "out" / "pictures" / "objects.jpg"))
+    assert (sheet.std(axis=(0, 1)) > 20).all()
+    found = mlcroissant.Dataset(jsonld=tmp_path / "out" / "croissant.json")
+    assert not found.metadata.ctx.issues.errors and not found.metadata.ctx.issues.warnings
+    assert len(list(found.records("rows"))) == 4
+
+
+def test_the_loader_reads_a_chain(tmp_path: Path) -> None:
+    chain(tmp_path)
+    data = DataSet(tmp_path / "2", base=[tmp_path / "0", tmp_path / "1"], where="r >= alpha")
+    assert len(data) == 4
+    assert {data.sample(n).rgb().shape for n in range(4)} == {(48, 64, 3)}
 
 
 def test_each_blob_is_in_the_shards_once(tmp_path: Path) -> None:
@@ -466,4 +491,4 @@ def test_the_commands_write_and_verify(tmp_path: Path, capsys: Any) -> None:
     for reference in (str(tmp_path / "out"), str(made.pk), str(made.uid), made.sha256[:12]):
         call_command("verify_release", reference)
     out = capsys.readouterr().out
-    assert f"sha256 {made.sha256}" in out and out.count("is whole: 3 files, 30 members, 6 rows") == 4
+    assert f"sha256 {made.sha256}" in out and out.count("is whole: 5 files, 30 members, 6 rows") == 4
