@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from model_zoo.data.index import SHAPE
+from model_zoo.data.places import S3
 from model_zoo.data.reader import DataSet, Pose, Sample, manifest_of
 from model_zoo.examples import LAYOUT, Example, Pair
 from model_zoo.geometry import pose as layout_pose
@@ -34,14 +35,23 @@ KEPT_BYTES = 2**29
 
 
 def open_rows(
-    place: str | Path, split: str | None, where: str | None, base: Sequence[str | Path], kinds: Sequence[str]
+    place: str | Path,
+    split: str | None,
+    where: str | None,
+    base: Sequence[str | Path],
+    kinds: Sequence[str],
+    cache: Path | None = None,
 ) -> DataSet:
-    """The rows of a split (None: all) that pass a filter. Raises BadInput for a set of none of these kinds."""
+    """The rows of a split (None: all) that pass a filter; cache: where what lies in a bucket is kept.
+
+    Raises BadInput for a set of none of these kinds.
+    """
     asked = [f"({where})"] if where else []
     asked += [f"split == {split!r}"] if split else []
     kind = manifest_of(place).get("kind")
     columns = COLUMNS.get(kind, ()) if kind in kinds else ()
-    data = DataSet(place, where=" and ".join(asked) or None, columns=columns, base=base)
+    kept = cache if str(place).startswith(S3) else None
+    data = DataSet(place, where=" and ".join(asked) or None, columns=columns, base=base, cache=kept)
     data.require(*kinds)
     return data
 
@@ -116,8 +126,9 @@ class Samples:
         *,
         where: str | None = None,
         base: Sequence[str | Path] = (),
+        cache: Path | None = None,
     ) -> None:
-        self.data, self.config = open_rows(place, split, where, base, (SFT, *BUILT)), config
+        self.data, self.config = open_rows(place, split, where, base, (SFT, *BUILT), cache), config
         self.kind = self.data.kind
         self.shapes = Shapes(config)
         self._seen: dict[int, Example] = {}
@@ -165,8 +176,9 @@ class Pairs:
         *,
         where: str | None = None,
         base: Sequence[str | Path] = (),
+        cache: Path | None = None,
     ) -> None:
-        self.data = open_rows(place, split, where, base, (DPO,))
+        self.data = open_rows(place, split, where, base, (DPO,), cache)
         self.config, self.shapes = config, Shapes(config)
 
     def __len__(self) -> int:
