@@ -55,8 +55,9 @@ def rule(mesh: trimesh.Trimesh, resolution: int) -> np.ndarray:
         alike = ((high - low + 1) == size).all(1)
         cells = low[alike][:, None] + np.argwhere(np.ones(size, bool))
         cells, triangles = cells.reshape(-1, 3), np.repeat(corners[alike], int(size.prod()), 0)
-        open_ = ~full[tuple(cells.T)]
-        cells, triangles = cells[open_], triangles[open_]
+        boxes = (triangles.min(1) <= cells + 1 + 1e-5) & (triangles.max(1) >= cells - 1e-5)
+        maybe = boxes.all(1) & ~full[tuple(cells.T)]
+        cells, triangles = cells[maybe], triangles[maybe]
         for start in range(0, len(cells), 100_000):
             part = slice(start, start + 100_000)
             hit = meets(triangles[part] - (cells[part] + 0.5)[:, None])
