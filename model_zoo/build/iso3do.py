@@ -73,7 +73,7 @@ def _view(shape: Shape, number: int, room: Room, raster: Raster) -> tuple[Made |
             view=number,
             light=light_facts(light),
             background=list(backdrop),
-            depth=span,
+            **span,
         ),
     }
     row = {

@@ -65,7 +65,7 @@ def test_depth_and_mask_are_those_of_a_ray_through_every_pixel(made) -> None:
         told = json.loads(one.members["json"])
         pose = Pose(np.array(told["R"]), np.array(told["t"]), np.array(told["s"]))
         exact = RayTree(one.shape.mesh).depth(pose, np.array(told["K"]), (SIZE, SIZE))
-        depth = encode.read_depth_png(one.members["depth.png"], **told["depth"])
+        depth = encode.read_depth_png(one.members["depth.png"], told["near"], told["far"])
         mask = picture(one.members["mask.png"]).astype(bool)
         assert (mask != np.isfinite(exact)).sum() <= 3
         both = np.isfinite(depth) & np.isfinite(exact)
