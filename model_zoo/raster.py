@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import trimesh
@@ -86,20 +86,38 @@ class Raster:
         """
         if len(lighting.lights) > LIGHTS:
             raise ValueError(f"a picture takes at most {LIGHTS} lights")
-        if sum(len(mesh.faces) for mesh, _ in items) >= MOST_FACES:
-            raise ValueError("a picture takes fewer than 16 million faces")
-        K, picture = np.asarray(K, float), Picture.empty(size)
-        surfaces = [self._surface(mesh) for mesh, _ in items]
-        placed = [Placed(one, *affine(one, pose), K) for one, (_, pose) in zip(surfaces, items, strict=True)]
-        seen = _window(placed, size)
-        if seen is not None:
-            (left, top, right, bottom), depths = seen
-            for y in range(top, bottom, TILE):
-                for x in range(left, right, TILE):
-                    tile = (x, y, min(x + TILE, right), min(y + TILE, bottom))
-                    self._tile(placed, tile, depths, lighting, picture)
+        picture, placed = Picture.empty(size), self._placed(items, K)
+        for tile, depths in _tiles(placed, size):
+            self._tile(placed, tile, depths, lighting, picture)
         self._forget({id(mesh) for mesh, _ in items})
         return picture
+
+    def mask(
+        self, items: Sequence[tuple[trimesh.Trimesh, Posed]], K: np.ndarray, size: tuple[int, int]
+    ) -> np.ndarray:
+        """The `mask` of the picture alone, bool (H,W): the same pixels at a third of the price."""
+        mask, placed = np.zeros(size[::-1], bool), self._placed(items, K)
+        for (left, top, right, bottom), depths in _tiles(placed, size):
+            hits = self._see(placed, (left, top), (bottom - top, right - left), depths)
+            mask[top:bottom, left:right] = hits.item.reshape(bottom - top, right - left) >= 0
+        self._forget({id(mesh) for mesh, _ in items})
+        return mask
+
+    def _placed(self, items: Sequence[tuple[trimesh.Trimesh, Posed]], K: np.ndarray) -> list[Placed]:
+        if sum(len(mesh.faces) for mesh, _ in items) >= MOST_FACES:
+            raise ValueError("a picture takes fewer than 16 million faces")
+        surfaces = [(self._surface(mesh), pose) for mesh, pose in items]
+        return [Placed(one, *affine(one, pose), np.asarray(K, float)) for one, pose in surfaces]
+
+    def _see(
+        self,
+        placed: list[Placed],
+        corner: tuple[int, int],
+        shape: tuple[int, int],
+        depths: tuple[float, float],
+    ) -> Hits:
+        see = raster_gl.engine().see if self.backend == "gl" else _see
+        return see(placed, corner, shape, depths)
 
     def _tile(
         self,
@@ -112,8 +130,7 @@ class Raster:
         left, top, right, bottom = tile
         # One more pixel all round, to know what lies beside the outermost.
         corner, shape = (left - 1, top - 1), (bottom - top + 2, right - left + 2)
-        see = raster_gl.engine().see if self.backend == "gl" else _see
-        hits = see(placed, corner, shape, depths)
+        hits = self._see(placed, corner, shape, depths)
         item, z = hits.item.reshape(shape), hits.z.reshape(shape)
         edge = _edges(item, z, placed[0].K)
         inner = np.s_[1:-1, 1:-1]
@@ -206,6 +223,18 @@ class Raster:
             if oldest is None:
                 return
             del self._kept[oldest]
+
+
+def _tiles(
+    placed: list[Placed], size: tuple[int, int]
+) -> Iterator[tuple[tuple[int, int, int, int], tuple[float, float]]]:
+    """The parts (left, top, right, bottom) of a (W, H) picture that show anything, and the depths it lies between."""
+    seen = _window(placed, size)
+    if seen is not None:
+        (left, top, right, bottom), depths = seen
+        for y in range(top, bottom, TILE):
+            for x in range(left, right, TILE):
+                yield (x, y, min(x + TILE, right), min(y + TILE, bottom)), depths
 
 
 def _window(

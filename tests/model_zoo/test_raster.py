@@ -143,6 +143,12 @@ def test_the_nearer_mesh_hides_the_farther_one(raster):
     assert (seen.instance == exact.instance).mean() > 0.999 and set(np.unique(seen.instance)) == {-1, 0, 1}
 
 
+def test_the_mask_alone_is_the_mask_of_the_picture(raster, mesh):
+    items = [(mesh("habitat_chair"), posed([0.1, 0, 3])), (trimesh.creation.box(), posed([1, 0.4, 4]))]
+    assert (raster.mask(items, K, SIZE) == raster.draw(items, K, SIZE).mask).all()
+    assert not raster.mask([], K, SIZE).any()
+
+
 def test_a_picture_larger_than_a_tile_has_no_seams(raster):
     ball = trimesh.creation.icosphere(4)
     small, large = (1000, 60), (1500, 90)
