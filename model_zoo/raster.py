@@ -62,15 +62,22 @@ class Raster:
         if backend not in BACKENDS:
             raise ValueError(f"no backend {backend!r}: there are {', '.join(BACKENDS)}")
         self.backend = "embree" if backend == "embree" else "gl"
+        self._forced = backend == "gl"
         self._kept: OrderedDict[int, tuple[weakref.ref[trimesh.Trimesh], Surface]] = OrderedDict()
-        if self.backend == "gl":
-            try:
-                raster_gl.engine()
-            except Exception as error:
-                if backend == "gl":
-                    raise RuntimeError(f"OpenGL cannot be opened: {error}") from error
-                log.warning("OpenGL cannot be opened (%s): pictures are shaded by numpy, more slowly", error)
-                self.backend = "embree"
+        self._engine()
+
+    def _engine(self) -> raster_gl.Engine | None:
+        """This thread's OpenGL, None without; asked each time, for a forked process may have to do without."""
+        if self.backend == "embree":
+            return None
+        try:
+            return raster_gl.engine()
+        except Exception as error:
+            if self._forced:
+                raise RuntimeError(f"OpenGL cannot be opened: {error}") from error
+            log.warning("OpenGL cannot be opened (%s): pictures are drawn by embree and numpy, slower", error)
+            self.backend = "embree"
+            return None
 
     def draw(
         self,
@@ -117,7 +124,8 @@ class Raster:
         shape: tuple[int, int],
         depths: tuple[float, float],
     ) -> Hits:
-        see = raster_gl.engine().see if self.backend == "gl" else _see
+        engine = self._engine()
+        see = _see if engine is None else engine.see
         return see(placed, corner, shape, depths)
 
     def _tile(
@@ -204,7 +212,8 @@ class Raster:
         lighting: Lighting,
     ) -> tuple[np.ndarray, np.ndarray]:
         """sRGB of hits, packed as uint32 (N,), red first in memory: lit, and base."""
-        shade = raster_gl.engine().shade if self.backend == "gl" else raster_numpy.shade
+        engine = self._engine()
+        shade = raster_numpy.shade if engine is None else engine.shade
         if len(placed) == 1:
             return shade(placed[0], Samples(hits.face, pixels, step, reached), lighting)
         lit, base = np.empty((2, len(pixels)), np.uint32)
