@@ -65,9 +65,9 @@ def open_data(
     if name == SYNTHETIC:
         held_out = replace(HELD_OUT, scenes=min(HELD_OUT.scenes, 2 * limit))
         return Data(cached(held_out, config, cache), SYNTHETIC, VALIDATION, True)
-    held, split = Samples(name, config, VALIDATION, where=where), VALIDATION
+    held, split = Samples(name, config, VALIDATION, where=where, cache=cache), VALIDATION
     if not len(held):
-        held, split = Samples(name, config, None, where=where), "all"
+        held, split = Samples(name, config, None, where=where, cache=cache), "all"
     if not len(held):
         raise BadInput(f"{Path(name).name} holds no rows to score")
     return Data(held, held.data.name, split, held.simulated)
@@ -195,9 +195,9 @@ def evaluate_pairs(args: argparse.Namespace, model: GeometryModel) -> dict:
     """The report on a DPO release: how often the checkpoint prefers what people chose, more than its reference does."""
     if not args.against or args.against == RETRIEVAL:
         raise BadInput("a DPO release is scored against a reference: give --against CHECKPOINT")
-    pairs, split = Pairs(args.data, model.config, VALIDATION, where=args.where), VALIDATION
+    pairs, split = Pairs(args.data, model.config, VALIDATION, where=args.where, cache=args.cache), VALIDATION
     if not len(pairs):
-        pairs, split = Pairs(args.data, model.config, None, where=args.where), "all"
+        pairs, split = Pairs(args.data, model.config, None, where=args.where, cache=args.cache), "all"
     if not len(pairs):
         raise BadInput(f"{Path(args.data).name} holds no pairs to score")
     figures = pair_accuracy(model, checkpoint.load(Path(args.against)).model, pairs, args.limit, args.seed)
@@ -238,7 +238,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     parser.add_argument("--record", action="store_true", help="write the figures on the checkpoint's card")
-    parser.add_argument("--cache", type=Path, help="where composed scenes are kept")
+    parser.add_argument(
+        "--cache", type=Path, help="where composed scenes and what is read from buckets are kept"
+    )
     args = parser.parse_args(argv)
     try:
         report = evaluate(args)

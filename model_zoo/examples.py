@@ -31,11 +31,13 @@ class Example(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """One preference pair, or a batch: the views of the photo and both occupancies (1, G, G, G)."""
+    """One preference pair, or a batch: the views of the photo, both occupancies (1, G, G, G), and weight (): the
+    probability that chosen is better."""
 
     views: dict[str, Tensor]
     chosen: Tensor
     rejected: Tensor
+    weight: Tensor
 
 
 Item = TypeVar("Item", Example, Pair)

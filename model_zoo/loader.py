@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from model_zoo.data.index import SHAPE
+from model_zoo.data.places import S3
 from model_zoo.data.reader import DataSet, Pose, Sample, manifest_of
 from model_zoo.examples import LAYOUT, Example, Pair
 from model_zoo.geometry import pose as layout_pose
@@ -28,6 +29,8 @@ BUILT = {
     "rp3do-osa": LAYOUT,
 }
 SCENES = (SFT, "rp3do-osr", "rp3do-osa")
+# Columns that are held; what a built sample needs is in its members.
+COLUMNS = {SFT: ("R", "t", "s", "simulated"), DPO: ("weight", "simulated")}
 KEPT_BYTES = 2**29
 
 
@@ -35,13 +38,22 @@ def open_rows(
     place: str | Path,
     split: str | None,
     where: str | None,
-    columns: Sequence[str],
-    base: Sequence[str | Path] = (),
+    base: Sequence[str | Path],
+    kinds: Sequence[str],
+    cache: Path | None = None,
 ) -> DataSet:
-    """The rows of a split (None: all) that pass a filter; of the columns only these are held."""
+    """The rows of a split (None: all) that pass a filter; cache: where what lies in a bucket is kept.
+
+    Raises BadInput for a set of none of these kinds.
+    """
     asked = [f"({where})"] if where else []
     asked += [f"split == {split!r}"] if split else []
-    return DataSet(place, where=" and ".join(asked) or None, columns=columns, base=base)
+    kind = manifest_of(place).get("kind")
+    columns = COLUMNS.get(kind, ()) if kind in kinds else ()
+    kept = cache if str(place).startswith(S3) else None
+    data = DataSet(place, where=" and ".join(asked) or None, columns=columns, base=base, cache=kept)
+    data.require(*kinds)
+    return data
 
 
 def chains(places: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -114,11 +126,9 @@ class Samples:
         *,
         where: str | None = None,
         base: Sequence[str | Path] = (),
+        cache: Path | None = None,
     ) -> None:
-        released = manifest_of(place).get("kind") in (SFT, DPO)
-        columns = ("R", "t", "s", "simulated") if released else ()
-        self.data, self.config = open_rows(place, split, where, columns, base), config
-        self.data.require(SFT, *BUILT)
+        self.data, self.config = open_rows(place, split, where, base, (SFT, *BUILT), cache), config
         self.kind = self.data.kind
         self.shapes = Shapes(config)
         self._seen: dict[int, Example] = {}
@@ -166,10 +176,9 @@ class Pairs:
         *,
         where: str | None = None,
         base: Sequence[str | Path] = (),
+        cache: Path | None = None,
     ) -> None:
-        released = manifest_of(place).get("kind") in (SFT, DPO)
-        self.data = open_rows(place, split, where, ("simulated",) if released else (), base)
-        self.data.require(DPO)
+        self.data = open_rows(place, split, where, base, (DPO,), cache)
         self.config, self.shapes = config, Shapes(config)
 
     def __len__(self) -> int:
@@ -178,7 +187,8 @@ class Pairs:
     def __getitem__(self, index: int) -> Pair:
         sample = self.data.sample(index)
         chosen, rejected = (self.shapes.of(sample, side).grid() for side in ("chosen", "rejected"))
-        return Pair(_views(sample, self.config, with_points=True).views, chosen, rejected)
+        views, weight = _views(sample, self.config, with_points=True).views, sample.row["weight"]
+        return Pair(views, chosen, rejected, torch.tensor(1.0 if weight is None else float(weight)))
 
     @property
     def simulated(self) -> bool:

@@ -303,7 +303,16 @@ DELETE FROM datasets_release_removed_{table} WHERE release_id = %(release)s
 """
     for kind, (table, _column) in _LINKS.items()
 }
-# The same rows for the writer: id, object, candidates (sft: candidate_id; dpo: chosen_id, rejected_id) and why.
+# A photo of the chosen rows that was removed since they were chosen.
+REMOVED_MEANWHILE = {
+    kind: f"""
+SELECT i.name FROM catalog_image i JOIN catalog_targetobject o ON o.image_id = i.id
+JOIN datasets_{row} s ON s.object_id = o.id JOIN datasets_release_{table} l ON l.{column} = s.id
+WHERE i.removed_at IS NOT NULL AND l.release_id = %(release)s LIMIT 1
+"""
+    for kind, row, table, column in (("sft", "sample", "samples", "sample_id"), ("dpo", "preferencepair", "pairs", "preferencepair_id"))
+}
+# The rows that it takes back, for the writer: id, object, candidates (sft: candidate_id; dpo: chosen_id, rejected_id) and why.
 _WHY = """CASE WHEN i.removed_at IS NOT NULL THEN 'image removed' WHEN {row}.withdrawn_at IS NOT NULL THEN 'answers changed'
             WHEN {withdrawn} THEN 'candidate withdrawn' ELSE 'filtered out' END AS reason"""
 REMOVED = {

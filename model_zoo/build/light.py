@@ -1,6 +1,6 @@
 """The light and the camera's look of a photo, estimated well enough that a thing pasted into it does not jar.
 
-Small on purpose. How bright: an object of middle grey gets the photo's middle brightness. What colour: the photo's cast,
+Small on purpose. How bright: so that middle grey and white look as the photo's middle and brightest parts do. What colour: the photo's cast,
 half believed, for half of it is the things and not the light. From where: with a pointmap, brightness fitted to the
 surfaces' normals by first-order spherical harmonics; without, from above and from the brighter side. How sharp and how
 grainy: measured on the photo's sharpest edges and its smoothest parts. Linear light, OpenCV camera.
@@ -15,7 +15,7 @@ from model_zoo.raster import Light, Lighting
 from model_zoo.raster_parts import TO_LINEAR, unit
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-MIDDLE = 0.25  # albedo (linear) of the things in a photo, on average
+MIDDLE, WHITE = 0.25, 0.9  # albedo (linear) of the things in a photo, on average and at the most
 EXPOSURES = (0.2, 1.6)
 BRIGHTEST = 1.1  # light on a surface that faces all of it: white things stay below the end of the scale
 CASTS = (0.75, 1.35)
@@ -61,10 +61,15 @@ def look_of(rgb: np.ndarray, points: np.ndarray | None = None) -> Look:
 
 
 def exposure_of(luma: np.ndarray) -> float:
-    """Light that shows middle grey as the middle of these linear brightnesses; black and burnt-out ones do not count."""
+    """Light that shows things as bright as these linear brightnesses, black and burnt-out ones left out.
+
+    The geometric mean of two guesses: the median is a thing of MIDDLE albedo, and the brightest twentieth is white.
+    """
     counted = luma[(luma > 0.002) & (luma < 0.95)]
-    middle = float(np.median(counted)) if counted.size > 0.1 * luma.size else float(np.median(luma))
-    return float(np.clip(middle / MIDDLE, *EXPOSURES))
+    if counted.size < 0.1 * luma.size:
+        counted = luma
+    middle, bright = np.percentile(counted, (50, 95))
+    return float(np.clip(np.sqrt(middle / MIDDLE * bright / WHITE), *EXPOSURES))
 
 
 def nearby(look: Look, rgb: np.ndarray, box: tuple[int, int, int, int]) -> Look:

@@ -173,7 +173,7 @@ def _pointers(names: Sequence[str]) -> list[str]:
 
 def _packed(column: pa.ChunkedArray) -> pa.Array:
     """Hex digests as 32 bytes each; null where there is none or it is no digest."""
-    text = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    text = whole(column)
     wrong = pc.fill_null(pc.not_equal(pc.binary_length(text), 64), True)
     if some := pc.any(wrong).as_py():
         text = pc.if_else(wrong, pa.scalar("0" * 64, text.type), text)
@@ -220,7 +220,7 @@ def _mapped(path: Path) -> pa.Table:
 def _index(table: pa.Table) -> Index:
     names = table.column_names
     pointers = _pointers(names)
-    places = _numbers(table["_place"], np.int64)
+    places = _numbers(table["_place"], np.int8)
     shards: dict[tuple[int, str], int] = {}
     codes: dict[str, NDArray[np.int32]] = {}
     for name in pointers:
@@ -234,32 +234,32 @@ def _index(table: pa.Table) -> Index:
             codes.get(f"{prefix}shard", codes.get("shard")),
             _numbers(table[name], np.int64),
             _numbers(table[f"{prefix}length"], np.int64),
-            None if digest is None else digest.combine_chunks(),
+            None if digest is None else whole(digest),
         )
     return Index(table.select([n for n in names if n not in pointers and n != "_place"]), spans, list(shards))
 
 
 def _numbers(column: pa.ChunkedArray, kind: type) -> NDArray[Any]:
-    whole = column.combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], column.type)
-    return (
-        (whole.fill_null(0) if whole.null_count else whole)
-        .to_numpy(zero_copy_only=False)
-        .astype(kind, copy=False)
-    )
+    found = whole(column)
+    found = found.fill_null(0) if found.null_count else found
+    return found.to_numpy(zero_copy_only=False).astype(kind, copy=False)
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, not copied where it is one already."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _codes(
-    column: pa.ChunkedArray, places: NDArray[np.int64], shards: dict[tuple[int, str], int]
+    column: pa.ChunkedArray, places: NDArray[np.int8], shards: dict[tuple[int, str], int]
 ) -> NDArray[np.int32]:
     """Numbers in `shards` (which grows) of a column of shard names; a name cannot lead out of the folder of shards."""
     column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    whole = column.unify_dictionaries().combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = whole.chunk(0) if whole.num_chunks else pa.array([], pa.string()).dictionary_encode()
-    names = [Path(str(name)).name for name in whole.dictionary.to_pylist()]
-    local = _numbers(pa.chunked_array([whole.indices.fill_null(-1)]), np.int32)
+    encoded = whole(column.unify_dictionaries())
+    names = [Path(str(name)).name for name in encoded.dictionary.to_pylist()]
+    local = _numbers(pa.chunked_array([encoded.indices.fill_null(-1)]), np.int32)
     out = np.full(len(local), -1, np.int32)
     for place in np.unique(places).tolist():
         here = (places == place) & (local >= 0)

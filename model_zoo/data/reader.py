@@ -259,7 +259,9 @@ class DataSet:
                 Cached(p, shared, _digest(_text(manifest)), whole=whole_shards) for p, manifest in chain
             ]
         ids = [self.facts[name] for name in IDS if name in self.facts.column_names]
-        self._ids = ids[0].combine_chunks() if ids else None
+        self._ids = ids[0] if ids else None
+        if self._ids is not None and self._ids.num_chunks == 1:
+            self._ids = self._ids.chunk(0)
         self.first = (
             (SAMPLE,)
             if SAMPLE in self.spans

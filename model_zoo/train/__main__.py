@@ -80,7 +80,10 @@ def parser() -> argparse.ArgumentParser:
         p.add_argument("--scenes", type=positive(int), help="pictures that --data synthetic composes")
         p.add_argument("--shapes", type=positive(int), help="shapes of each family in --data synthetic")
         p.add_argument(
-            "--cache", type=Path, metavar="DIR", help="where rendered scenes are kept (default: --out)"
+            "--cache",
+            type=Path,
+            metavar="DIR",
+            help="where rendered scenes and what is read from buckets are kept (default: OUT/cache)",
         )
     return top
 

@@ -151,7 +151,8 @@ def preference(
             errors[f"{side}_ref"] = losses.velocity_error(held, y - x0)
         moving = model.velocity({"shape": x_tau}, tau, kv)["shape"]
         errors[side] = losses.velocity_error(moving, y - x0)
-    result = losses.flow_dpo(**errors, beta=beta, anchor=anchor)
+    weights = batch.weight.to(device).repeat_interleave(draws, 0)
+    result = losses.flow_dpo(**errors, beta=beta, anchor=anchor, weights=weights)
     return result.loss, {
         n: getattr(result, n).detach() for n in ("delta", "winner_change", "loser_change", "accuracy")
     }

@@ -139,7 +139,7 @@ def samples(s: Settings, config: GeometryConfig) -> tuple[Joined, list[dict]]:
                 }
             )
         elif name in chained:
-            rows = Samples(name, config, where=s.where, base=chained[name])
+            rows = Samples(name, config, where=s.where, base=chained[name], cache=s.cache or s.out / "cache")
             sources.append(rows)
             notes.append(data_note(rows, s.where))
     return _some(Joined(sources), s), notes
@@ -147,7 +147,10 @@ def samples(s: Settings, config: GeometryConfig) -> tuple[Joined, list[dict]]:
 
 def pairs(s: Settings, config: GeometryConfig) -> tuple[Joined, list[dict]]:
     """The preference pairs of every --data and a line about each for the card."""
-    sources = [Pairs(name, config, where=s.where, base=base) for name, base in chains(s.data)]
+    sources = [
+        Pairs(name, config, where=s.where, base=base, cache=s.cache or s.out / "cache")
+        for name, base in chains(s.data)
+    ]
     return _some(Joined(sources), s), [data_note(p, s.where) for p in sources]
 
 

@@ -48,6 +48,17 @@ def test_dpo_gradient_lowers_the_winner_and_raises_the_loser():
     assert w.grad.item() == pytest.approx(0.5) and l.grad.item() == pytest.approx(-0.5)
 
 
+def test_dpo_listens_to_each_pair_as_far_as_it_is_sure():
+    w, l = (torch.tensor(values, requires_grad=True) for values in ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0]))
+    ones, sure = torch.ones(3), torch.tensor([0.9, 0.6, 0.6])
+    result = losses.flow_dpo(w, ones, l, ones, beta=2.0, weights=sure)
+    result.loss.backward()
+    assert w.grad.tolist() == pytest.approx((0.5 * sure / sure.sum()).tolist())
+    same = losses.flow_dpo(w * 0.7, ones, l, ones, beta=2.0, weights=torch.full((3,), 0.75)).loss.detach()
+    plain = losses.flow_dpo(w * 0.7, ones, l, ones, beta=2.0).loss.detach()
+    assert float(same) == pytest.approx(float(plain))
+
+
 def test_codec_loss_has_no_divergence_at_the_prior():
     zeros = torch.zeros(1, 8, 2, 2, 2)
     loss, kl = losses.occupancy_vae(torch.zeros(1, 1, 4, 4, 4), torch.ones(1, 1, 4, 4, 4), zeros, zeros, 1.0)

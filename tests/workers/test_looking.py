@@ -25,7 +25,9 @@ def bring(folder: Path) -> importing.Report:
 def photos(test_data: Path, tmp_path: Path) -> Path:
     """The mug with two masks, and the same photo smaller, darker and recompressed."""
     for name in ("mug.jpg", "mug.mask_mug.png", "mug.mask_kettle.png"):
-        (tmp_path / name).write_bytes((test_data / "dev/images" / name).read_bytes())
+        with Picture.open(test_data / "dev/images" / name) as given:
+            kind = Picture.Resampling.NEAREST if "mask" in name else Picture.Resampling.BOX
+            given.resize((480, round(480 * given.height / given.width)), kind).save(tmp_path / name)
     picture = Picture.open(tmp_path / "mug.jpg")
     dark = picture.resize((picture.width // 2, picture.height // 2)).point(lambda value: value * 0.8)
     dark.save(tmp_path / "again.jpg", quality=40)

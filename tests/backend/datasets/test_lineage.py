@@ -199,7 +199,7 @@ def test_a_chain_holds_what_a_release_without_a_base_holds(kind: str) -> None:
         targets.append(world.target(2))
         world.bracket(targets[-1], [("left", 0, 1)], winner=0)
     last = freeze(world, kind)
-    for _ in range(14):
+    for _ in range(9):
         for _ in range(dice.randrange(3)):
             _shake(world, targets, dice)
         bar = dice.choice([0, 0.8])

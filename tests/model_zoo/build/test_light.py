@@ -94,7 +94,9 @@ def test_blur_and_grain_are_measured_on_real_photos(test_data):
     assert sharp.grain < 1.5 and 3.5 < noisy < 7
 
 
-def test_exposure_shows_middle_grey_as_the_middle():
-    assert exposure_of(np.full((10, 10), 0.125)) == pytest.approx(0.5)
+def test_exposure_follows_the_middle_and_the_brightest_part():
+    ramp = np.linspace(0.005, 0.45, 2001)
+    assert exposure_of(ramp) == pytest.approx(np.sqrt(0.2275 / 0.25 * 0.428 / 0.9), rel=0.01)
+    assert exposure_of(ramp / 2) == pytest.approx(exposure_of(ramp) / 2, rel=0.02)
     assert exposure_of(np.zeros((10, 10))) == exposure_of(np.full((10, 10), 1e-4)) == 0.2
     assert TO_LINEAR[188] == pytest.approx(0.5, abs=0.01)

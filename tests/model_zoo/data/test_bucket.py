@@ -8,9 +8,11 @@ import pytest
 
 from model_zoo.data.reader import DataSet, Problem
 from model_zoo.data.stream import Stream
+from model_zoo.geometry.recipes import tiny
 from model_zoo.io.errors import BadInput
+from model_zoo.loader import Samples
 from tests.buckets import KEYS
-from tests.model_zoo.built import plain_set
+from tests.model_zoo.built import plain_set, rendered_set
 
 pytestmark = pytest.mark.django_db  # the server is started beside the test database
 
@@ -67,6 +69,24 @@ def test_a_second_epoch_comes_from_the_cache(
     assert [s.id for s in Stream(data)] == ids and len(ids) == 24 and not asked
     files = list((tmp_path / "cache/shards").glob("??/*"))
     assert len(files) == (len(data.shards) if whole else 24)
+
+
+def test_training_reads_a_bucket_through_the_cache(
+    bucket_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": bucket_server}.items():
+        monkeypatch.setenv(name, value)
+    folder = rendered_set(tmp_path / "set", count=2)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="training")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            client.upload_file(str(path), "training", f"set/{path.relative_to(folder)}")
+    near, far = Samples(folder, tiny()), Samples("s3://training/set", tiny(), cache=tmp_path / "cache")
+    assert len(far) == 2 and (far[1].occupancy == near[1].occupancy).all()
+    assert (far[1].views["image"] == near[1].views["image"]).all() and list(
+        (tmp_path / "cache/shards").glob("??/*")
+    )
 
 
 def test_what_a_bucket_lacks_is_told_in_one_line(remote: tuple[Path, str, str], tmp_path: Path) -> None:

@@ -205,13 +205,14 @@ function tile(row) {
 }
 
 async function picture(canvas, row) {
-  if (row.removed) return canvas.setAttribute("aria-label", t("removed photo"));
+  if (row.removed) return;
   const [photo, mask] = await Promise.all([loadImage(row.photo_url), row.mask_url ? loadImage(row.mask_url) : null]);
   drawPhoto(canvas, photo, mask && stencil(mask));
 }
 
 function describe(row) {
-  const { text } = tiles.get(row.id);
+  const { element, text } = tiles.get(row.id);
+  if (row.removed) $("canvas", element)?.remove();
   const { queued, running, failed } = row.jobs;
   const waits = t("{running} running, {queued} queued", { running, queued });
   const stages = Object.entries(row.stage_states).map(([stage, state]) => `${words(stage)} ${words(state)}`);
@@ -240,7 +241,7 @@ async function removePhoto(row) {
   ];
   const text = t("Its tasks end, no later release holds it, and the same file is not imported again. This cannot be undone.");
   const choices = [[null, t("Cancel")], ["remove", t("Remove photo"), "primary"]];
-  if ((await ask(t("Remove this photo?"), text, choices, form)) !== "remove") return;
+  if ((await ask(t("Remove this photo?"), text, choices, [h("div", { class: "form" }, ...form)])) !== "remove") return;
   const done = await api.post(`images/${row.image_id}/remove/`, { reason: reason.value, erase: erase.checked });
   const held = done.releases.map((each) => h("li", { translate: "no" }, `${each.kind} ${each.id} · ${each.sha256.slice(0, 12)} · ${number(each.rows)}`));
   const said = held.length ? t("These frozen releases hold it and stay as they are:") : t("No release holds it.");
