@@ -148,8 +148,8 @@ class Room:
     settings: Settings
     shape: Callable[[MeshItem], Shape]
     scene: Callable[[PhotoItem], Scene]
-    raster: Raster = field(default_factory=Raster)
     encode: Encode | None = None  # where the settings name an encoder
+    raster: Raster = field(default_factory=Raster)
 
 
 # A variant makes the samples of one shard; nothing it meets may stop it: what cannot be used is yielded as Refused.

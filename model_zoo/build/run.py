@@ -174,7 +174,7 @@ class _Shard:
         """Write tar and rows; the report."""
         variant = self.settings.variant
         room = Room(
-            self.settings, self.opener.shape, self.opener.scene, open_raster(self.settings), self.encode
+            self.settings, self.opener.shape, self.opener.scene, self.encode, open_raster(self.settings)
         )
         with ShardWriter(self.folder, WHOLE, prefix=variant, first=self.work.number) as writer:
             for made in VARIANTS[variant].build(self.work, room):
