@@ -18,6 +18,7 @@ import pyarrow as pa
 from PIL import Image
 
 from model_zoo.build import encode
+from model_zoo.build.iso3do import light_facts
 from model_zoo.build.kinds import (
     Made,
     MeshItem,
@@ -36,7 +37,7 @@ from model_zoo.io.errors import BadInput
 from model_zoo.io.frames import rotation_from_quaternion
 from model_zoo.io.poses import Pose
 from model_zoo.io.scenes import Scene
-from model_zoo.raster import Light, Lighting, Picture, Raster
+from model_zoo.raster import Light, Picture, Raster
 from model_zoo.raster_parts import unit
 from model_zoo.render import intrinsics
 
@@ -54,7 +55,7 @@ JITTER = 0.2
 VIEWS = (35.0, 65.0)  # degrees, across the longer side
 TURN, STRENGTH = 0.35, 0.2  # of the light: about 20 degrees, and a fifth, one standard deviation
 NEARER = (0.6, 0.85)  # the occluder's depth over the target's
-INSIDE = 0.3  # of its size: how near to the photo's edge an object's middle may come
+INSIDE = 0.4  # of its size: how near to the photo's edge an object's middle may come
 COLUMNS: list[tuple[str, pa.DataType]] = [
     ("role", pa.string()),
     ("visible", pa.float32()),
@@ -104,7 +105,7 @@ def build(work: Work, room: Room) -> Iterator[Made | Refused]:
 
     A photo gets meshes of its own side (train or validation) only. A mesh that cannot be opened is refused once.
     """
-    raster, left, meshes = Raster(), work.samples or None, list(work.meshes)
+    raster, left, meshes = room.raster, work.samples or None, list(work.meshes)
     for photo in work.photos:
         if left == 0:
             return
@@ -186,8 +187,8 @@ def _pair(backdrop: Backdrop, shapes: list[Shape], rng: np.random.Generator, ras
     other = side * np.exp(rng.uniform(*np.log(RATIOS)))
     R, nearer = random_rotation(rng), distance * rng.uniform(*NEARER)
     light = _varied(backdrop.look, rng)
-    first = raster.draw([(shapes[1].mesh, _pose(K, R, other, place, nearer))], K, (width, height))
-    move = _move(behind.picture.mask, first.mask, 0.5 * (side + other), rng)
+    first = raster.mask([(shapes[1].mesh, _pose(K, R, other, place, nearer))], K, (width, height))
+    move = _move(behind.picture.mask, first, 0.5 * (side + other), rng)
     if move is None:
         raise Unfit("nowhere does the occluder hide an allowed share", "visible", {"visible": 0.0})
     where = (place[0] + move[0], place[1] + move[1])
@@ -321,12 +322,3 @@ def _made(
         "other_attribution": item.attribution,
     }
     return Made(f"p{backdrop.photo.sha256[:16]}_{number:02d}", members, row, target.shape)
-
-
-def light_facts(lighting: Lighting) -> dict[str, object]:
-    """A lighting as plain values: linear RGB, directions in the camera's frame."""
-    return {
-        "ambient": list(lighting.ambient),
-        "sky": list(lighting.sky),
-        "lights": [{"towards": list(one.towards), "colour": list(one.colour)} for one in lighting.lights],
-    }

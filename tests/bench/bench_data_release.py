@@ -95,7 +95,7 @@ def blobs() -> dict[str, object]:
     picture, mask = io.BytesIO(), io.BytesIO()
     Picture.new("RGB", (640, 480), (90, 120, 60)).save(picture, "JPEG")
     Picture.new("L", (640, 480), 255).save(mask, "PNG")
-    mesh_blob = storage.put(b"glTF" + bytes(6000), "model/gltf-binary")
+    mesh_blob = storage.put(b"glTF" + bytes(300), "model/gltf-binary")
     mesh = Mesh.objects.create(
         blob=mesh_blob, source="proposer", triangles=100, extents=[1, 1, 1], licence="CC0"
     )
@@ -103,7 +103,7 @@ def blobs() -> dict[str, object]:
         "k": CANDIDATES,
         "photo": storage.put(picture.getvalue(), "image/jpeg").pk,
         "mask": storage.put(mask.getvalue(), "image/png").pk,
-        "points": storage.put(bytes(8000), "application/x-npz").pk,
+        "points": storage.put(bytes(300), "application/x-npz").pk,
         "glb": mesh_blob.pk,
         "mesh": mesh.pk,
         "proposer": Proposer.objects.create(name="bench", kind="flow").pk,
