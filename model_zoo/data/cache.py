@@ -50,7 +50,8 @@ class Cache:
                         raise BadInput(
                             f"{key} came with {file.tell()} bytes instead of {length}", "short_shard"
                         )
-                part.replace(path)
+                with self._lock("budget"):  # whoever counts must find it under one name or the other
+                    part.replace(path)
             except BaseException:
                 part.unlink(missing_ok=True)
                 raise
