@@ -149,9 +149,12 @@ def enclosed(points: np.ndarray, faces: np.ndarray, free: np.ndarray) -> np.ndar
 def winding(corners: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Winding number (Q,) of triangles (N,3,3) in voxels at points (Q,3), by the fast approximation.
 
-    Long triangles slow its tree down, so they are cut for it, unless they became too many.
+    Long triangles slow its tree down, so they are cut for it: less finely where they would become too many.
     """
-    pieces = corners if _pieces(corners, LONGEST).sum() > MOST_PIECES else cut(corners, LONGEST)
+    longest = LONGEST
+    while _pieces(corners, longest).sum() > max(MOST_PIECES, 2 * len(corners)):
+        longest *= 2
+    pieces = cut(corners, longest)
     soup = np.arange(3 * len(pieces), dtype=np.int64).reshape(-1, 3)
     return np.asarray(igl.fast_winding_number(pieces.reshape(-1, 3), soup, np.ascontiguousarray(at)))
 
