@@ -55,7 +55,7 @@ JITTER = 0.2
 VIEWS = (35.0, 65.0)  # degrees, across the longer side
 TURN, STRENGTH = 0.35, 0.2  # of the light: about 20 degrees, and a fifth, one standard deviation
 NEARER = (0.6, 0.85)  # the occluder's depth over the target's
-INSIDE = 0.3  # of its size: how near to the photo's edge an object's middle may come
+INSIDE = 0.4  # of its size: how near to the photo's edge an object's middle may come
 COLUMNS: list[tuple[str, pa.DataType]] = [
     ("role", pa.string()),
     ("visible", pa.float32()),

@@ -1,6 +1,5 @@
 """Contact sheets: many small pictures on one page, to be looked at."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,15 +11,20 @@ PAPER = (32, 32, 32)
 def contact_sheet(
     pictures: Sequence[np.ndarray], *, columns: int = 10, side: int = 192, gap: int = 2
 ) -> np.ndarray:
-    """uint8 (H,W,3): the pictures uint8 (h,w,3) in rows of `columns`, each fitted into a square of `side` pixels."""
-    rows = max(math.ceil(len(pictures) / columns), 1)
-    step = side + gap
-    sheet = Image.new("RGB", (columns * step + gap, rows * step + gap), PAPER)
-    for number, picture in enumerate(pictures):
-        image = Image.fromarray(picture)
+    """uint8 (H,W,3): the pictures uint8 (h,w,3) in rows of `columns`, each fitted into a square of `side` pixels; a row
+    is as high as its highest picture."""
+    shown = [Image.fromarray(picture) for picture in pictures]
+    for image in shown:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        x, y = number % columns * step + gap, number // columns * step + gap
-        sheet.paste(image, (x + (side - image.width) // 2, y + (side - image.height) // 2))
+    rows = [shown[at : at + columns] for at in range(0, len(shown), columns)]
+    heights = [max(image.height for image in row) for row in rows]
+    sheet = Image.new("RGB", (columns * (side + gap) + gap, sum(heights) + gap * (len(rows) + 1)), PAPER)
+    top = gap
+    for row, height in zip(rows, heights, strict=True):
+        for number, image in enumerate(row):
+            left = number * (side + gap) + gap
+            sheet.paste(image, (left + (side - image.width) // 2, top + (height - image.height) // 2))
+        top += height + gap
     return np.asarray(sheet)
 
 
