@@ -24,20 +24,17 @@ FRONT, SUPPORT, REST = 0, 1, 2
 Inpainter = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
 
 EDGE = 2  # pixels
-MOST_PIXELS = 2000  # of the hole on the level where shifts are chosen
-LEAST_SOURCES = 150  # pixels
-RING = 4  # pixels around the hole that are compared
-SECTORS, KEPT = 6, 3  # parts of the ring, and shifts kept for each
-COVER = 900.0  # squared grey values that a shift which covers nothing of the hole is worse by
-LADDER = (400.0, 800.0, 800.0, 1600.0, 1600.0, 3200.0, 3200.0, np.inf, np.inf)  # squared grey values, round by round
-MOST_PLACES = 16_000
-MOST_OFF = 6000.0  # squared grey values: what differs more is simply different
+PATCH = 2  # patches of 5 x 5 pixels
+MOST_PIXELS = 450  # of the hole on the level where sources are searched
+LEAST_SOURCES, MOST_SOURCES = 250, 2000
+ROUNDS = 2
+WAY = 2.0  # squared grey values that a squared pixel of distance between a patch and its source counts as
 MOST_STEP = 3 * 40.0**2
 NEARER = 0.02  # by how much of its depth a thing is nearer than another, to be called so
 FLAT = 0.012  # of its depth: within it a point lies on the plane
 LEAST_PLANE = 0.25  # of the surroundings that the plane must explain
 TRIES = 300
-OTHER = 0.4  # of the hole's surroundings that another object must be, to go on in it
+OTHER = 0.25  # of the hole's surroundings that another object must be, to go on in it
 LEAST_TILT = 0.4  # how much smaller than at the hole a thing on the plane may look to be copied from there
 
 
@@ -71,7 +68,8 @@ def without(
     nearer = ~mask & (depth < own * (1 - NEARER))
     hole = mask | (binary_dilation(mask, iterations=reach) & ~nearer) | binary_dilation(mask)
     window = _window(hole, mask.shape)
-    part = tuple(a[window] for a in (depth, own, hole, mask, nearer))
+    objects = np.any(others, axis=0) if len(others) else np.zeros_like(mask)
+    part = tuple(a[window] for a in (depth, own, hole, mask, nearer, objects))
     plane, regions, behind = _behind(*part)
     filled, labels = depth.copy(), np.where(nearer, FRONT, REST)
     filled[window] = np.where(part[2], behind, part[0])
@@ -137,7 +135,12 @@ def _window(hole: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:
 
 
 def _behind(
-    depth: np.ndarray, own: np.ndarray, hole: np.ndarray, mask: np.ndarray, nearer: np.ndarray
+    depth: np.ndarray,
+    own: np.ndarray,
+    hole: np.ndarray,
+    mask: np.ndarray,
+    nearer: np.ndarray,
+    objects: np.ndarray,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """plane or None, regions (h,w), and the depth (h,w) of what lies behind the hole."""
     inverse = 1 / depth
@@ -146,7 +149,7 @@ def _behind(
     if not known.any():
         return None, regions, np.where(mask, np.nan, depth)
     v, u = np.mgrid[: depth.shape[0], : depth.shape[1]]
-    plane = _plane(u, v, inverse, known, mask & np.isfinite(own), 1 / own)
+    plane = _plane(u, v, inverse, known & ~objects, mask & np.isfinite(own), 1 / own)
     flat = np.zeros(depth.shape, np.float32)
     on = np.zeros(depth.shape, bool)
     if plane is not None:
@@ -166,7 +169,7 @@ def _behind(
 def _plane(
     u: np.ndarray, v: np.ndarray, inverse: np.ndarray, known: np.ndarray, mask: np.ndarray, own: np.ndarray
 ) -> np.ndarray | None:
-    """(a, b, c) of the plane that most of the surroundings lie on and that is behind the object, by RANSAC."""
+    """(a, b, c) of the plane that most of the surroundings lie on, those below most, behind the object, by RANSAC."""
     near = known & (distance_transform_edt(~mask) < 8 + 0.5 * np.sqrt(max(mask.sum(), 1)))
     at = np.flatnonzero(near)
     body = np.flatnonzero(distance_transform_edt(mask) > 2)
@@ -182,7 +185,8 @@ def _plane(
         return None
     planes = np.linalg.solve(corners[usable], y[picks[usable]][..., None])[..., 0]
     guess = planes @ A.T
-    agree = (abs(guess - y) < FLAT * abs(y)).mean(1)
+    counts = 1 + 2.0 * (v.flat[at] > np.median(v.flat[body]))
+    agree = (abs(guess - y) < FLAT * abs(y)) @ counts / counts.sum()
     # What hides the plane is nearer: 1/z of the object is larger, but for its foot and the noise.
     hidden = (planes @ B.T < front * (1 + NEARER)).mean(1)
     score = np.where(hidden > 0.9, agree, 0)
@@ -296,151 +300,154 @@ def _sampled(values: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def _completed(rgb: np.ndarray, hole: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """Fills the hole with pieces of the picture moved by a few shifts, chosen on a coarse level, applied on the finest."""
+    """The exemplar filling, from coarse to fine."""
     # Beside a thing in front the photo's edge and that of the depth are a little apart.
     front = binary_dilation(regions == FRONT, iterations=EDGE)
     levels = [_Level(rgb, hole, np.where(front, FRONT, regions))]
-    while levels[-1].hole.sum() > MOST_PIXELS or levels[-1].hole.size > MOST_PLACES:
-        levels.append(levels[-1].half())
-    level, number = levels[-1], len(levels) - 1
-    shift = np.zeros((*level.hole.shape, 2), int)
-    for most in LADDER:
-        level.add(shift, most)
-    return levels[0].moved(shift, number)
+    while levels[-1].hole.sum() > MOST_PIXELS:
+        coarser = levels[-1].half()
+        if coarser.sources.sum() < LEAST_SOURCES:
+            break
+        levels.append(coarser)
+    nearest = None
+    for level in reversed(levels):
+        nearest = level.complete(nearest)
+    return levels[0].seamless()
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Pixels (M,2) to copy from, the patches (75,M) around them, and the squares of these."""
+
+    at: np.ndarray
+    patches: np.ndarray
+    squares: np.ndarray
 
 
 class _Level:
-    """One resolution: colours (h,w,3), where they are missing, and what kind of thing each pixel shows."""
+    """One resolution: whole-number colours (h,w,3), where they are missing, and what kind of thing each pixel shows."""
 
     def __init__(self, rgb: np.ndarray, hole: np.ndarray, regions: np.ndarray) -> None:
-        self.rgb, self.hole, self.regions = rgb.astype(np.float32), hole.copy(), regions
-        self.known = ~hole & (regions != FRONT)
+        self.hole, self.regions = hole, regions
+        self.front = (regions == FRONT) & ~hole
+        self.given = rgb.astype(np.float32)
+        self.known = ~hole & ~self.front
+        self.rgb = np.rint(self.given) * self.known[..., None]
+        square = np.ones((2 * PATCH + 1,) * 2)
+        inner = np.zeros(hole.shape, bool)
+        inner[PATCH:-PATCH, PATCH:-PATCH] = True
+        self.targets = binary_dilation(hole, square) & inner
+        self.sources = ~binary_dilation(~self.known, square) & inner
+        depth = distance_transform_edt(hole)
+        self.trust = np.float32(1.3) ** -np.minimum(depth, 60).astype(np.float32)
+        self.votes = self.given
+        self._kept: dict[int, _Sources] = {}
 
     def half(self) -> "_Level":
         known = self.known.astype(np.float32)
-        total, weight = _halved(self.rgb * known[..., None], known)
-        hole, front = (_share(a) > 0.25 for a in (self.hole, (self.regions == FRONT) & ~self.hole))
+        total, weight = _halved(self.given * known[..., None], known)
+        hole, front = (_share(a) > 0.25 for a in (self.hole, self.front))
         support = _share(self.regions == SUPPORT) >= 0.5
         regions = np.where(front & ~hole, FRONT, np.where(support, SUPPORT, REST))
-        return _Level(np.rint(total / np.maximum(weight, 1e-12)[..., None]), hole, regions)
+        return _Level(total / np.maximum(weight, 1e-12)[..., None], hole, regions)
 
-    def add(self, shift: np.ndarray, most: float) -> None:
-        """Fills what it can of the hole at a cost of at most `most`, noting in shift (h,w,2) where pixels came from."""
-        for region in np.unique(self.regions[self.hole]):
-            usable = self.known & (self.regions == region)
-            missing = self.hole & (self.regions == region)
-            usable = usable if usable.sum() >= LEAST_SOURCES else self.known
-            self._add(shift, missing, usable, most)
+    def complete(self, coarse: np.ndarray | None) -> np.ndarray:
+        """Fills the hole; nearest (h,w,2) is the source pixel of every pixel's patch, given and returned."""
+        target = np.argwhere(self.targets)
+        nearest = np.stack(np.mgrid[: self.hole.shape[0], : self.hole.shape[1]], -1)
+        if not len(target) or not self.sources.any():
+            self.rgb = np.rint(push_pull(self.rgb, self.known))
+            return nearest
+        if coarse is None:
+            self._peel()
+            pools = self._pools(target)
+            for _ in range(ROUNDS):
+                for which, source in pools:
+                    nearest[tuple(target[which].T)] = self._search(target[which], source)
+                self._vote(target, nearest)
+        else:
+            nearest = self._finer(coarse, nearest)
+            self._vote(target, nearest)
+        return nearest
 
-    def _add(self, shift: np.ndarray, missing: np.ndarray, usable: np.ndarray, most: float) -> None:
-        ring = self.known & binary_dilation(missing, iterations=RING)
-        shifts = self._candidates(missing, ring, usable) if ring.any() and usable.any() else ()
-        if not len(shifts):
-            return
-        v, u = np.nonzero(ring | missing)
-        off = np.full((len(shifts), *missing.shape), np.inf, np.float32)
-        for n, (dv, du) in enumerate(shifts):
-            rows, columns = v + dv, u + du
-            inside = (rows >= 0) & (rows < missing.shape[0]) & (columns >= 0) & (columns < missing.shape[1])
-            inside[inside] = usable[rows[inside], columns[inside]]
-            a, b = (v[inside], u[inside]), (rows[inside], columns[inside])
-            off[n][a] = np.minimum(((self.rgb[a] - self.rgb[b]) ** 2).sum(1), MOST_OFF)
-        matched = np.isfinite(off) & ring
-        cost = np.stack([push_pull(np.where(m, o, 0)[..., None], m)[..., 0] for o, m in zip(off, matched)])
-        cost = np.where(np.isfinite(off), np.rint(cost), np.inf)
-        choice = cost.argmin(0)
-        done = missing & (cost.min(0) < most)
-        v, u = np.nonzero(done)
-        dv, du = shifts[choice[done]].T
-        shift[v, u] = np.stack([dv, du], 1) + shift[v + dv, u + du]
-        self.rgb[v, u] = self.rgb[v + dv, u + du]
-        self.known[done], self.hole[done] = True, False
+    def _peel(self) -> None:
+        """A first guess from the edge inwards: each pixel from the source that is most like what is known around it."""
+        missing = self.hole.copy()
+        while missing.any():
+            layer = np.argwhere(missing & binary_dilation(~missing & ~self.front) & self.targets)
+            if not len(layer):
+                self.rgb = np.where(missing[..., None], np.rint(push_pull(self.rgb, self.known)), self.rgb)
+                self.known |= missing
+                return
+            chosen = np.empty_like(layer)
+            for which, source in self._pools(layer):
+                chosen[which] = self._search(layer[which], source)
+            self.rgb[tuple(layer.T)] = self.rgb[tuple(chosen.T)]
+            self.known[tuple(layer.T)], missing[tuple(layer.T)] = True, False
 
-    def _candidates(self, missing: np.ndarray, ring: np.ndarray, usable: np.ndarray) -> np.ndarray:
-        """Shifts (K,2) under which parts of the ring look most like themselves, by correlation over all shifts."""
-        height, width = missing.shape
-        size = tuple(next_fast_len(2 * side - 1, real=True) for side in missing.shape)
-        there = lambda a: rfft2(a, size)  # noqa: E731
-        back = lambda a: irfft2(a, size)  # noqa: E731
-        rgb = self.rgb - self.rgb[ring].mean(0)
-        source = np.where(usable[..., None], rgb, 0).astype(float)
-        mask, square = there(usable.astype(float)), there((source**2).sum(-1))
-        colours = [there(source[..., c]) for c in range(3)]
-        reach = back(np.conj(there(missing.astype(float))) * mask) / missing.sum()
-        v, u = np.nonzero(ring)
-        middle = np.argwhere(missing).mean(0)
-        sector = ((np.arctan2(v - middle[0], u - middle[1]) / (2 * np.pi) + 0.5) * SECTORS).astype(int) % SECTORS
-        found = []
-        for part in range(SECTORS + 1):
-            these = (sector == part) | (part == SECTORS)
-            if these.sum() < 6:
-                continue
-            weight = np.zeros(missing.shape)
-            weight[v[these], u[these]] = 1
-            seen = np.conj(there(weight))
-            total = np.conj(there((rgb.astype(float) ** 2).sum(-1) * weight)) * mask + seen * square
-            for c in range(3):
-                total -= 2 * np.conj(there(rgb[..., c] * weight)) * colours[c]
-            pairs = back(seen * mask)
-            score = back(total) / np.maximum(pairs, 1) + COVER * (1 - reach)
-            score[(pairs < 0.6 * these.sum()) | (reach < 0.03)] = np.inf
-            score = np.rint(score)
-            for dv in range(-RING, RING + 1):
-                score[dv, np.arange(-RING, RING + 1)] = np.inf
-            for _ in range(KEPT * (1 + (part == SECTORS))):
-                best = np.unravel_index(score.argmin(), size)
-                if not np.isfinite(score[best]):
-                    break
-                found.append([best[0] - size[0] * (best[0] >= height), best[1] - size[1] * (best[1] >= width)])
-                rows, columns = (np.arange(i - 2, i + 3) % n for i, n in zip(best, size, strict=True))
-                score[rows[:, None], columns] = np.inf
-        return np.unique(np.array(found, int).reshape(-1, 2), axis=0)
+    def _pools(self, target: np.ndarray) -> list[tuple[np.ndarray, "_Sources"]]:
+        """For each kind of region: which targets are of it, and what it is filled from."""
+        kind = self.regions[tuple(target.T)]
+        return [(np.flatnonzero(kind == region), self._sources_of(int(region))) for region in np.unique(kind)]
 
-    def moved(self, shift: np.ndarray, number: int) -> np.ndarray:
-        """The picture, uint8, with the hole filled by the shifts of level `number`, refined and without steps at its edge."""
-        v, u = np.nonzero(self.hole)
-        cell = np.minimum(np.stack([v, u], 1) >> number, np.array(shift.shape[:2]) - 1)
-        moves = shift[cell[:, 0], cell[:, 1]] << number
-        ring = self.known & binary_dilation(self.hole, iterations=3)
-        out = self.rgb.copy()
-        kinds, which = np.unique(moves, axis=0, return_inverse=True)
-        smooth = push_pull(self.rgb, self.known)
-        for n, move in enumerate(kinds):
-            at = which.ravel() == n
-            best, steps = self._refined(move, ring, number)
-            to = np.clip(np.stack([v[at], u[at]], 1) + best, 0, np.array(self.hole.shape) - 1)
-            good = self.known[tuple(to.T)] & bool(move.any())
-            colour = np.where(good[:, None], self.rgb[tuple(to.T)] + steps[v[at], u[at]], smooth[v[at], u[at]])
-            out[v[at], u[at]] = colour
+    def _sources_of(self, region: int) -> "_Sources":
+        if region not in self._kept:
+            at = np.argwhere(self.sources & (self.regions == region))
+            at = at if len(at) >= 30 else np.argwhere(self.sources)
+            at = at[:: 1 + len(at) // MOST_SOURCES]
+            patches = self._patches(self.rgb, at)
+            self._kept[region] = _Sources(at, patches.T.copy(), (patches * patches).T.copy())
+        return self._kept[region]
+
+    def _patches(self, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Values (N, 25*C) of an array (h,w,C) around pixels (N,2)."""
+        window = np.lib.stride_tricks.sliding_window_view(values, (2 * PATCH + 1,) * 2, (0, 1))
+        return window[at[:, 0] - PATCH, at[:, 1] - PATCH].reshape(len(at), -1)
+
+    def _weights(self, at: np.ndarray) -> np.ndarray:
+        """Which of a patch's values (N, 75) are known, 1 or 0."""
+        return self._patches(np.repeat(self.known[..., None].astype(np.float32), 3, -1), at)
+
+    def _search(self, target: np.ndarray, source: "_Sources") -> np.ndarray:
+        """The source pixel most like every target where that is known: sums below 2^24, exact in float32."""
+        weight, patches = self._weights(target), self._patches(self.rgb, target) * 2
+        like = (patches * weight) @ source.patches - weight @ source.squares
+        a, b = target.astype(np.float32), source.at.astype(np.float32)
+        way = (b * b).sum(1) - 2 * a @ b.T
+        return source.at[np.argmax(like - WAY * way, axis=1)]
+
+    def _finer(self, coarse: np.ndarray, grid: np.ndarray) -> np.ndarray:
+        """Sources of the level below on this one; where one has no whole patch here, the nearest that has."""
+        cell = grid // 2
+        found = 2 * coarse[cell[..., 0], cell[..., 1]] + grid % 2
+        found = np.clip(found, 0, np.array(self.hole.shape) - 1)
+        row, column = distance_transform_edt(~self.sources, return_distances=False, return_indices=True)
+        moved = np.stack([row, column], -1)[found[..., 0], found[..., 1]]
+        return np.where(self.targets[..., None], moved, grid)
+
+    def _vote(self, target: np.ndarray, nearest: np.ndarray) -> None:
+        """Every pixel of the hole becomes the mean of what the patches over it show there, those near the edge most."""
+        total, count = np.zeros_like(self.rgb), np.zeros(self.hole.shape, np.float32)
+        source, trust = nearest[tuple(target.T)], self.trust[tuple(target.T)]
+        for dv in range(-PATCH, PATCH + 1):
+            for du in range(-PATCH, PATCH + 1):
+                at = tuple((target + (dv, du)).T)
+                total[at] += trust[:, None] * self.rgb[tuple((source + (dv, du)).T)]
+                count[at] += trust
+        self.votes = np.where(count[..., None] > 0, total / np.maximum(count, 1e-12)[..., None], self.rgb)
+        self.rgb = np.where(self.hole[..., None], np.rint(self.votes), self.rgb)
+        self.known |= self.hole
+
+    def seamless(self) -> np.ndarray:
+        """The filled picture, uint8: the step at the hole's edge is spread over the hole."""
+        rim = binary_dilation(self.hole, iterations=PATCH) & ~self.hole & ~self.front & self.targets
+        step = self.given - self.votes
+        rim &= (step**2).sum(-1) < MOST_STEP
+        out = self.rgb
+        if rim.any():
+            out = out + push_pull(step, rim)
+        out = np.where(self.hole[..., None], out, self.given)
         return np.clip(np.rint(out), 0, 255).astype(np.uint8)
-
-    def _refined(self, move: np.ndarray, ring: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """The shift near `move` that suits the ring best on this level, and the step (h,w,3) left over, spread smoothly."""
-        q = np.argwhere(ring)
-        few = q[:: 1 + len(q) // 400]
-        reach = range(-(2**number) + 1, 2**number)
-        best, least = move, np.inf
-        for dv in reach:
-            for du in reach:
-                to = few + move + (dv, du)
-                good = ((to >= 0) & (to < self.hole.shape)).all(1)
-                good[good] = self.known[tuple(to[good].T)]
-                if good.sum() < 10:
-                    continue
-                off = np.minimum(((self.rgb[tuple(few[good].T)] - self.rgb[tuple(to[good].T)]) ** 2).sum(1), MOST_OFF)
-                if off.mean() < least:
-                    best, least = move + (dv, du), off.mean()
-        to = q + best
-        good = ((to >= 0) & (to < self.hole.shape)).all(1)
-        good[good] = self.known[tuple(to[good].T)]
-        q, to = q[good], to[good]
-        step = self.rgb[tuple(q.T)] - self.rgb[tuple(to.T)]
-        alike = (step**2).sum(1) < MOST_STEP
-        where, steps = np.zeros(ring.shape, bool), np.zeros((*ring.shape, 3), np.float32)
-        where[tuple(q[alike].T)] = True
-        steps[tuple(q.T)] = step
-        total, weight = _halved(*_halved(steps * where[..., None], where.astype(np.float32)))
-        return best, _doubled(_doubled(_pulled(total, weight), _half(where.shape)), where.shape)
 
 
 def _half(shape: tuple[int, ...]) -> tuple[int, ...]:
