@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import trimesh
 
+from model_zoo.io.errors import BadInput
 from model_zoo.io.scenes import Scene
 
 SPLITS = ("train", "validation")
@@ -72,6 +73,14 @@ class Made:
     shape: Shape
 
 
+class Unfit(BadInput):
+    """Input that can be read but is refused for what was measured on it."""
+
+    def __init__(self, message: str, code: str, measures: Mapping[str, float]) -> None:
+        super().__init__(message, code)
+        self.measures = dict(measures)
+
+
 @dataclass(frozen=True)
 class Refused:
     """What gave no sample, and why: `code` groups reasons, `measures` are the values that decided."""
@@ -80,6 +89,11 @@ class Refused:
     code: str
     reason: str
     measures: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, error: BadInput) -> "Refused":
+        """The refusal that an error stands for, with its measures where it has some."""
+        return cls(name, error.code, error.message, getattr(error, "measures", {}))
 
 
 @dataclass(frozen=True)

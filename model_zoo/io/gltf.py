@@ -19,7 +19,7 @@ from model_zoo.io.gltf_document import (
 )
 from model_zoo.io.gltf_materials import Materials, base_texture
 from model_zoo.io.surface import Floats, Ints, Part, check_counts, check_finite
-from model_zoo.io.textures import colours_from_linear
+from model_zoo.io.textures import MissingTexture, colours_from_linear
 
 MAX_NODES = 20_000
 MAX_PRIMITIVES = 20_000
@@ -206,7 +206,9 @@ class _Reader:
         transform = object_of(object_of(info, "extensions"), "KHR_texture_transform")
         name = f"TEXCOORD_{whole(transform, 'texCoord', whole(info, 'texCoord', 0))}"
         if name not in primitive["attributes"]:
-            self.notes.append(f"{where} has a texture but no {name}; the texture is not used there")
+            self.notes.append(
+                MissingTexture(f"{where} has a texture but no {name}; the texture is not used there")
+            )
             return None
         uv = self._same_length(primitive["attributes"][name], f"{where}.{name}", "VEC2", count)
         uv = uv * numbers(transform, "scale", 2, [1, 1])

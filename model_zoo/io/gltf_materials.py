@@ -8,7 +8,7 @@ from PIL import Image
 from model_zoo.io.errors import BadInput
 from model_zoo.io.gltf_document import Document, numbers, object_of
 from model_zoo.io.surface import Material
-from model_zoo.io.textures import TextureReader
+from model_zoo.io.textures import MissingTexture, TextureReader
 
 OTHER_MAPS = {"normalTexture": "normal", "occlusionTexture": "occlusion", "emissiveTexture": "emission"}
 
@@ -60,7 +60,9 @@ class Materials:
         webp = object_of(object_of(texture, "extensions"), "EXT_texture_webp")
         source = webp.get("source", texture.get("source"))
         if source is None:
-            self._notes.append(f"textures[{index}] has no image that we read and was left out")
+            self._notes.append(
+                MissingTexture(f"textures[{index}] has no image that we read and was left out")
+            )
             return None
         self._document.item("images", source, f"textures[{index}]")
         if source not in self._images:
@@ -77,7 +79,7 @@ class Materials:
         except BadInput as error:
             if error.code != "missing_file":
                 raise
-            self._notes.append(f"texture {index} was left out: {error.message}")
+            self._notes.append(MissingTexture(f"texture {index} was left out: {error.message}"))
             return None
 
     def check_images(self) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.surface import Material
-from model_zoo.io.textures import TextureReader, linear_from_srgb
+from model_zoo.io.textures import MissingTexture, TextureReader, linear_from_srgb
 
 MAX_LINE = 1 << 16
 
@@ -40,11 +40,15 @@ def read_libraries(names: list[str], find: Finder, notes: list[str]) -> dict[str
         try:
             data = find(name)
         except BadInput as error:
-            notes.append(f'the material library "{safe_text(name)}" was refused: {error.message}')
+            notes.append(
+                MissingTexture(f'the material library "{safe_text(name)}" was refused: {error.message}')
+            )
             continue
         if data is None:
             notes.append(
-                f'the material library "{safe_text(name)}" did not come with the file; its materials are missing'
+                MissingTexture(
+                    f'the material library "{safe_text(name)}" did not come with the file; its materials are missing'
+                )
             )
         else:
             materials.update(_read_mtl(data, find, textures, notes))
@@ -87,9 +91,11 @@ def _find_texture(rest: str, find: Finder, textures: TextureReader, notes: list[
         try:
             data = find(name.strip('"'))
         except BadInput as error:
-            notes.append(f'the texture "{safe_text(name)}" was refused: {error.message}')
+            notes.append(MissingTexture(f'the texture "{safe_text(name)}" was refused: {error.message}'))
             return None
         if data is not None:
             return textures.read(data, f'the texture "{safe_text(name)}"')
-    notes.append(f'the texture "{safe_text(words[-1])}" did not come with the file and was left out')
+    notes.append(
+        MissingTexture(f'the texture "{safe_text(words[-1])}" did not come with the file and was left out')
+    )
     return None

@@ -14,6 +14,10 @@ MAX_TOTAL_PIXELS = 72_000_000
 JPEG_FROM_PIXELS = 512 * 512
 
 
+class MissingTexture(str):
+    """A warning: a texture that the mesh names could not be had. The upload door lets it pass, a data set does not."""
+
+
 @dataclass
 class TextureReader:
     """Decodes the textures of one mesh, counting their pixels together; unreadable ones become warnings."""
@@ -47,7 +51,7 @@ class TextureReader:
         except BadInput as error:
             if error.code == "too_many_pixels":
                 raise
-            self.notes.append(f"{label} is unreadable and was left out: {error.message}")
+            self.notes.append(MissingTexture(f"{label} is unreadable and was left out: {error.message}"))
             return None
         see_through = "A" in image.mode or "transparency" in image.info
         plain = image if image.mode in ("RGB", "RGBA") else image.convert("RGBA" if see_through else "RGB")

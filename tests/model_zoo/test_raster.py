@@ -1,0 +1,156 @@
+"""The rasteriser: exact depth and masks, colours as the texture has them, soft edges, both backends alike."""
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from model_zoo.io.meshes import load_mesh
+from model_zoo.io.poses import Pose
+from model_zoo.io.textures import linear_from_srgb
+from model_zoo.raster import AMBIENT, Light, Lighting, Raster
+from model_zoo.render import Framing, intrinsics, render_scene
+
+SIZE = (160, 128)
+K = intrinsics(50, SIZE)
+SUN = Lighting((Light((-0.5, -0.7, -0.5), (1.5, 1.4, 1.2)),), (0.2, 0.2, 0.25), (0.2, 0.25, 0.3))
+REAL = (
+    "pm_guitar",
+    "ycb_003_cracker_box",
+    "flight_helmet",
+    "pm_sci_fi_crate",
+    "gso_can_opener",
+    "pm_croissant",
+)
+
+
+@pytest.fixture(scope="module", params=["gl", "embree"])
+def raster(request):
+    return Raster(backend=request.param)
+
+
+@pytest.fixture(scope="module")
+def mesh(test_data):
+    return lambda name: load_mesh((test_data / f"dev/meshes/{name}.glb").read_bytes()).mesh
+
+
+def posed(t, scale=1.0, R=np.eye(3)):
+    return Pose(R=np.asarray(R, float), t=np.asarray(t, float), s=np.full(3, scale))
+
+
+def painted(image, side=1.0):
+    """A square facing the camera at z = 0 that shows the picture (H,W,3) once."""
+    corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) * side / 2
+    material = trimesh.visual.material.PBRMaterial(
+        baseColorTexture=Image.fromarray(image), metallicFactor=0.0, roughnessFactor=1.0
+    )
+    uv = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], float)  # v grows upwards, y of the camera downwards
+    visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
+    return trimesh.Trimesh(corners, [[0, 1, 2], [0, 2, 3]], visual=visual, process=False)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_depth_mask_and_normals_equal_an_exact_ray_cast(raster, mesh, name):
+    item = (mesh(name), Framing(mesh(name), 40, 20))
+    K = intrinsics(30, SIZE)
+    seen, exact = raster.draw([item], K, SIZE, SUN), render_scene([item], K, SIZE)
+    both = seen.mask & exact.mask
+    assert both.sum() / (seen.mask | exact.mask).sum() >= 0.999
+    relative = abs(seen.depth - exact.depth)[both] / exact.depth[both]
+    assert np.percentile(relative, 99) < 1e-4
+    assert np.percentile(np.einsum("ij,ij->i", seen.normals[both], exact.normals[both]), 1) > 0.9999
+    assert np.isnan(seen.depth[~seen.mask]).all() and not seen.normals[~seen.mask].any()
+    assert ((seen.instance == 0) == seen.mask).all() and (seen.alpha[seen.mask] > 0).all()
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_both_backends_give_the_same_pixels(mesh, name):
+    item = (mesh(name), Framing(mesh(name), 200, -10))
+    K = intrinsics(30, SIZE)
+    a, b = (Raster(backend=backend).draw([item], K, SIZE, SUN) for backend in ("gl", "embree"))
+    there = (a.alpha > 0) & (b.alpha > 0)
+    for left, right in ((a.rgb, b.rgb), (a.base, b.base)):
+        apart = abs(left.astype(int) - right)[there].max(1)
+        assert np.percentile(apart, 98) <= 1 and apart.mean() < 0.6
+    assert abs(a.alpha.astype(int) - b.alpha).mean() < 0.1
+
+
+def test_base_is_the_texture_itself_whatever_the_light(raster):
+    rng = np.random.default_rng(0)
+    image = np.repeat(np.repeat(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8), 16, 0), 16, 1)
+    square = painted(image)
+    K = np.array([[64.0, 0, 31.5], [0, 64, 31.5], [0, 0, 1]])
+    for lighting in (AMBIENT, SUN):
+        seen = raster.draw([(square, posed([0, 0, 1]))], K, (64, 64), lighting)
+        assert seen.mask.all() and abs(seen.base.astype(int) - image)[8::16, 8::16].max() <= 1
+    assert (raster.draw([(square, posed([0, 0, 1]))], K, (64, 64)).rgb == seen.base).all()
+
+
+def test_a_minified_texture_is_its_mean_in_linear_light(raster):
+    image = np.zeros((256, 256, 3), np.uint8)
+    image[::2] = 255
+    seen = raster.draw([(painted(image), posed([0, 0, 8]))], K, SIZE)
+    solid = seen.alpha == 255
+    assert solid.sum() > 100 and abs(seen.base[solid].astype(int) - 188).max() <= 2  # sRGB of half the light
+
+
+def test_edges_are_soft_in_alpha_and_do_not_darken(raster):
+    image = np.full((8, 8, 3), 200, np.uint8)
+    turned = trimesh.transformations.rotation_matrix(0.3, [0, 0, 1])[:3, :3]
+    seen = raster.draw([(painted(image), posed([0, 0, 2], R=turned))], K, SIZE)
+    soft = (seen.alpha > 0) & (seen.alpha < 255)
+    assert len(np.unique(seen.alpha[soft])) >= 6
+    assert abs(seen.rgb[soft].astype(int) - 200).max() <= 1
+    area = (K[0, 0] / 2) ** 2
+    assert abs(seen.alpha.sum() / 255 / area - 1) < 2e-3
+
+
+def test_light_adds_up_in_linear_light(raster):
+    square = painted(np.full((4, 4, 3), 120, np.uint8))
+    facing = (0.0, 0.0, -1.0)
+    half = Lighting((Light(facing, (0.25, 0.25, 0.25)),), (0.25, 0.25, 0.25))
+    seen = raster.draw([(square, posed([0, 0, 1.5]))], K, SIZE, half)
+    lit = linear_from_srgb(seen.rgb[64, 80] / 255) / linear_from_srgb(np.full(3, 120 / 255))
+    assert np.allclose(lit, 0.513, atol=0.02)  # half, and a little gloss
+    away = Lighting((Light((0, 0, 1), (9, 9, 9)),), (0.5, 0.5, 0.5))
+    dark = raster.draw([(square, posed([0, 0, 1.5]))], K, SIZE, away).rgb[64, 80]
+    assert np.allclose(linear_from_srgb(dark / 255) / linear_from_srgb(np.full(3, 120 / 255)), 0.5, atol=0.02)
+
+
+def test_colours_of_vertices_faces_materials_and_none(raster):
+    box = trimesh.creation.box()
+    pose = posed([0, 0, 3])
+    box.visual.face_colors = [200, 30, 40, 255]
+    assert (raster.draw([(box, pose)], K, SIZE).base[64, 80] == [200, 30, 40]).all()
+    box = trimesh.creation.box()
+    box.visual.vertex_colors = [20, 130, 40, 255]
+    assert (raster.draw([(box, pose)], K, SIZE).base[64, 80] == [20, 130, 40]).all()
+    material = trimesh.visual.material.PBRMaterial(baseColorFactor=[0.5, 0.25, 1.0, 1.0])
+    plain = trimesh.Trimesh(box.vertices, box.faces, visual=trimesh.visual.TextureVisuals(material=material))
+    assert abs(raster.draw([(plain, pose)], K, SIZE).base[64, 80].astype(int) - [188, 137, 255]).max() <= 1
+    assert (raster.draw([(trimesh.creation.icosphere(), pose)], K, SIZE).base[64, 80] == 190).all()
+
+
+def test_the_nearer_mesh_hides_the_farther_one(raster):
+    box = trimesh.creation.box()
+    seen = raster.draw([(box, posed([0, 0, 5])), (box, posed([0.2, 0, 3], 0.3))], K, SIZE, SUN)
+    exact = render_scene([(box, posed([0, 0, 5])), (box, posed([0.2, 0, 3], 0.3))], K, SIZE)
+    assert (seen.instance == exact.instance).mean() > 0.999 and set(np.unique(seen.instance)) == {-1, 0, 1}
+
+
+def test_a_picture_larger_than_a_tile_has_no_seams(raster):
+    ball = trimesh.creation.icosphere(4)
+    small, large = (1000, 60), (1500, 90)
+    seen = [raster.draw([(ball, posed([0, 0, 1.2]))], intrinsics(80, s), s, SUN) for s in (small, large)]
+    for picture in seen:
+        assert picture.mask.mean() > 0.5
+        assert abs(np.diff(picture.rgb[45].astype(int), axis=0)).max() < 40
+        assert (np.diff(picture.mask[45].astype(int)) != 0).sum() <= 2
+
+
+def test_nothing_in_front_of_the_camera_is_an_empty_picture(raster):
+    box = trimesh.creation.box()
+    for place in ([0, 0, -4], [100, 0, 3]):
+        seen = raster.draw([(box, posed(place))], K, SIZE)
+        assert not seen.mask.any() and not seen.alpha.any() and (seen.instance == -1).all()
+    assert not raster.draw([], K, SIZE).mask.any()
