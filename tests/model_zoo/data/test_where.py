@@ -1,0 +1,68 @@
+"""Filters as text: what they let through, and one line for what they are not."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from model_zoo.data.where import parse
+from model_zoo.io.errors import BadInput
+
+TABLE = pa.table(
+    {
+        "r": [0.1, 0.5, None, 0.9],
+        "split": ["train", "validation", "train", None],
+        "simulated": [True, False, None, False],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("r >= 0.5", [1, 3]),
+        ("0.1 < r <= 0.5 or split == 'train'", [0, 1, 2]),
+        ("r > 0.2 and not split in ('train', 'other')", [1, 3]),
+        ("split not in ['train']", [1, 3]),
+        ("r is null or split is null", [2, 3]),
+        ("r is not None and r != 0.5", [0, 3]),
+        ("simulated", [0]),
+        ("not simulated", [1, 3]),
+        ("simulated == false", [1, 3]),
+        ("'train' == split", [0, 2]),
+        ("r > -1", [0, 1, 3]),
+        ("(r < 0.2 or r > 0.8) and split == \"train\"", [0]),
+    ],
+)  # fmt: skip
+def test_a_filter_lets_its_rows_through(text: str, rows: list[int]) -> None:
+    numbered = TABLE.append_column("n", pa.array(range(4)))
+    assert numbered.filter(parse(text, TABLE.column_names))["n"].to_pylist() == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("quality > 1", 'no column "quality" (there are r, split, simulated)'),
+        ("r >", "no comparison"),
+        ("r = 0.5", "no comparison"),
+        ("", "no comparison"),
+        ("__import__('os').system('true')", "no comparison"),
+        ("r > (1).__class__", "no number"),
+        ("r > [x for x in r]", "no number"),
+        ("r + 1 > 2", "no number"),
+        ("r == null", "is null"),
+        ("split in 'train'", "needs a list"),
+        ("r is 1", "null alone"),
+        ("r > f'{1}'", "no number"),
+        ("(" * 300 + "r" + ")" * 300, "cannot be used"),
+        ("r\0> 1", "no comparison"),
+        ("not " * 240 + "r", ""),
+        ("r > 1" + " or r > 1" * 200, "longer than"),
+    ],
+)
+def test_what_is_no_filter_is_refused_in_one_line(text: str, said: str) -> None:
+    try:
+        found = parse(text, TABLE.column_names)
+    except BadInput as error:
+        assert said in error.message and "\n" not in error.message
+    else:
+        assert said == "" and isinstance(found, pc.Expression)
