@@ -9,11 +9,13 @@ Searches compare whole numbers only, so that no two machines choose differently.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_dilation, distance_transform_edt
+from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt, uniform_filter
+
+from model_zoo.build.kinds import chance
 
 FRONT, SUPPORT, REST = 0, 1, 2  # what a pixel shows: see model_zoo.build.inpaint.Inpainter
-EDGE = 2  # pixels by which the photo's edge and that of the depth may be apart
-PATCH = 2  # patches of 5 x 5 pixels
+EDGE = 4  # pixels by which the photo's edge and that of the depth may be apart
+PATCH = 3  # patches of 7 x 7 pixels
 MOST_PIXELS = 450  # of the hole on the level where sources are searched
 LEAST_SOURCES, MOST_SOURCES = 250, 2000
 ROUNDS = 2
@@ -65,10 +67,26 @@ def _doubled(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def fill(rgb: np.ndarray, hole: np.ndarray, regions: np.ndarray, plane: np.ndarray | None) -> np.ndarray:
     """The built-in inpainter: see the module and `Inpainter`."""
+    left = hole
     if plane is not None and (hole & (regions == SUPPORT)).any():
         rgb, done = _fill_support(rgb, hole, regions, plane)
-        hole = hole & ~done
-    return _completed(rgb, hole, regions) if hole.any() else rgb
+        left = hole & ~done
+    return with_grain(_completed(rgb, left, regions) if left.any() else rgb, hole)
+
+
+def with_grain(rgb: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """rgb uint8 (H,W,3) with the photo's noise in the hole, of which averaging has taken some away."""
+    around = binary_dilation(hole, iterations=12) & ~binary_dilation(hole, iterations=2)
+    inner = binary_erosion(hole, iterations=2)
+    if not inner.any() or not around.any():
+        return rgb
+    fine = rgb.astype(np.float32)
+    fine -= uniform_filter(fine, (3, 3, 1))
+    # The median, because edges are not noise; 0.6745 of a normal distribution's deviation, 0.94 of which is left.
+    there, here = (np.median(abs(fine[part]), axis=0) / (0.6745 * 0.94) for part in (around, inner))
+    missing = np.sqrt(np.maximum(there**2 - here**2, 0))
+    noise = chance(0, "grain").standard_normal(rgb.shape, np.float32) * missing
+    return np.where(hole[..., None], np.clip(np.rint(rgb + noise), 0, 255), rgb).astype(np.uint8)
 
 
 def _fill_support(
@@ -144,7 +162,7 @@ def _completed(rgb: np.ndarray, hole: np.ndarray, regions: np.ndarray) -> np.nda
 
 @dataclass(frozen=True)
 class _Sources:
-    """Pixels (M,2) to copy from, the patches (75,M) around them, and the squares of these."""
+    """Pixels (M,2) to copy from, the patches (147,M) around them, and the squares of these."""
 
     at: np.ndarray
     patches: np.ndarray
@@ -222,22 +240,25 @@ class _Level:
             at = np.argwhere(self.sources & (self.regions == region))
             at = at if len(at) >= 30 else np.argwhere(self.sources)
             at = at[:: 1 + len(at) // MOST_SOURCES]
-            patches = self._patches(self.rgb, at)
+            patches = self._patches(self.rgb // 2, at)
             self._kept[region] = _Sources(at, patches.T.copy(), (patches * patches).T.copy())
         return self._kept[region]
 
     def _patches(self, values: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Values (N, 25*C) of an array (h,w,C) around pixels (N,2)."""
+        """Values (N, 49*C) of an array (h,w,C) around pixels (N,2)."""
         window = np.lib.stride_tricks.sliding_window_view(values, (2 * PATCH + 1,) * 2, (0, 1))
         return window[at[:, 0] - PATCH, at[:, 1] - PATCH].reshape(len(at), -1)
 
     def _weights(self, at: np.ndarray) -> np.ndarray:
-        """Which of a patch's values (N, 75) are known, 1 or 0."""
+        """Which of a patch's values (N, 147) are known, 1 or 0."""
         return self._patches(np.repeat(self.known[..., None].astype(np.float32), 3, -1), at)
 
     def _search(self, target: np.ndarray, source: "_Sources") -> np.ndarray:
-        """The source pixel most like every target where that is known: sums below 2^24, exact in float32."""
-        weight, patches = self._weights(target), self._patches(self.rgb, target) * 2
+        """The source pixel most like every target where that is known.
+
+        Colours count in steps of 2: sums stay below 2^24, where float32 is exact in any order.
+        """
+        weight, patches = self._weights(target), self._patches(self.rgb // 2, target) * 2
         like = (patches * weight) @ source.patches - weight @ source.squares
         a, b = target.astype(np.float32), source.at.astype(np.float32)
         way = (b * b).sum(1) - 2 * a @ b.T

@@ -20,6 +20,7 @@ from model_zoo.build.kinds import chance
 # it. A learned inpainter may leave regions and plane unread.
 Inpainter = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
 
+MARGIN = 0.016  # of the photo's longer side: masks are a few pixels off, and things throw shadows
 NEARER = 0.02  # by how much of its depth a thing is nearer than another, to be called so
 FLAT = 0.012  # of its depth: within it a point lies on the plane
 LEAST_PLANE = 0.25  # of the surroundings that the plane must explain
@@ -52,7 +53,7 @@ def without(
 
     others: masks of other objects, which are not copied into the hole unless they are most of what surrounds it.
     """
-    reach = max(3, round(0.012 * max(mask.shape)))
+    reach = max(3, round(MARGIN * max(mask.shape)))
     own = _own_depth(depth, mask)
     nearer = ~mask & (depth < own * (1 - NEARER))
     hole = mask | (binary_dilation(mask, iterations=reach) & ~nearer) | binary_dilation(mask)

@@ -39,6 +39,7 @@ class PhotoItem:
     files: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     attribution: str = ""
+    r: float | None = None  # the rating of an annotated object, where the photo is a row of a release
 
 
 @dataclass

@@ -19,7 +19,7 @@ LEAST_POINTS = 60  # measured points of the object
 STRAY = 1.5  # pixels that half of the points may miss their pixel by
 DEPTHS = (1e-4, 1e4)  # of the unit: what a median depth may be
 FLAT = 1e-3  # of the median depth: less difference than this over a whole photo is no measurement
-TOUCHES = 0.15  # of its height that an object's lowest seen point may be above a surface it stands on
+TOUCHES = 0.15  # of its height, and NEARER of its depth: how far above a surface an object that stands on it may begin
 NEARER = 0.02  # of its depth: what is notably nearer than another point
 CONTACT = 0.01  # of its depth: what is nearer, or as near as makes no difference
 BOTTOM = 0.1  # of the object's height in the picture
@@ -140,7 +140,8 @@ def box_of(view: View, mask: np.ndarray, plane: np.ndarray | None) -> Box:
     stands = False
     if plane is not None:
         above = high[1] - height
-        stands = bool(np.quantile(along[:, 1], 0.02) - height < TOUCHES * above + 2 * slack and above > 0)
+        reach = TOUCHES * above + NEARER * np.median(points[:, 2])
+        stands = bool(above > 0 and np.quantile(along[:, 1], 0.02) - height < reach)
         low[1] = height if stands else max(low[1], height)
     high[2] = max(high[2], low[2] + min(high[0] - low[0], high[1] - low[1]))
     if not (high > low).all():
@@ -182,15 +183,20 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
     return Rotation.from_quat(rng.standard_normal(4)).as_matrix()
 
 
-def fitted(vertices: np.ndarray, R: np.ndarray, box: Box) -> Pose:
-    """The pose of mesh points (N,3) turned by R, as large as fits the box in all three axes, in its middle or on its floor."""
+def fitted(vertices: np.ndarray, R: np.ndarray, box: Box) -> tuple[Pose, float]:
+    """The pose of mesh points (N,3) turned by R, as large as fits the box along all three axes; and its fill.
+
+    It rests on the box's bottom, for things rest on something, and is in the middle otherwise: t is the centroid of the
+    object as a whole, not of its seen front. fill: the share of the box's width times height that the mesh spans.
+    """
     turned = vertices @ (box.axes @ R).T
     low, high = turned.min(0), turned.max(0)
-    s = float(((box.high - box.low) / np.maximum(high - low, 1e-9)).min())
-    middle = (box.low + box.high) / 2 - s * (low + high) / 2
-    if box.stands:
-        middle[1] = box.low[1] - s * low[1]
-    return Pose(R, box.axes.T @ middle, np.full(3, s))
+    extent = np.maximum(high - low, 1e-9)
+    room = box.high - box.low
+    s = float((room / extent).min())
+    at = (box.low + box.high) / 2 - s * (low + high) / 2
+    at[1] = box.low[1] - s * low[1]
+    return Pose(R, box.axes.T @ at, np.full(3, s)), float(np.prod((s * extent / room)[:2]))
 
 
 def share_in_frame(vertices: np.ndarray, pose: Pose, view: View) -> float:

@@ -3,28 +3,47 @@
 OS-R: a random mesh in a random rotation, t and s from the scene. OS-A: the mesh, pose and mask that people accepted.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from scipy.ndimage import uniform_filter
 
 from model_zoo.build import encode, inpaint, site
-from model_zoo.build.kinds import Made, MeshItem, PhotoItem, Refused, Room, Shape, Unfit, Work, chance, side_of
+from model_zoo.build.kinds import (
+    Made,
+    MeshItem,
+    PhotoItem,
+    Refused,
+    Room,
+    Shape,
+    Unfit,
+    Work,
+    chance,
+    side_of,
+)
+from model_zoo.build.shapes import open_shape
 from model_zoo.io.errors import BadInput
 from model_zoo.io.poses import Pose
+from model_zoo.io.scenes import Scene
 from model_zoo.raster import Light, Lighting, Picture, Raster
 
 RANDOM, ANNOTATED = "rp3do-osr", "rp3do-osa"
-PER_OBJECT = 5  # samples of OS-R that one object of a photo gives, as the paper has: 5.95 M of 1.20 M images
-DRAWS = 8  # of a mesh and a rotation for one sample
+PER_OBJECT = 5  # OS-R samples of one object, as the paper has: 5.95 M of 1.20 M images
+DRAWS = 8  # of a mesh and a rotation, looked at, for one sample
+TURNS = 24  # of a mesh and a rotation, measured, for one that fills its box
+LEAST_FILL = 0.3  # of the box's width times height that a mesh spans
 LEAST_VISIBLE = 0.2  # of the mesh's pixels
 LEAST_OCCLUDED = 0.1  # of the contour
-LEAST_SUPPORTED = 0.3  # of the contour in the lowest tenth
+LEAST_SUPPORTED = 0.3  # of the contour at the mesh's foot
 LEAST_IN_FRAME = 0.9  # of the mesh's points
-LEAST_PIXELS = 0.001  # of the picture that the visible part covers
-BEHIND = 0.01  # of the depth: what lies less behind the scene than this is drawn
+LEAST_SHARE, MOST_SHARE = 0.001, 0.6  # of the picture that an object covers
+LEAST_IOU = 0.75  # of OS-A's visible part with the mask that people drew
+BEHIND = 0.01  # of its depth that a mesh may be behind the scene and still be drawn: noise, and contact
+LIGHT = Lighting((Light((0.3, -0.8, -0.5), (1.2,) * 3),), (0.35,) * 3)
 COLUMNS: list[tuple[str, pa.DataType]] = [
     ("instance", pa.string()),
     ("mask_share", pa.float32()),
@@ -32,73 +51,153 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
     ("occluded", pa.float32()),
     ("supported", pa.float32()),
     ("draws", pa.int16()),
+    ("iou", pa.float32()),
 ]
 
 
 @dataclass(frozen=True)
-class _Place:
-    """One object of a photo, taken out: what is behind it, and its box."""
+class Place:
+    """An object of a photo, taken out. view: the photo as it was; background: without the object."""
 
     photo: PhotoItem
+    scene: Scene
     name: str
     view: site.View
+    mask: np.ndarray
     background: inpaint.Background
-    box: site.Box
+
+    @property
+    def key(self) -> str:
+        """p, 16 digits of the photo's hash, and 8 of its mask's."""
+        digest = hashlib.sha256(np.packbits(self.mask).tobytes()).hexdigest()
+        return f"p{self.photo.sha256[:16]}_{digest[:8]}"
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """A mesh drawn into a place and what was measured: `hidden` bool (H,W) the part of it that the scene hides."""
+class Pasted:
+    """A mesh in a place. hidden bool (H,W): the part of it behind the scene; measures: what decides on it."""
 
+    shape: Shape
     pose: Pose
     picture: Picture
     hidden: np.ndarray
     measures: dict[str, float]
 
+    @property
+    def visible(self) -> np.ndarray:
+        """bool (H,W)."""
+        return self.picture.mask & ~self.hidden
+
 
 def build_random(work: Work, room: Room) -> Iterator[Made | Refused]:
+    """OS-R: PER_OBJECT samples of every object of the work's photos, or `work.samples` in all.
+
+    A photo gets meshes of its own side (train or validation) only.
+    """
+    left = work.samples or None
     raster = Raster()
+    for place in _places(work, room):
+        if isinstance(place, Refused):
+            yield place
+            continue
+        meshes = [mesh for mesh in work.meshes if side_of(mesh.sha256) == side_of(place.photo.sha256)]
+        try:
+            box = site.box_of(place.view, place.mask, place.background.plane)
+        except BadInput as error:
+            yield Refused.of(f"{place.photo.name}: {place.name}", error)
+            continue
+        for number in range(PER_OBJECT):
+            if left == 0:
+                return
+            made = _random(place, box, number, meshes, room, raster)
+            left = None if left is None else left - isinstance(made, Made)
+            yield made
+
+
+def _places(work: Work, room: Room, truths: bool = False) -> Iterator[Place | Refused]:
+    """Every object of every photo with its background; one object at a time, so that its meshes share it."""
     for photo in work.photos:
         try:
             scene = room.scene(photo)
             view = site.view_of(scene, room.settings.size)
+            if not scene.masks:
+                raise BadInput("the photo has no mask", "no_mask")
         except BadInput as error:
             yield Refused.of(photo.name, error)
             continue
-        masks = {name: site.resized_mask(mask, view.size) for name, mask in scene.masks.items()}
+        masks = {name: site.resized_mask(mask, view.size) for name, mask in sorted(scene.masks.items())}
         closed = inpaint.close_gaps(view.rgb, view.z)
-        pool = [mesh for mesh in work.meshes if side_of(mesh.sha256) == side_of(photo.sha256)]
-        for name, mask in masks.items():
-            others = [other for key, other in masks.items() if key != name]
+        for name in masks if not truths else sorted(scene.truths):
             try:
-                background = inpaint.without(view.rgb, closed, mask, others)
-                place = _Place(photo, name, view, background, site.box_of(view, mask, background.plane))
+                background = _background(view, closed, masks, name)
             except BadInput as error:
                 yield Refused.of(f"{photo.name}: {name}", error)
-                continue
-            for number in range(PER_OBJECT):
-                yield _sample(place, number, pool, room, raster)
+            else:
+                yield Place(photo, scene, name, view, masks[name], background)
 
 
-def _sample(place, number, pool, room, raster):
-    rng = chance(room.settings.seed, RANDOM, place.photo.sha256, place.name, number)
-    last = None
+def _background(
+    view: site.View, closed: np.ndarray, masks: dict[str, np.ndarray], name: str
+) -> inpaint.Background:
+    mask = masks[name]
+    share = float(mask.mean())
+    if not LEAST_SHARE <= share <= MOST_SHARE:
+        raise Unfit(
+            f"the mask covers {share:.2%} of the photo: not between {LEAST_SHARE:.1%} and {MOST_SHARE:.0%}",
+            "bad_mask",
+            {"mask_share": share},
+        )
+    return inpaint.without(view.rgb, closed, mask, [other for key, other in masks.items() if key != name])
+
+
+def _random(
+    place: Place, box: site.Box, number: int, meshes: list[MeshItem], room: Room, raster: Raster
+) -> Made | Refused:
+    """One OS-R sample: draws until one passes."""
+    rng = chance(room.settings.seed, RANDOM, place.key, number)
+    name = f"{place.photo.name}: {place.name}, sample {number}"
+    last = Refused(name, "no_mesh", "no mesh of the photo's side (train or validation) can be opened")
     for draw in range(DRAWS):
-        shape = room.shape(pool[rng.integers(len(pool))])
-        vertices = np.asarray(shape.mesh.vertices)
-        pose = site.fitted(vertices, site.random_rotation(rng), place.box)
-        drawn = _draw(place, shape, pose, raster)
-        last = _fault(drawn.measures)
-        if last is None:
-            return _made(place, number, shape, drawn, draw + 1)
-    code, reason = last
-    return Refused(f"{place.photo.name}: {place.name}, sample {number}", code, reason, drawn.measures)
+        found = _drawn(box, meshes, room, rng)
+        if found is None:
+            return last
+        pasted = _paste(place, *found, room, raster)
+        fault = _fault(pasted.measures)
+        if fault is None:
+            return _made(place, pasted, f"{place.key}_{number:02d}", {"draws": draw + 1})
+        last = Refused(name, fault[0], f"{fault[1]}, the last of {draw + 1} draws", pasted.measures)
+    return last
 
 
-def _draw(place, shape, pose, raster):
+def _drawn(
+    box: site.Box, meshes: list[MeshItem], room: Room, rng: np.random.Generator
+) -> tuple[Shape, Pose] | None:
+    """A mesh and its pose in the box: of up to TURNS draws the first that fills it, else the one that fills it best.
+
+    Without this a long mesh across a narrow box would be a speck in a large hole.
+    """
+    best, most = None, -1.0
+    for _ in range(TURNS):
+        if not meshes:
+            return None
+        item = meshes[rng.integers(len(meshes))]
+        R = site.random_rotation(rng)
+        try:
+            shape = room.shape(item)
+        except BadInput:
+            meshes.remove(item)  # the shard's report says so once, where the pool is opened
+            continue
+        pose, fill = site.fitted(np.asarray(shape.mesh.vertices), R, box)
+        if fill > most:
+            best, most = (shape, pose), fill
+        if fill >= LEAST_FILL:
+            break
+    return best
+
+
+def _paste(place: Place, shape: Shape, pose: Pose, room: Room, raster: Raster) -> Pasted:
     view, scene = place.view, place.background.depth
-    light = Lighting((Light((0.3, -0.8, -0.5), (1.2,) * 3),), (0.35,) * 3)
-    picture = raster.draw([(shape.mesh, pose)], view.K, view.size, light)
+    picture = raster.draw([(shape.mesh, pose)], view.K, view.size, LIGHT)
     hidden = hidden_part(picture, scene)
     visible = picture.mask & ~hidden
     cues = site.cues_of(visible, picture.depth, scene)
@@ -109,30 +208,110 @@ def _draw(place, shape, pose, raster):
         "occluded": cues.occluded,
         "supported": cues.supported,
     }
-    return _Drawn(pose, picture, hidden, measures)
+    return Pasted(shape, pose, picture, hidden, measures)
 
 
 def hidden_part(picture: Picture, scene: np.ndarray) -> np.ndarray:
+    """The pixels (H,W) of a mesh that the scene hides: where it is nearer by more than noise and contact can be.
+
+    What most of a pixel's 5 x 5 neighbours on the mesh say counts, against a sensor's speckles. Where nothing was
+    measured, nothing hides.
+    """
     with np.errstate(invalid="ignore"):
         hidden = picture.mask & (scene < picture.depth * (1 - BEHIND))
-    inside = picture.mask.astype(np.float32)
-    return picture.mask & (uniform_filter(hidden.astype(np.float32), 5) > 0.5 * uniform_filter(inside, 5))
+    near = uniform_filter(picture.mask.astype(np.float32), 5)
+    return picture.mask & (uniform_filter(hidden.astype(np.float32), 5) > 0.5 * near)
 
 
-def _fault(m):
-    if m["in_frame"] < LEAST_IN_FRAME: return "leaves_frame", "x"
-    if m["visible"] < LEAST_VISIBLE: return "hidden", "x"
-    if m["mask_share"] < LEAST_PIXELS: return "small", "x"
-    if m["supported"] < LEAST_SUPPORTED and m["occluded"] < LEAST_OCCLUDED: return "no_cue", "x"
+def _fault(measures: dict[str, float]) -> tuple[str, str] | None:
+    """Code and reason why a paste is dropped, None when it is kept (paper B.2.2, steps 5 and 7)."""
+    limits = {
+        "in_frame": (LEAST_IN_FRAME, "leaves_frame", "{:.0%} of the mesh lies in the picture, at least {:.0%} must"),
+        "visible": (LEAST_VISIBLE, "hidden", "{:.0%} of the mesh is visible, at least {:.0%} must be"),
+        "mask_share": (LEAST_SHARE, "too_small", "{:.3%} of the picture shows the mesh, at least {:.1%} must"),
+    }  # fmt: skip
+    for name, (least, code, text) in limits.items():
+        if measures[name] < least:
+            return code, text.format(measures[name], least)
+    if measures["supported"] < LEAST_SUPPORTED and measures["occluded"] < LEAST_OCCLUDED:
+        return "no_cue", (
+            f"nothing tells how far the mesh is: {measures['supported']:.0%} of its foot rests on something "
+            f"(at least {LEAST_SUPPORTED:.0%}) and {measures['occluded']:.0%} of its contour is hidden "
+            f"(at least {LEAST_OCCLUDED:.0%})"
+        )
     return None
 
 
-def _made(place, number, shape, drawn, draws):
-    visible = drawn.picture.mask & ~drawn.hidden
-    alpha = (drawn.picture.alpha / 255.0 * (1 - uniform_filter(drawn.hidden.astype(np.float32), 3)))[..., None]
-    image = np.rint(place.background.rgb * (1 - alpha) + drawn.picture.rgb * alpha).astype(np.uint8)
-    depth = np.where(visible, drawn.picture.depth, np.where(place.background.hole, place.background.depth, place.view.z))
-    d, span = encode.depth_png(depth)
-    members = {"image.jpg": encode.jpeg(image), "mask.png": encode.mask_png(visible), "whole.png": encode.mask_png(drawn.picture.mask), "depth.png": d,
-       "json": encode.facts(**drawn.pose.to_json(), K=place.view.K.tolist(), **span, measures=drawn.measures, draws=draws)}
-    return Made(f"p{place.photo.sha256[:16]}_{place.name}_{number}"[:60], members, {"draws": draws, **drawn.measures}, shape)
+def build_annotated(work: Work, room: Room) -> Iterator[Made | Refused]:
+    """OS-A: one sample of every object of the work's photos that has an accepted mesh and pose (Scene.truths)."""
+    raster, left = Raster(), work.samples or None
+    items = {mesh.sha256: mesh for mesh in work.meshes}
+    for place in _places(work, room, truths=True):
+        if left == 0:
+            return
+        if isinstance(place, Refused):
+            yield place
+            continue
+        try:
+            made = _annotated(place, items, room, raster)
+        except BadInput as error:
+            yield Refused.of(f"{place.photo.name}: {place.name}", error)
+            continue
+        left = None if left is None else left - 1
+        yield made
+
+
+def _annotated(place: Place, items: dict[str, MeshItem], room: Room, raster: Raster) -> Made:
+    """The mesh where people put it, cut by what hides it: outside their mask only, for inside it they saw the object."""
+    given, pose = place.scene.truths[place.name]
+    if given is None:
+        raise BadInput("the mesh of the object was not found", "no_mesh")
+    data = given.read_bytes() if isinstance(given, Path) else given
+    sha256 = hashlib.sha256(data).hexdigest()
+    item = items.get(
+        sha256, MeshItem(place.name, sha256, category=place.scene.categories.get(place.name, ""))
+    )
+    shape = open_shape(data, item)
+    pose = Pose(pose.R, pose.t + pose.R @ (pose.s * shape.centre), pose.s * shape.side)
+    pasted = _paste(place, shape, pose, room, raster)
+    hidden = pasted.hidden & ~place.mask
+    pasted = Pasted(shape, pose, pasted.picture, hidden, pasted.measures)
+    union = (pasted.visible | place.mask).sum()
+    iou = float((pasted.visible & place.mask).sum() / max(union, 1))
+    measures = pasted.measures | {"iou": iou}
+    if iou < LEAST_IOU:
+        raise Unfit(
+            f"the mesh at its pose and the mask agree by an IoU of {iou:.2f}, at least {LEAST_IOU} is needed",
+            "mask_mismatch",
+            measures,
+        )
+    key = f"{place.key}_{shape.key}"
+    return _made(place, pasted, key, {"draws": 1, "iou": iou}, target=True)
+
+
+def _made(place: Place, pasted: Pasted, key: str, row: dict[str, float], target: bool = False) -> Made:
+    picture, visible, background = pasted.picture, pasted.visible, place.background
+    # A pixel at the rim is hidden as far as its neighbours on the mesh are.
+    hidden, near = (uniform_filter(a.astype(np.float32), 3) for a in (pasted.hidden, picture.mask))
+    alpha = (picture.alpha / 255.0 * (1 - np.minimum(hidden / np.maximum(near, 1e-6), 1)))[..., None]
+    image = np.rint(background.rgb * (1 - alpha) + picture.rgb * alpha).astype(np.uint8)
+    behind = np.where(background.hole, background.depth, place.view.z)
+    depth, span = encode.depth_png(np.where(visible, picture.depth, behind))
+    members = {
+        "image.jpg": encode.jpeg(image),
+        "mask.png": encode.mask_png(visible),
+        "whole.png": encode.mask_png(picture.mask),
+        "depth.png": depth,
+        "json": encode.facts(
+            **pasted.pose.to_json(),
+            K=place.view.K.tolist(),
+            **span,
+            instance=place.name,
+            **pasted.measures,
+            **row,
+        ),
+    }
+    if target:
+        members["target.jpg"] = encode.jpeg(np.rint(picture.base * alpha).astype(np.uint8))
+    row = {"instance": place.name} | {n: pasted.measures[n] for n, _ in COLUMNS if n in pasted.measures} | row
+    return Made(key, members, row, pasted.shape)
