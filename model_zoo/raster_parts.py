@@ -1,4 +1,4 @@
-"""What the rasteriser's backends share: lights, pictures, cameras, and a mesh laid out for drawing.
+"""What the rasteriser's parts share: lights, pictures, and a mesh laid out for drawing.
 
 Frame: OpenCV camera (x right, y down, z forward); pixel centres at integer coordinates. Light is linear inside,
 pictures are sRGB.
@@ -11,14 +11,18 @@ from typing import Any, Protocol
 
 import numpy as np
 import trimesh
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
 
 from model_zoo.io.textures import linear_from_srgb, srgb_from_linear
 
-SAMPLES = 3  # SAMPLES x SAMPLES coverage samples a pixel; odd, so that the middle one is the pixel's centre
 LIGHTS = 4  # directional lights at most
-TAPS = 4  # texture look-ups along the longer side of a pixel's footprint, at most
 CREASE = 0.7  # cosine: a corner bent further than this keeps the face's own normal, as in model_zoo.render
 GREY = 190  # sRGB of a mesh that has no colour
+TO_LINEAR = linear_from_srgb(np.arange(256) / 255).astype(np.float32)  # by sRGB byte
+FROM_LINEAR = np.rint(255 * srgb_from_linear(np.arange(1 << 16) / 65535)).astype(
+    np.uint8
+)  # by linear light in 16 bits
 
 
 class Posed(Protocol):
@@ -37,11 +41,15 @@ class Light:
 
 @dataclass(frozen=True)
 class Lighting:
-    """Linear RGB. `ambient` is the same from everywhere; `sky` comes from above: times (0.5 - 0.5 * normal_y)."""
+    """Linear RGB. `ambient` is the same from everywhere; `sky` comes from above: times (0.5 - 0.5 * normal_y).
+
+    shadows: what hides a surface from a directional light takes that light away.
+    """
 
     lights: tuple[Light, ...] = ()
     ambient: tuple[float, float, float] = (1.0, 1.0, 1.0)
     sky: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    shadows: bool = False
 
 
 AMBIENT = Lighting()
@@ -78,45 +86,57 @@ class Picture:
 
 
 class Surface:
-    """A mesh ready to be drawn: centred float32 positions, and for every face a record of what shading needs.
+    """A mesh ready to be drawn, in its own frame moved to `centre` (3,).
 
-    records float32 (F, 27): corner positions (3,3), corner normals (3,3), corner looks (3,3), in the mesh's frame
-    moved to `centre`. A look is (u, v downwards, 0) when there is a `texture`, else the linear base colour.
+    vertices float32 (V,3), faces int32 (F,3), tree: its ray tree. face_normals float32 (F,3), unit. records float32 (F,27): corner positions (3,3), corner
+    normals (3,3) and corner looks (3,3); a look is (u, v downwards, 0) where there are `levels`, else the linear base
+    colour. levels: the sRGB texture (H,W,3) and its halvings. factor (3,) is linear.
     """
 
     def __init__(self, mesh: trimesh.Trimesh) -> None:
-        vertices = np.asarray(mesh.vertices, float)
-        self.bounds = np.stack([vertices.min(0), vertices.max(0)]) if len(vertices) else np.zeros((2, 3))
-        self.centre = self.bounds.mean(0)
-        self.vertices = (vertices - self.centre).astype(np.float32)
-        self.faces = np.ascontiguousarray(mesh.faces, np.int32)
-        looks, self.texture, self.factor = _looks(mesh)
-        self.records = np.concatenate(
-            [
-                part.reshape(len(self.faces), 9)
-                for part in (self.vertices[self.faces], self._normals(), looks)
-            ],
-            1,
-        ).astype(np.float32)
+        vertices, faces = np.asarray(mesh.vertices, float), np.asarray(mesh.faces)
+        bounds = np.stack([vertices.min(0), vertices.max(0)]) if len(faces) else np.zeros((2, 3))
+        self.centre, self.sides = bounds.mean(0), np.ptp(bounds, axis=0)
+        self.count = len(faces)
+        placed = self.vertices = (vertices - self.centre).astype(np.float32)
+        self.faces = np.ascontiguousarray(faces, np.int32)
+        self.tree = EmbreeScene(robust=True)
+        if self.count:
+            TriangleMesh(self.tree, placed, self.faces)
+        self.face_normals, normals = _normals(placed, faces, self.size)
+        looks, texture, self.factor = _looks(mesh)
+        self.records = np.empty((self.count, 27), np.float32)
+        for at, part in enumerate((placed[faces], normals, looks)):
+            self.records[:, 9 * at : 9 * at + 9] = np.asarray(part).reshape(self.count, 9)
+        self.levels = [] if texture is None else mipmaps(texture)
         material = getattr(mesh.visual, "material", None)
-        # Rough metal keeps its diffuse light: metallic 1, roughness 1 is what a glTF says that says nothing.
         self.metallic = _number(material, "metallicFactor", 0.0)
         self.roughness = _number(material, "roughnessFactor", 0.9)
 
-    def _normals(self) -> np.ndarray:
-        """(F,3,3) normals at the corners: smooth, but the face's own where the corner bends too far."""
-        corners = self.vertices[self.faces].astype(float)
-        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        own = unit(cross)[:, None]
-        # Vertices at the same place count as one: 20 bits an axis, packed, because unique rows are slow.
-        side = max(float(np.ptp(self.bounds, axis=0).max()), 1e-30)
-        steps = np.rint((self.vertices / side + 0.5) * (1 << 20)).astype(np.int64)
-        _, place = np.unique((steps[:, 0] << 42) | (steps[:, 1] << 21) | steps[:, 2], return_inverse=True)
-        at = place[self.faces].ravel()
-        sums = [np.bincount(at, np.repeat(column, 3), minlength=1) for column in cross.T]
-        smooth = unit(np.stack(sums, 1))[place[self.faces]]
-        gentle = np.einsum("fci,fci->fc", smooth, np.broadcast_to(own, smooth.shape)) > CREASE
-        return np.where(gentle[..., None], smooth, own)
+    @property
+    def size(self) -> float:
+        """The longest side of its box, above 0."""
+        return max(float(self.sides.max()), 1e-30)
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory it takes: records twice (here and on the card), the tree, the texture twice."""
+        return self.count * (2 * 108 + 200) + 2 * sum(level.nbytes for level in self.levels)
+
+
+def _normals(vertices: np.ndarray, faces: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
+    """Face normals (F,3), and corner normals (F,3,3): smooth, but the face's own where the corner bends too far."""
+    corners = vertices[faces].astype(float)
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    own = unit(cross)
+    # Vertices at the same place count as one: 20 bits an axis, packed, because unique rows are slow.
+    steps = np.rint((vertices / size + 0.5) * (1 << 20)).astype(np.int64)
+    _, place = np.unique((steps[:, 0] << 42) | (steps[:, 1] << 21) | steps[:, 2], return_inverse=True)
+    at = place[faces]
+    sums = [np.bincount(at.ravel(), np.repeat(column, 3), minlength=1) for column in cross.T]
+    smooth = unit(np.stack(sums, 1))[at]
+    gentle = np.einsum("fci,fi->fc", smooth, own) > CREASE
+    return own.astype(np.float32), np.where(gentle[..., None], smooth, own[:, None])
 
 
 def _looks(mesh: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
@@ -133,11 +153,10 @@ def _looks(mesh: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray | None, np.nda
             return looks, image, factor
         return np.broadcast_to(factor, (len(faces), 3, 3)), None, plain
     if visual.kind == "vertex":
-        return linear_from_srgb(np.asarray(visual.vertex_colors)[:, :3] / 255.0)[faces], None, plain
+        return TO_LINEAR[np.asarray(visual.vertex_colors)[:, :3]][faces], None, plain
     if visual.kind == "face":
-        colours = linear_from_srgb(np.asarray(visual.face_colors)[:, :3] / 255.0)
-        return np.repeat(colours[:, None], 3, 1), None, plain
-    return np.broadcast_to(linear_from_srgb(np.full(3, GREY / 255.0)), (len(faces), 3, 3)), None, plain
+        return np.repeat(TO_LINEAR[np.asarray(visual.face_colors)[:, None, :3]], 3, 1), None, plain
+    return np.full((len(faces), 3, 3), TO_LINEAR[GREY]), None, plain
 
 
 def material_colour(material: Any) -> tuple[np.ndarray | None, np.ndarray]:
@@ -166,27 +185,29 @@ def _number(material: object, name: str, default: float) -> float:
 def mipmaps(texture: np.ndarray) -> list[np.ndarray]:
     """The texture uint8 sRGB (H,W,3) and its halvings down to one pixel, averaged in linear light.
 
-    Made here and not by the driver, so that they are the same everywhere.
+    Made here and not by a driver, so that they are the same everywhere.
     """
     levels = [np.ascontiguousarray(texture)]
     linear = TO_LINEAR[texture]
     while max(linear.shape[:2]) > 1:
-        height, width = (max(n // 2, 1) for n in linear.shape[:2])
-        rows = linear[: 2 * height].reshape(height, -1, *linear.shape[1:]).mean(1, dtype=np.float32)
-        linear = rows[:, : 2 * width].reshape(height, width, -1, 3).mean(2, dtype=np.float32)
-        levels.append(FROM_LINEAR[np.rint(linear * (len(FROM_LINEAR) - 1)).astype(np.uint16)])
+        for axis in (0, 1):
+            if linear.shape[axis] > 1:
+                even = linear.take(range(0, linear.shape[axis] - 1, 2), axis)
+                linear = (even + linear.take(range(1, linear.shape[axis], 2), axis)[: len(even)]) / 2
+        levels.append(to_srgb(linear))
     return levels
 
 
-TO_LINEAR = linear_from_srgb(np.arange(256) / 255).astype(np.float32)
-FROM_LINEAR = np.rint(255 * srgb_from_linear(np.arange(1 << 16) / 65535)).astype(np.uint8)
+def to_srgb(linear: np.ndarray) -> np.ndarray:
+    """sRGB bytes of linear light 0..1."""
+    return FROM_LINEAR[np.rint(np.clip(linear, 0, 1) * 65535).astype(np.uint16)]
 
 
 def affine(surface: Surface, pose: Posed) -> tuple[np.ndarray, np.ndarray]:
-    """A (3,3) and b (3,) with p_camera = A p + b for the surface's centred points."""
-    side = max(float(np.ptp(surface.bounds, axis=0).max()), 1e-30)
-    probes = np.asarray(pose.apply(surface.centre + side * np.vstack([np.zeros(3), np.eye(3)])), float)
-    return (probes[1:] - probes[0]).T / side, probes[0]
+    """A (3,3) and b (3,) with p_camera = A p + b for the surface's points."""
+    probes = surface.centre + surface.size * np.vstack([np.zeros(3), np.eye(3)])
+    moved = np.asarray(pose.apply(probes), float)
+    return (moved[1:] - moved[0]).T / surface.size, moved[0]
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -196,45 +217,37 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Window:
-    """The part of a picture in which something can be seen: pixels [left, right) x [top, bottom), depths near to far."""
+class Placed:
+    """A surface in a picture: p_camera = A p + b, seen by the camera K (3,3)."""
 
-    left: int
-    top: int
-    right: int
-    bottom: int
-    near: float
-    far: float
+    surface: Surface
+    A: np.ndarray
+    b: np.ndarray
+    K: np.ndarray
 
-
-def window(
-    surfaces: list[Surface], places: list[tuple[np.ndarray, np.ndarray]], K: np.ndarray, size: tuple[int, int]
-) -> Window | None:
-    """Where the boxes of the surfaces lie in the (W, H) picture; None when all of them lie outside."""
-    corners = [np.zeros((1, 3))] if not surfaces else []
-    for surface, (A, b) in zip(surfaces, places, strict=True):
-        low, high = surface.bounds - surface.centre
-        choices = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
-        corners.append(np.where(choices, high, low) @ A.T + b)
-    points = np.concatenate(corners)
-    far = float(points[:, 2].max())
-    if not far > 0:
-        return None
-    near = max(float(points[:, 2].min()), far * 1e-3)
-    left, top, right, bottom = 0.0, 0.0, float(size[0]), float(size[1])
-    if points[:, 2].min() >= near:
-        u = (points @ K[0]) / points[:, 2]
-        v = (points @ K[1]) / points[:, 2]
-        left, right = max(left, np.floor(u.min()) - 1), min(right, np.ceil(u.max()) + 2)
-        top, bottom = max(top, np.floor(v.min()) - 1), min(bottom, np.ceil(v.max()) + 2)
-    if left >= right or top >= bottom:
-        return None
-    return Window(int(left), int(top), int(right), int(bottom), near * 0.999, far * 1.001)
+    def turn_normal(self) -> np.ndarray:
+        """The (3,3) that takes normals of the mesh to the camera, not yet of length 1."""
+        return np.linalg.inv(self.A).T * np.cbrt(abs(np.linalg.det(self.A)))
 
 
-def edge_bend(seen: Window, K: np.ndarray) -> float:
-    """Second difference of 1/z over a third of a pixel beyond which a pixel shows an edge and not one smooth piece.
+@dataclass(frozen=True)
+class Hits:
+    """What rays meet first: index of the item (N,) or -1, its face (N,), and z (N,) in the camera."""
 
-    A plane has none. A plane that turns by a slope of 0.3 at the middle depth has this much.
-    """
-    return 0.3 / (K[0, 0] * SAMPLES * (seen.near + seen.far) / 2)
+    item: np.ndarray
+    face: np.ndarray
+    z: np.ndarray
+
+    def take(self, index: np.ndarray) -> Hits:
+        return Hits(self.item[index], self.face[index], self.z[index])
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Where one surface is to be shaded. faces int (N,); pixels float32 (N,2); step: pixels from sample to sample;
+    lit int (N,), or one for all: bit k says that light k reaches the point."""
+
+    faces: np.ndarray
+    pixels: np.ndarray
+    step: float
+    lit: np.ndarray | int

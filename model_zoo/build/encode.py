@@ -34,11 +34,11 @@ def depth_png(depth: np.ndarray) -> tuple[bytes, dict[str, float]]:
     ln(far / near) / 131068: 2.6e-5 when the farthest point is 30 times as far as the nearest.
     """
     there = np.isfinite(depth) & (depth > 0)
-    near, far = (float(depth[there].min()), float(depth[there].max())) if there.any() else (1.0, 1.0)
+    known = np.asarray(depth[there], np.float64)
+    near, far = (float(known.min()), float(known.max())) if len(known) else (1.0, 1.0)
     span = max(np.log(far / near), 1e-12)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        steps = 1 + np.rint(np.log(depth / near) / span * (FARTHEST - 1))
-    values = np.where(there, np.clip(np.nan_to_num(steps), 1, FARTHEST), 0).astype(np.uint16)
+    values = np.zeros(depth.shape, np.uint16)
+    values[there] = 1 + np.rint(np.log(known / near) / span * (FARTHEST - 1))
     out = io.BytesIO()
     Image.fromarray(values).save(out, "PNG", compress_level=1)
     return out.getvalue(), {"near": near, "far": far}
@@ -57,7 +57,9 @@ def read_depth_png(data: bytes, near: float, far: float) -> np.ndarray:
 def normals_png(normals: np.ndarray) -> bytes:
     """normals float (H,W,3) in the OpenCV camera, 0 outside -> 8-bit PNG, (n + 1) / 2."""
     out = io.BytesIO()
-    Image.fromarray(np.rint((normals + 1) * 127.5).astype(np.uint8)).save(out, "PNG", compress_level=1)
+    Image.fromarray((normals * np.float32(127.5) + np.float32(128)).astype(np.uint8)).save(
+        out, "PNG", compress_level=1
+    )
     return out.getvalue()
 
 

@@ -14,19 +14,22 @@ TOUCH = (
     1e-5  # of a voxel: what lies in the plane between two voxels touches both, whatever the last digit says
 )
 LONGEST = 4.0  # voxels: longer triangles are cut before they are tested
+DOUBLED = (
+    0.9  # of the area: a mesh laid double beyond this is one whose exporter wrote both sides of everything
+)
 CHUNK = 400_000
 
 
 def solid(mesh: trimesh.Trimesh, resolution: int = RESOLUTION) -> np.ndarray:
     """Occupancy bool (G,G,G) of a mesh in the canonical frame, axes of the model's z-up frame: (x, -z, y).
 
-    A voxel is full where the generalised winding number w (Jacobson et al. 2013) at its centre has |w| > 0.5, or where
-    a triangle touches its closed box. The surface is in it whole, however thin; open scans are solid as far as they
-    go round; the interior is full, and the decoder's output has its interior pruned later.
+    A voxel is full where the generalised winding number w at its centre (Jacobson et al. 2013) is above 0.5, or where a
+    triangle touches its closed box. So the surface is in it whole, however thin; an open scan is solid as far as it goes
+    round; the interior is full, and the decoder's output has its interior pruned later.
 
-    |w| and not w: a surface turned inside out encloses the same. An inner wall that faces the other way than the outer
-    one leaves its cavity empty (1 - 1). Of triangles laid upon each other one counts; neighbours that face opposite
-    ways are turned as the larger part of their area faces.
+    Made fit for w first: of triangles laid upon each other one counts, and none where a piece of surface is laid double,
+    once for each side, unless all of the mesh is; neighbours that face opposite ways are turned as the larger part of
+    their area faces; of w and -w the one that fills more counts, so that a mesh turned inside out is solid too.
     """
     points, faces = _grid_surface(mesh, resolution)
     surface = touched(points, faces, resolution)
@@ -56,12 +59,14 @@ def touched(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
     low = np.minimum(low, np.ceil(corners.min(1) - 1 - TOUCH).astype(int).clip(0, resolution))
     counts = (high - low + 1).clip(0)
     pairs = counts.prod(1)
+    full[tuple(low[pairs == 1].T)] = True  # a triangle within one voxel
+    corners, low, counts, pairs = (values[pairs > 1] for values in (corners, low, counts, pairs))
     for part in _portions(pairs, CHUNK):
         of = np.repeat(np.arange(part.start, part.stop), pairs[part])
         rank = np.arange(len(of)) - np.repeat(np.cumsum(pairs[part]) - pairs[part], pairs[part])
         ny, nz = counts[of, 1], counts[of, 2]
         cell = low[of] + np.stack([rank // (ny * nz), rank // nz % ny, rank % nz], 1)
-        cell = cell[_overlap(corners[of] - (cell + 0.5)[:, None])]
+        cell = cell[_overlap(corners[of], cell + 0.5)]
         full[tuple(cell.T)] = True
     return full
 
@@ -93,33 +98,36 @@ def cut(corners: np.ndarray, longest: float) -> np.ndarray:
     return np.concatenate(done) if done else corners
 
 
-def _overlap(t: np.ndarray) -> np.ndarray:
-    """Which triangles (N,3,3), given from the centre of a unit box, touch it (Akenine-Moeller 2001); the three axes of
-    the box are tested too."""
-    half = 0.5 + TOUCH
-    hit = ((t.min(1) <= half) & (t.max(1) >= -half)).all(1)
-    edges = np.roll(t, -1, 1) - t
-    normal = np.cross(edges[:, 0], edges[:, 1])
-    hit &= np.abs(np.einsum("ni,ni->n", normal, t[:, 0])) <= half * np.abs(normal).sum(1)
-    for axis in range(3):
-        u, v = (axis + 1) % 3, (axis + 2) % 3
-        for edge in range(3):
-            # The axis is (unit vector) x (edge): 0 along `axis`, -e_v along u, e_u along v.
-            eu, ev = edges[:, edge, u, None], edges[:, edge, v, None]
-            along = t[:, :, v] * eu - t[:, :, u] * ev
-            reach = half * (np.abs(eu) + np.abs(ev))[:, 0]
-            hit &= (along.min(1) <= reach) & (along.max(1) >= -reach)
+def _overlap(corners: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Which triangles (N,3,3) touch the unit boxes around `middle` (N,3), bool (N,): none of the thirteen axes parts
+    them (Akenine-Moeller 2001)."""
+    half = np.float32(0.5 + TOUCH)
+    # t[corner][axis] and e[edge][axis], each (N,) in one piece: strided columns would take three times as long.
+    t = np.ascontiguousarray((corners - middle[:, None]).transpose(1, 2, 0), np.float32)
+    e = np.roll(t, -1, 0) - t
+    hit = ((t.min(0) <= half) & (t.max(0) >= -half)).all(0)
+    n = [e[0][u] * e[1][v] - e[0][v] * e[1][u] for u, v in ((1, 2), (2, 0), (0, 1))]
+    hit &= np.abs(n[0] * t[0][0] + n[1] * t[0][1] + n[2] * t[0][2]) <= half * sum(map(np.abs, n))
+    for u, v in ((1, 2), (2, 0), (0, 1)):
+        for k in range(3):
+            # Along (box axis) x (edge k) both ends of the edge lie at the same place: two corners say it all.
+            eu, ev = e[k][u], e[k][v]
+            near = t[k][v] * eu - t[k][u] * ev
+            far = t[k - 1][v] * eu - t[k - 1][u] * ev
+            reach = half * (np.abs(eu) + np.abs(ev))
+            hit &= (np.minimum(near, far) <= reach) & (np.maximum(near, far) >= -reach)
     return hit
 
 
 def enclosed(points: np.ndarray, faces: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Of the voxels `free` bool (G,G,G) that no triangle touches: those with |w| > 0.5 at their centres.
+    """Of the voxels `free` bool (G,G,G) that no triangle touches: those that w, as told in `solid`, makes full.
 
     Without a surface between them neighbours have the same w of a closed surface: one value for each connected piece
     of free space. Only surfaces with holes are evaluated voxel by voxel. libigl's fast winding number (Barill 2018).
     """
     faces = consistent(points, faces)
-    closed = _closed(faces)
+    edge, _, balance = _edges(faces)
+    closed = _without((balance != 0)[edge].any(1), faces)
     where = np.argwhere(free)
     w = np.zeros(len(where))
     if closed.any():
@@ -128,8 +136,10 @@ def enclosed(points: np.ndarray, faces: np.ndarray, free: np.ndarray) -> np.ndar
         w += winding(points[faces[closed]], where[first] + 0.5)[piece]
     if not closed.all():
         w += winding(points[faces[~closed]], where + 0.5)
+    if (w < -0.5).sum() > (w > 0.5).sum():
+        w = -w
     full = np.zeros_like(free)
-    full[free] = np.abs(w) > 0.5
+    full[free] = w > 0.5
     return full
 
 
@@ -142,24 +152,31 @@ def winding(corners: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def consistent(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Faces (F',3) without those laid upon another, turned so that neighbours across an edge face the same way."""
+    """Faces (F',3), one a place, turned so that neighbours face the same way; without pieces that are laid double."""
     order = np.sort(faces, 1)
-    faces = faces[(order[:, 0] != order[:, 1]) & (order[:, 1] != order[:, 2])]
-    _, first, same = np.unique(np.sort(faces, 1), axis=0, return_index=True, return_inverse=True)
-    # Of a triangle and its reverse the way that more of them face; on a draw the first.
-    parity = _parity(faces)
-    votes = np.bincount(same.ravel(), parity, len(first))
-    kept = faces[first]
-    kept = np.where((votes * parity[first] < 0)[:, None], kept[:, ::-1], kept)
-    uses, balance, _ = _edges(kept)
+    proper = (order[:, 0] != order[:, 1]) & (order[:, 1] != order[:, 2])
+    faces = faces[proper]
+    _, first, same = np.unique(order[proper], axis=0, return_index=True, return_inverse=True)
+    way = _parity(faces)
+    votes = np.bincount(same.ravel(), way, len(first))
+    faces, double = faces[first], votes == 0
+    faces = np.where((votes * way[first] < 0)[:, None], faces[:, ::-1], faces)
+    if double.any() and _area(points, faces[double]).sum() < DOUBLED * _area(points, faces).sum():
+        edge, uses, _ = _edges(faces)
+        some = ~_without(~double, faces)
+        faces = faces[~double | (some & _without((uses % 2 == 1)[edge].any(1), faces))]
+    _, uses, balance = _edges(faces)
     if not ((uses == 2) & (balance != 0)).any():
-        return kept
-    turned, patch = igl.bfs_orient(np.ascontiguousarray(kept, dtype=np.int64))
-    corners = points[kept]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    kept_way = np.where(_parity(turned) == _parity(kept), area, -area)
-    back = np.bincount(patch, kept_way)[patch] < 0
-    return np.where(back[:, None], turned[:, ::-1], turned)
+        return faces
+    turned, patch = igl.bfs_orient(np.ascontiguousarray(faces, dtype=np.int64))
+    area = _area(points, faces)
+    unturned = np.bincount(patch, np.where(_parity(turned) == _parity(faces), area, -area))
+    return np.where((unturned < 0)[patch, None], turned[:, ::-1], turned)
+
+
+def _area(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    corners = points[faces]
+    return np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
 
 
 def _parity(faces: np.ndarray) -> np.ndarray:
@@ -169,21 +186,20 @@ def _parity(faces: np.ndarray) -> np.ndarray:
 
 
 def _edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of every edge its number of faces and forward minus backward uses; and the edge (F,3) of each side."""
+    """The edges (F,3) of faces by number; and of every edge how many faces use it, and forward minus backward uses."""
     start, stop = faces.ravel(), np.roll(faces, -1, 1).ravel()
     low, high = np.minimum(start, stop), np.maximum(start, stop)
     _, edge, uses = np.unique(low * (int(faces.max()) + 1) + high, return_inverse=True, return_counts=True)
     balance = np.bincount(edge.ravel(), np.where(start < stop, 1, -1), len(uses))
-    return uses, balance, edge.reshape(faces.shape)
+    return edge.reshape(faces.shape), uses, balance
 
 
-def _closed(faces: np.ndarray) -> np.ndarray:
-    """Which faces belong to a connected piece of surface without an open edge, bool (F,)."""
-    _, balance, edge = _edges(faces)
+def _without(fault: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Which faces (F,3) belong to a connected piece of surface none of whose faces has the `fault`, bool (F,) both."""
     count = int(faces.max()) + 1
     ends = faces.ravel(), np.roll(faces, -1, 1).ravel()
     graph = coo_matrix((np.ones(len(ends[0]), bool), ends), (count, count))
     number, piece = connected_components(graph, directed=False)
-    open_pieces = np.zeros(number, bool)
-    open_pieces[piece[faces[(balance[edge] != 0).any(1), 0]]] = True
-    return ~open_pieces[piece[faces[:, 0]]]
+    faulty = np.zeros(number, bool)
+    faulty[piece[faces[fault, 0]]] = True
+    return ~faulty[piece[faces[:, 0]]]

@@ -1,10 +1,15 @@
 """The rasteriser: exact depth and masks, colours as the texture has them, soft edges, both backends alike."""
 
+import functools
+import gc
+import os
+
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
+from model_zoo import raster_gl
 from model_zoo.io.meshes import load_mesh
 from model_zoo.io.poses import Pose
 from model_zoo.io.textures import linear_from_srgb
@@ -31,7 +36,7 @@ def raster(request):
 
 @pytest.fixture(scope="module")
 def mesh(test_data):
-    return lambda name: load_mesh((test_data / f"dev/meshes/{name}.glb").read_bytes()).mesh
+    return functools.cache(lambda name: load_mesh((test_data / f"dev/meshes/{name}.glb").read_bytes()).mesh)
 
 
 def posed(t, scale=1.0, R=np.eye(3)):
@@ -154,3 +159,67 @@ def test_nothing_in_front_of_the_camera_is_an_empty_picture(raster):
         seen = raster.draw([(box, posed(place))], K, SIZE)
         assert not seen.mask.any() and not seen.alpha.any() and (seen.instance == -1).all()
     assert not raster.draw([], K, SIZE).mask.any()
+
+
+def test_shadows_fall_where_the_light_is_hidden(raster):
+    floor = painted(np.full((4, 4, 3), 200, np.uint8), 3.0)
+    ball = trimesh.creation.icosphere(3, radius=0.3)
+    items = [(floor, posed([0, 0, 5])), (ball, posed([0, 0, 4]))]
+    light = (Light((-1.0, 0, -1.0), (0.8, 0.8, 0.8)),)
+    shone, shaded = (
+        raster.draw(items, K, SIZE, Lighting(light, (0.1,) * 3, shadows=on)) for on in (False, True)
+    )
+    changed = abs(shone.rgb.astype(int) - shaded.rgb).max(2) > 20
+    y, x = np.nonzero(changed & (shaded.instance == 0))
+    # The light comes from the left and the front: the shadow lies one unit to the right of the ball, at z = 5.
+    u = K[0, 0] * 1.0 / 5 + K[0, 2]
+    assert abs(x.mean() - u) < 1.5 and abs(y.mean() - K[1, 2]) < 2
+    assert 0.9 < len(x) / (np.pi * (0.3 * K[0, 0] / 5) ** 2 * np.sqrt(2)) < 1.1
+
+
+def test_a_mesh_that_reaches_behind_the_camera_is_cut_off_not_folded_over(raster):
+    room = trimesh.creation.box([4, 2, 8])
+    seen = raster.draw([(room, posed([0, 0, 0]))], K, SIZE)
+    assert seen.mask.all() and abs(seen.depth[64, 80] - 4) < 1e-3
+
+
+def test_meshes_are_kept_while_they_live_and_let_go_afterwards():
+    raster = Raster(backend="gl")
+    made = [trimesh.creation.icosphere(1) for _ in range(5)]
+    for mesh in made:
+        raster.draw([(mesh, posed([0, 0, 3]))], K, (16, 16))
+    held = raster_gl.engine().held
+    assert len(raster._kept) == 5 and len([1 for alive, _ in held.values() if alive() is not None]) >= 5
+    before = len(held)
+    made.clear()
+    del mesh
+    gc.collect()
+    raster.draw([(trimesh.creation.icosphere(1), posed([0, 0, 3]))], K, (16, 16))
+    raster.draw([(trimesh.creation.icosphere(1), posed([0, 0, 3]))], K, (16, 16))
+    assert len(raster._kept) == 2 and len(held) <= before - 3
+
+
+def test_a_forked_process_draws_too():
+    wanted = Raster().draw([(trimesh.creation.box(), posed([0, 0, 3]))], K, (16, 16))
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            seen = Raster().draw([(trimesh.creation.box(), posed([0, 0, 3]))], K, (16, 16))
+            os.write(writer, seen.rgb.tobytes())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        assert stream.read() == wanted.rgb.tobytes()
+    os.waitpid(child, 0)
+
+
+def test_it_says_once_that_it_draws_without_opengl(monkeypatch, caplog):
+    def refuse():
+        raise RuntimeError("no EGL here")
+
+    monkeypatch.setattr(raster_gl, "engine", refuse)
+    assert Raster().backend == "embree" and len(caplog.records) == 1 and "no EGL here" in caplog.text
+    with pytest.raises(RuntimeError, match="no EGL here"):
+        Raster(backend="gl")

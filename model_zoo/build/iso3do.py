@@ -1,0 +1,100 @@
+"""Iso-3DO (paper 3.1.1, B.1): isolated meshes, each seen from many cameras under random light, with its targets."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from model_zoo.build import cameras, encode
+from model_zoo.build.kinds import Made, Refused, Room, Shape, Work
+from model_zoo.io.errors import BadInput
+from model_zoo.raster import Lighting, Raster
+
+VARIANT = "iso-3do"
+SHARE_LEAST = 0.001  # of the picture that the object covers
+COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("view", pa.int16()),
+    ("mask_share", pa.float32()),
+    ("opening", pa.float32()),
+    ("distance", pa.float32()),
+    ("triangles", pa.int32()),
+    ("volume", pa.float32()),
+    ("normal_spread", pa.float32()),
+    ("stray_area", pa.float32()),
+    ("stray_extent", pa.float32()),
+]
+
+
+def build(work: Work, room: Room) -> Iterator[Made | Refused]:
+    """Every view of every mesh of the work; a mesh that cannot be used is one refusal, a view that shows nothing another."""
+    raster = Raster()
+    for item in work.meshes:
+        try:
+            shape = room.shape(item)
+        except BadInput as error:
+            yield Refused.of(item.name, error)
+            continue
+        for number in range(room.settings.views):
+            yield _view(shape, number, room, raster)
+
+
+def _view(shape: Shape, number: int, room: Room, raster: Raster) -> Made | Refused:
+    settings, name = room.settings, shape.item.sha256
+    camera = cameras.camera(
+        settings.seed, name, number, settings.views, np.asarray(shape.mesh.vertices), settings.size
+    )
+    light = cameras.lighting(settings.seed, name, number)
+    seen = raster.draw([(shape.mesh, camera)], camera.K, (settings.size, settings.size), light)
+    share = float(seen.mask.mean())
+    if share < SHARE_LEAST:
+        return Refused(
+            f"{shape.item.name}, view {number}",
+            "empty_view",
+            f"the object covers {share:.3%} of the picture (at least {SHARE_LEAST:.1%})",
+            {"mask_share": share},
+        )
+    backdrop = cameras.background(settings.seed, name, number)
+    depth, span = encode.depth_png(seen.depth)
+    row = {
+        "view": number,
+        "mask_share": share,
+        "opening": float(2 * np.degrees(np.arctan(settings.size / 2 / camera.K[0, 0]))),
+        "distance": float(camera.t[2]),
+        **{key: shape.measures[key] for key in ("volume", "normal_spread", "stray_area", "stray_extent")},
+        "triangles": int(shape.measures["triangles"]),
+    }
+    members = {
+        "image.jpg": encode.jpeg(on_plain(seen.rgb, seen.alpha, backdrop)),
+        "target.jpg": encode.jpeg(on_plain(seen.base, seen.alpha, (0, 0, 0))),
+        "mask.png": encode.mask_png(seen.mask),
+        "depth.png": depth,
+        "normal.png": encode.normals_png(seen.normals),
+        "json": encode.facts(
+            R=camera.R.tolist(),
+            t=camera.t.tolist(),
+            s=[1.0, 1.0, 1.0],
+            K=camera.K.tolist(),
+            view=number,
+            light=light_facts(light),
+            background=list(backdrop),
+            depth=span,
+        ),
+    }
+    return Made(f"{shape.key}_v{number:02d}", members, row, shape)
+
+
+def on_plain(rgb: np.ndarray, alpha: np.ndarray, backdrop: tuple[int, int, int]) -> np.ndarray:
+    """rgb uint8 (H,W,3) by its coverage alpha uint8 (H,W) over one colour."""
+    plain = Image.new("RGB", alpha.shape[::-1], backdrop)
+    plain.paste(Image.fromarray(rgb), mask=Image.fromarray(alpha))
+    return np.asarray(plain)
+
+
+def light_facts(light: Lighting) -> dict[str, object]:
+    """A lighting as plain values: linear RGB, directions in the camera's frame."""
+    return {
+        "ambient": list(light.ambient),
+        "sky": list(light.sky),
+        "lights": [{"towards": list(one.towards), "colour": list(one.colour)} for one in light.lights],
+    }
