@@ -17,7 +17,8 @@ FRONT, SUPPORT, REST = 0, 1, 2  # what a pixel shows: see model_zoo.build.inpain
 EDGE = 4  # pixels by which the photo's edge and that of the depth may be apart
 PATCH = 3  # patches of 7 x 7 pixels
 MOST_PIXELS = 450  # of the hole on the level where sources are searched
-LEAST_SOURCES, MOST_SOURCES = 250, 2000
+LEAST_SOURCES = 150  # that a level must have
+MOST_PAIRS = 800_000  # of a patch and a source that are compared in one round
 ROUNDS = 2
 WAY = 2.0  # squared grey values that a squared pixel of distance between a patch and its source counts as
 MOST_STEP = 3 * 40.0**2  # squared grey values: a larger step at the hole's edge is an edge of the picture
@@ -239,7 +240,7 @@ class _Level:
         if region not in self._kept:
             at = np.argwhere(self.sources & (self.regions == region))
             at = at if len(at) >= 30 else np.argwhere(self.sources)
-            at = at[:: 1 + len(at) // MOST_SOURCES]
+            at = at[:: 1 + len(at) * int(self.targets.sum()) // MOST_PAIRS]
             patches = self._patches(self.rgb // 2, at)
             self._kept[region] = _Sources(at, patches.T.copy(), (patches * patches).T.copy())
         return self._kept[region]

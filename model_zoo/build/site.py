@@ -14,6 +14,7 @@ from model_zoo.io.errors import BadInput
 from model_zoo.io.poses import Pose
 from model_zoo.io.scenes import Scene
 from model_zoo.proposers.placing import camera_of
+from model_zoo.render import pixel_rays
 
 LEAST_POINTS = 60  # measured points of the object
 STRAY = 1.5  # pixels that half of the points may miss their pixel by
@@ -37,6 +38,10 @@ class View:
     def size(self) -> tuple[int, int]:
         """(width, height)."""
         return (self.z.shape[1], self.z.shape[0])
+
+    def pointmap(self) -> np.ndarray:
+        """Camera points (H,W,3) float32, NaN where not measured."""
+        return (pixel_rays(self.K, self.size) * self.z[..., None]).astype(np.float32)
 
     def points(self, where: np.ndarray) -> np.ndarray:
         """Camera points (N,3) float64 of the pixels of a mask."""

@@ -5,14 +5,16 @@ OS-R: a random mesh in a random rotation, t and s from the scene. OS-A: the mesh
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import binary_erosion, uniform_filter
+from scipy.optimize import nnls
 
 from model_zoo.build import encode, inpaint, site
+from model_zoo.build.iso3do import light_facts, on_plain
 from model_zoo.build.kinds import (
     Made,
     MeshItem,
@@ -25,11 +27,14 @@ from model_zoo.build.kinds import (
     chance,
     side_of,
 )
+from model_zoo.build.light import LUMA, Look, look_of, nearby
+from model_zoo.build.paste import contact_shadow, paste
 from model_zoo.build.shapes import open_shape
 from model_zoo.io.errors import BadInput
 from model_zoo.io.poses import Pose
 from model_zoo.io.scenes import Scene
 from model_zoo.raster import Light, Lighting, Picture, Raster
+from model_zoo.raster_parts import TO_LINEAR
 
 RANDOM, ANNOTATED = "rp3do-osr", "rp3do-osa"
 PER_OBJECT = 5  # OS-R samples of one object, as the paper has: 5.95 M of 1.20 M images
@@ -42,8 +47,9 @@ LEAST_SUPPORTED = 0.3  # of the contour at the mesh's foot
 LEAST_IN_FRAME = 0.9  # of the mesh's points
 LEAST_SHARE, MOST_SHARE = 0.001, 0.6  # of the picture that an object covers
 LEAST_IOU = 0.75  # of OS-A's visible part with the mask that people drew
+DIRECTIONS = 64  # tried for the light on an annotated object
+LEAST_LIT = 150  # pixels that tell it
 BEHIND = 0.01  # of its depth that a mesh may be behind the scene and still be drawn: noise, and contact
-LIGHT = Lighting((Light((0.3, -0.8, -0.5), (1.2,) * 3),), (0.35,) * 3)
 COLUMNS: list[tuple[str, pa.DataType]] = [
     ("instance", pa.string()),
     ("mask_share", pa.float32()),
@@ -63,6 +69,7 @@ class Place:
     scene: Scene
     name: str
     view: site.View
+    look: Look
     mask: np.ndarray
     background: inpaint.Background
 
@@ -79,6 +86,7 @@ class Pasted:
 
     shape: Shape
     pose: Pose
+    look: Look
     picture: Picture
     hidden: np.ndarray
     measures: dict[str, float]
@@ -127,13 +135,14 @@ def _places(work: Work, room: Room, truths: bool = False) -> Iterator[Place | Re
             continue
         masks = {name: site.resized_mask(mask, view.size) for name, mask in sorted(scene.masks.items())}
         closed = inpaint.close_gaps(view.rgb, view.z)
+        look = look_of(view.rgb, site.View(view.rgb, closed, view.K).pointmap())
         for name in masks if not truths else sorted(scene.truths):
             try:
                 background = _background(view, closed, masks, name)
             except BadInput as error:
                 yield Refused.of(f"{photo.name}: {name}", error)
             else:
-                yield Place(photo, scene, name, view, masks[name], background)
+                yield Place(photo, scene, name, view, look, masks[name], background)
 
 
 def _background(
@@ -161,10 +170,10 @@ def _random(
         found = _drawn(box, meshes, room, rng)
         if found is None:
             return last
-        pasted = _paste(place, *found, room, raster)
+        pasted = _draw(place, *found, raster)
         fault = _fault(pasted.measures)
         if fault is None:
-            return _made(place, pasted, f"{place.key}_{number:02d}", {"draws": draw + 1})
+            return _made(place, pasted, f"{place.key}_{number:02d}", {"draws": draw + 1}, rng)
         last = Refused(name, fault[0], f"{fault[1]}, the last of {draw + 1} draws", pasted.measures)
     return last
 
@@ -195,9 +204,11 @@ def _drawn(
     return best
 
 
-def _paste(place: Place, shape: Shape, pose: Pose, room: Room, raster: Raster) -> Pasted:
+def _draw(place: Place, shape: Shape, pose: Pose, raster: Raster) -> Pasted:
+    """The mesh as it would be seen in the place, under the light there, and what was measured."""
     view, scene = place.view, place.background.depth
-    picture = raster.draw([(shape.mesh, pose)], view.K, view.size, LIGHT)
+    look = nearby(place.look, view.rgb, _box(place.mask))
+    picture = raster.draw([(shape.mesh, pose)], view.K, view.size, look.lighting)
     hidden = hidden_part(picture, scene)
     visible = picture.mask & ~hidden
     cues = site.cues_of(visible, picture.depth, scene)
@@ -208,19 +219,31 @@ def _paste(place: Place, shape: Shape, pose: Pose, room: Room, raster: Raster) -
         "occluded": cues.occluded,
         "supported": cues.supported,
     }
-    return Pasted(shape, pose, picture, hidden, measures)
+    return Pasted(shape, pose, look, picture, hidden, measures)
+
+
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of a mask and as much around it as it is large."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    margin = int(max(np.ptp(rows), np.ptp(columns))) // 2
+    return (
+        int(columns[0]) - margin,
+        int(rows[0]) - margin,
+        int(columns[-1]) + margin + 1,
+        int(rows[-1]) + margin + 1,
+    )
 
 
 def hidden_part(picture: Picture, scene: np.ndarray) -> np.ndarray:
     """The pixels (H,W) of a mesh that the scene hides: where it is nearer by more than noise and contact can be.
 
-    What most of a pixel's 5 x 5 neighbours on the mesh say counts, against a sensor's speckles. Where nothing was
-    measured, nothing hides.
+    What most of a pixel's 5 x 5 neighbours on the mesh say counts, against a sensor's speckles, and for the soft rim
+    around the mesh. Where nothing was measured, nothing hides.
     """
     with np.errstate(invalid="ignore"):
         hidden = picture.mask & (scene < picture.depth * (1 - BEHIND))
-    near = uniform_filter(picture.mask.astype(np.float32), 5)
-    return picture.mask & (uniform_filter(hidden.astype(np.float32), 5) > 0.5 * near)
+    near, far = (uniform_filter(a.astype(np.float32), 5) for a in (picture.mask, hidden))
+    return (picture.alpha > 0) & (far > 0.5 * near)
 
 
 def _fault(measures: dict[str, float]) -> tuple[str, str] | None:
@@ -273,9 +296,15 @@ def _annotated(place: Place, items: dict[str, MeshItem], room: Room, raster: Ras
     )
     shape = open_shape(data, item)
     pose = Pose(pose.R, pose.t + pose.R @ (pose.s * shape.centre), pose.s * shape.side)
-    pasted = _paste(place, shape, pose, room, raster)
+    pasted = _draw(place, shape, pose, raster)
     hidden = pasted.hidden & ~place.mask
-    pasted = Pasted(shape, pose, pasted.picture, hidden, pasted.measures)
+    visible = pasted.picture.mask & ~hidden
+    lighting = matched_light(place.view.rgb, pasted.picture, visible & place.mask)
+    if lighting is not None:
+        look = replace(pasted.look, lighting=lighting)
+        picture = raster.draw([(shape.mesh, pose)], place.view.K, place.view.size, lighting)
+        pasted = replace(pasted, look=look, picture=picture)
+    pasted = replace(pasted, hidden=hidden)
     union = (pasted.visible | place.mask).sum()
     iou = float((pasted.visible & place.mask).sum() / max(union, 1))
     measures = pasted.measures | {"iou": iou}
@@ -286,32 +315,75 @@ def _annotated(place: Place, items: dict[str, MeshItem], room: Room, raster: Ras
             measures,
         )
     key = f"{place.key}_{shape.key}"
-    return _made(place, pasted, key, {"draws": 1, "iou": iou}, target=True)
+    rng = chance(room.settings.seed, ANNOTATED, key)
+    return _made(place, pasted, key, {"draws": 1, "iou": iou}, rng, target=True)
 
 
-def _made(place: Place, pasted: Pasted, key: str, row: dict[str, float], target: bool = False) -> Made:
-    picture, visible, background = pasted.picture, pasted.visible, place.background
-    # A pixel at the rim is hidden as far as its neighbours on the mesh are.
-    hidden, near = (uniform_filter(a.astype(np.float32), 3) for a in (pasted.hidden, picture.mask))
-    alpha = (picture.alpha / 255.0 * (1 - np.minimum(hidden / np.maximum(near, 1e-6), 1)))[..., None]
-    image = np.rint(background.rgb * (1 - alpha) + picture.rgb * alpha).astype(np.uint8)
-    behind = np.where(background.hole, background.depth, place.view.z)
-    depth, span = encode.depth_png(np.where(visible, picture.depth, behind))
+def matched_light(rgb: np.ndarray, picture: Picture, where: np.ndarray) -> Lighting | None:
+    """The light under which the picture's base colours are most like the photo's on `where` bool (H,W).
+
+    Ambient, sky and one directional light: of DIRECTIONS of it the one with the least squares in linear luminance (none
+    of the three below zero), then the three in each channel. None where too little is seen to tell.
+    """
+    sure = binary_erosion(where, iterations=2) & (rgb.max(-1) < 250) & (picture.base.max(-1) > 40)
+    at = np.flatnonzero(sure)
+    if len(at) < LEAST_LIT:
+        return None
+    at = at[:: 1 + len(at) // 2000]
+    seen, base = (TO_LINEAR[a.reshape(-1, 3)[at]].astype(float) for a in (rgb, picture.base))
+    normals = picture.normals.reshape(-1, 3)[at].astype(float)
+    even = np.stack([np.ones(len(at)), 0.5 - 0.5 * normals[:, 1]], 1)
+
+    def solve(towards: np.ndarray, base: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, float]:
+        direct = np.maximum(normals @ towards, 0)
+        return nnls(np.c_[even, direct] * base[:, None], seen)
+
+    turns = np.arange(DIRECTIONS) * 2.399963  # a golden spiral over what can light the side that is seen
+    z = 0.3 - 1.3 * (np.arange(DIRECTIONS) + 0.5) / DIRECTIONS
+    spiral = np.stack([np.sqrt(1 - z * z) * np.cos(turns), np.sqrt(1 - z * z) * np.sin(turns), z], 1)
+    off = [solve(towards, base @ LUMA, seen @ LUMA)[1] for towards in spiral]
+    towards = spiral[int(np.argmin(off))]
+    ambient, sky, direct = np.stack([solve(towards, base[:, c], seen[:, c])[0] for c in range(3)], 1).tolist()
+    return Lighting((Light(tuple(towards.tolist()), tuple(direct)),), tuple(ambient), tuple(sky))
+
+
+def _made(
+    place: Place,
+    pasted: Pasted,
+    key: str,
+    row: dict[str, float],
+    rng: np.random.Generator,
+    target: bool = False,
+) -> Made:
+    """The sample's members; its pointmap is the scene's with the surface of the mesh where that is visible."""
+    view, background, picture = place.view, place.background, pasted.picture
+    plane = background.plane
+    behind = site.View(background.rgb, background.depth, view.K).pointmap()
+    vertices = np.asarray(pasted.shape.mesh.vertices)
+    shadow = contact_shadow(
+        behind,
+        pasted.pose.apply(vertices[:: 1 + len(vertices) // 20_000]),
+        down=(0.0, 1.0, 0.0) if plane is None else plane @ view.K,
+    )
+    image = paste(background.rgb, picture, pasted.look, rng, hidden=pasted.hidden, shadow=shadow)
+    scene = np.where(background.hole, background.depth, view.z)
+    depth, span = encode.depth_png(np.where(pasted.visible, picture.depth, scene))
+    row = {n: pasted.measures[n] for n, _ in COLUMNS if n in pasted.measures} | row
     members = {
         "image.jpg": encode.jpeg(image),
-        "mask.png": encode.mask_png(visible),
+        "mask.png": encode.mask_png(pasted.visible),
         "whole.png": encode.mask_png(picture.mask),
         "depth.png": depth,
         "json": encode.facts(
             **pasted.pose.to_json(),
-            K=place.view.K.tolist(),
+            K=view.K.tolist(),
             **span,
             instance=place.name,
-            **pasted.measures,
             **row,
+            light=light_facts(pasted.look.lighting),
         ),
     }
     if target:
-        members["target.jpg"] = encode.jpeg(np.rint(picture.base * alpha).astype(np.uint8))
-    row = {"instance": place.name} | {n: pasted.measures[n] for n, _ in COLUMNS if n in pasted.measures} | row
-    return Made(key, members, row, pasted.shape)
+        alpha = picture.alpha * ~pasted.hidden
+        members["target.jpg"] = encode.jpeg(on_plain(picture.base, alpha, (0, 0, 0)))
+    return Made(key, members, {"instance": place.name, **row}, pasted.shape)
