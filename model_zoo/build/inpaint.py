@@ -13,6 +13,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, median_filter
 
 from model_zoo.build.exemplar import FRONT, REST, SUPPORT, fill, push_pull
 from model_zoo.build.kinds import chance
+from model_zoo.io.errors import BadInput
 
 # What an inpainter is: (rgb uint8 (H,W,3), hole bool (H,W), regions int (H,W), plane) -> rgb with the hole filled.
 # regions tell what each pixel shows, the hole's as they shall become: SUPPORT, which lies on the plane (see
@@ -47,13 +48,18 @@ def without(
     depth: np.ndarray,
     mask: np.ndarray,
     others: Sequence[np.ndarray] = (),
-    inpainter: Inpainter | None = None,
+    *,
+    inpainter: Inpainter = fill,
+    margin: float = MARGIN,
 ) -> Background:
     """The scene without the object of `mask` bool (H,W). depth float (H,W), its gaps closed by `close_gaps`.
 
-    others: masks of other objects, which are not copied into the hole unless they are most of what surrounds it.
+    others: masks of other objects, which are not copied into the hole unless they are much of what surrounds it.
+    margin: by how much more than the mask is taken out, of the photo's longer side. Raises BadInput for an empty mask.
     """
-    reach = max(3, round(MARGIN * max(mask.shape)))
+    if not mask.any():
+        raise BadInput("the mask is empty", "empty_mask")
+    reach = max(2, round(margin * max(mask.shape)))
     own = _own_depth(depth, mask)
     nearer = ~mask & (depth < own * (1 - NEARER))
     hole = mask | (binary_dilation(mask, iterations=reach) & ~nearer) | binary_dilation(mask)
@@ -69,7 +75,7 @@ def without(
     for other in others:
         if (other & around).sum() < OTHER * around.sum():
             labels[other & ~hole] = FRONT
-    colours[window] = (inpainter or fill)(rgb[window], part[2], labels[window], plane)
+    colours[window] = inpainter(rgb[window], part[2], labels[window], plane)
     if plane is not None:
         v, u = window[0].start, window[1].start
         plane = plane - [0, 0, plane[0] * u + plane[1] * v]

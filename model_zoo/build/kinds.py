@@ -39,7 +39,9 @@ class PhotoItem:
     files: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     attribution: str = ""
-    r: float | None = None  # the rating of an annotated object, where the photo is a row of a release
+    # Of a photo that is a row of a release: the rating of its object, and the licence of the mesh people accepted.
+    r: float | None = None
+    mesh_licence: str = ""
 
 
 @dataclass

@@ -4,7 +4,7 @@ OS-R: a random mesh in a random rotation, t and s from the scene. OS-A: the mesh
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from scipy.optimize import nnls
 from model_zoo.build import encode, inpaint, site
 from model_zoo.build.iso3do import light_facts, on_plain
 from model_zoo.build.kinds import (
+    SPLITS,
     Made,
     MeshItem,
     PhotoItem,
@@ -46,6 +47,7 @@ LEAST_OCCLUDED = 0.1  # of the contour
 LEAST_SUPPORTED = 0.3  # of the contour at the mesh's foot
 LEAST_IN_FRAME = 0.9  # of the mesh's points
 LEAST_SHARE, MOST_SHARE = 0.001, 0.6  # of the picture that an object covers
+TIGHT = 0.006  # of the photo's longer side: what is taken out around an object that is drawn in place
 LEAST_IOU = 0.75  # of OS-A's visible part with the mask that people drew
 DIRECTIONS = 64  # tried for the light on an annotated object
 LEAST_LIT = 150  # pixels that tell it
@@ -74,6 +76,11 @@ class Place:
     background: inpaint.Background
 
     @property
+    def title(self) -> str:
+        """For a report."""
+        return f"{self.photo.name}: {self.name}"
+
+    @property
     def key(self) -> str:
         """p, 16 digits of the photo's hash, and 8 of its mask's."""
         digest = hashlib.sha256(np.packbits(self.mask).tobytes()).hexdigest()
@@ -97,58 +104,100 @@ class Pasted:
         return self.picture.mask & ~self.hidden
 
 
-def build_random(work: Work, room: Room) -> Iterator[Made | Refused]:
+class Pool:
+    """The meshes of a shard that photos of one side may get. `refused`: those that could not be opened, once each."""
+
+    def __init__(self, items: Sequence[MeshItem], room: Room) -> None:
+        self.items, self.room = items, room
+        self.refused: dict[str, Refused] = {}
+
+    def draw(self, box: site.Box, rng: np.random.Generator) -> tuple[Shape, Pose] | None:
+        """A mesh in a random rotation and its pose in the box; None when no mesh can be opened.
+
+        Of up to TURNS draws the first that fills the box, else the one that fills it best: without this a long mesh
+        across a narrow box would be a speck in a large hole. So rotations of long meshes are a little less than uniform.
+        """
+        best, most = None, -1.0
+        for _ in range(TURNS if self.items else 0):
+            item, R = self.items[rng.integers(len(self.items))], site.random_rotation(rng)
+            if item.sha256 in self.refused:
+                continue
+            try:
+                shape = self.room.shape(item)
+            except BadInput as error:
+                self.refused[item.sha256] = Refused.of(item.name, error)
+                continue
+            pose, fill = site.fitted(np.asarray(shape.mesh.vertices), R, box)
+            if fill > most:
+                best, most = (shape, pose), fill
+            if fill >= LEAST_FILL:
+                break
+        return best
+
+
+def build_random(
+    work: Work, room: Room, inpainter: inpaint.Inpainter = inpaint.fill
+) -> Iterator[Made | Refused]:
     """OS-R: PER_OBJECT samples of every object of the work's photos, or `work.samples` in all.
 
     A photo gets meshes of its own side (train or validation) only.
     """
     left = work.samples or None
     raster = Raster()
-    for place in _places(work, room):
+    pools = {side: Pool([m for m in work.meshes if side_of(m.sha256) == side], room) for side in SPLITS}
+    for place in _places(work, room, inpainter):
         if isinstance(place, Refused):
             yield place
             continue
-        meshes = [mesh for mesh in work.meshes if side_of(mesh.sha256) == side_of(place.photo.sha256)]
         try:
             box = site.box_of(place.view, place.mask, place.background.plane)
         except BadInput as error:
-            yield Refused.of(f"{place.photo.name}: {place.name}", error)
+            yield Refused.of(place.title, error)
             continue
+        pool = pools[side_of(place.photo.sha256)]
         for number in range(PER_OBJECT):
             if left == 0:
-                return
-            made = _random(place, box, number, meshes, room, raster)
+                break
+            made = _random(place, box, number, pool, room, raster)
             left = None if left is None else left - isinstance(made, Made)
             yield made
+        if left == 0:
+            break
+    for pool in pools.values():
+        yield from pool.refused.values()
 
 
-def _places(work: Work, room: Room, truths: bool = False) -> Iterator[Place | Refused]:
+def _places(
+    work: Work, room: Room, inpainter: inpaint.Inpainter, annotated: bool = False
+) -> Iterator[Place | Refused]:
     """Every object of every photo with its background; one object at a time, so that its meshes share it."""
     for photo in work.photos:
         try:
             scene = room.scene(photo)
-            view = site.view_of(scene, room.settings.size)
             if not scene.masks:
                 raise BadInput("the photo has no mask", "no_mask")
+            view = site.view_of(scene, room.settings.size)
         except BadInput as error:
             yield Refused.of(photo.name, error)
             continue
         masks = {name: site.resized_mask(mask, view.size) for name, mask in sorted(scene.masks.items())}
         closed = inpaint.close_gaps(view.rgb, view.z)
         look = look_of(view.rgb, site.View(view.rgb, closed, view.K).pointmap())
-        for name in masks if not truths else sorted(scene.truths):
+        for name in sorted(scene.truths) if annotated else masks:
+            others = [other for key, other in masks.items() if key != name]
+            margin = TIGHT if annotated else inpaint.MARGIN
             try:
-                background = _background(view, closed, masks, name)
+                _check_mask(masks[name])
+                background = inpaint.without(
+                    view.rgb, closed, masks[name], others, inpainter=inpainter, margin=margin
+                )
             except BadInput as error:
                 yield Refused.of(f"{photo.name}: {name}", error)
             else:
                 yield Place(photo, scene, name, view, look, masks[name], background)
 
 
-def _background(
-    view: site.View, closed: np.ndarray, masks: dict[str, np.ndarray], name: str
-) -> inpaint.Background:
-    mask = masks[name]
+def _check_mask(mask: np.ndarray) -> None:
     share = float(mask.mean())
     if not LEAST_SHARE <= share <= MOST_SHARE:
         raise Unfit(
@@ -156,52 +205,25 @@ def _background(
             "bad_mask",
             {"mask_share": share},
         )
-    return inpaint.without(view.rgb, closed, mask, [other for key, other in masks.items() if key != name])
 
 
 def _random(
-    place: Place, box: site.Box, number: int, meshes: list[MeshItem], room: Room, raster: Raster
+    place: Place, box: site.Box, number: int, pool: Pool, room: Room, raster: Raster
 ) -> Made | Refused:
     """One OS-R sample: draws until one passes."""
     rng = chance(room.settings.seed, RANDOM, place.key, number)
-    name = f"{place.photo.name}: {place.name}, sample {number}"
-    last = Refused(name, "no_mesh", "no mesh of the photo's side (train or validation) can be opened")
+    title = f"{place.title}, sample {number}"
+    last = Refused(title, "no_mesh", "no mesh of the photo's side (train or validation) can be opened")
     for draw in range(DRAWS):
-        found = _drawn(box, meshes, room, rng)
+        found = pool.draw(box, rng)
         if found is None:
             return last
         pasted = _draw(place, *found, raster)
         fault = _fault(pasted.measures)
         if fault is None:
             return _made(place, pasted, f"{place.key}_{number:02d}", {"draws": draw + 1}, rng)
-        last = Refused(name, fault[0], f"{fault[1]}, the last of {draw + 1} draws", pasted.measures)
+        last = Refused(title, fault[0], f"{fault[1]}; this was the last of {draw + 1} draws", pasted.measures)
     return last
-
-
-def _drawn(
-    box: site.Box, meshes: list[MeshItem], room: Room, rng: np.random.Generator
-) -> tuple[Shape, Pose] | None:
-    """A mesh and its pose in the box: of up to TURNS draws the first that fills it, else the one that fills it best.
-
-    Without this a long mesh across a narrow box would be a speck in a large hole.
-    """
-    best, most = None, -1.0
-    for _ in range(TURNS):
-        if not meshes:
-            return None
-        item = meshes[rng.integers(len(meshes))]
-        R = site.random_rotation(rng)
-        try:
-            shape = room.shape(item)
-        except BadInput:
-            meshes.remove(item)  # the shard's report says so once, where the pool is opened
-            continue
-        pose, fill = site.fitted(np.asarray(shape.mesh.vertices), R, box)
-        if fill > most:
-            best, most = (shape, pose), fill
-        if fill >= LEAST_FILL:
-            break
-    return best
 
 
 def _draw(place: Place, shape: Shape, pose: Pose, raster: Raster) -> Pasted:
@@ -265,58 +287,71 @@ def _fault(measures: dict[str, float]) -> tuple[str, str] | None:
     return None
 
 
-def build_annotated(work: Work, room: Room) -> Iterator[Made | Refused]:
-    """OS-A: one sample of every object of the work's photos that has an accepted mesh and pose (Scene.truths)."""
+def build_annotated(
+    work: Work, room: Room, inpainter: inpaint.Inpainter = inpaint.fill
+) -> Iterator[Made | Refused]:
+    """OS-A: one sample of every object of the work's photos that has an accepted mesh and pose (Scene.truths).
+
+    work.meshes: where an accepted mesh is among them (by its hash), its licence and category come from there.
+    """
     raster, left = Raster(), work.samples or None
     items = {mesh.sha256: mesh for mesh in work.meshes}
-    for place in _places(work, room, truths=True):
+    for place in _places(work, room, inpainter, annotated=True):
         if left == 0:
             return
         if isinstance(place, Refused):
             yield place
             continue
         try:
-            made = _annotated(place, items, room, raster)
+            yield _annotated(place, items, room, raster)
         except BadInput as error:
-            yield Refused.of(f"{place.photo.name}: {place.name}", error)
-            continue
-        left = None if left is None else left - 1
-        yield made
+            yield Refused.of(place.title, error)
+        else:
+            left = None if left is None else left - 1
 
 
 def _annotated(place: Place, items: dict[str, MeshItem], room: Room, raster: Raster) -> Made:
-    """The mesh where people put it, cut by what hides it: outside their mask only, for inside it they saw the object."""
-    given, pose = place.scene.truths[place.name]
-    if given is None:
-        raise BadInput("the mesh of the object was not found", "no_mesh")
-    data = given.read_bytes() if isinstance(given, Path) else given
-    sha256 = hashlib.sha256(data).hexdigest()
-    item = items.get(
-        sha256, MeshItem(place.name, sha256, category=place.scene.categories.get(place.name, ""))
-    )
-    shape = open_shape(data, item)
-    pose = Pose(pose.R, pose.t + pose.R @ (pose.s * shape.centre), pose.s * shape.side)
+    """The mesh where people put it: same mesh, pose and mask, in matched light.
+
+    The visible part is the render's: all of it inside the people's mask, for there they saw the object; outside the mask
+    less what the scene hides. So what shows and what the target shows are the same pixels.
+    """
+    shape, pose = _accepted(place, items)
     pasted = _draw(place, shape, pose, raster)
     hidden = pasted.hidden & ~place.mask
     visible = pasted.picture.mask & ~hidden
-    lighting = matched_light(place.view.rgb, pasted.picture, visible & place.mask)
-    if lighting is not None:
-        look = replace(pasted.look, lighting=lighting)
-        picture = raster.draw([(shape.mesh, pose)], place.view.K, place.view.size, lighting)
-        pasted = replace(pasted, look=look, picture=picture)
-    pasted = replace(pasted, hidden=hidden)
-    union = (pasted.visible | place.mask).sum()
-    iou = float((pasted.visible & place.mask).sum() / max(union, 1))
-    measures = pasted.measures | {"iou": iou}
+    iou = float((visible & place.mask).sum() / max((visible | place.mask).sum(), 1))
+    measures = pasted.measures | {"iou": iou, "mask_share": float(visible.mean())}
+    measures["visible"] = float(visible.sum() / max(pasted.picture.mask.sum(), 1))
     if iou < LEAST_IOU:
         raise Unfit(
             f"the mesh at its pose and the mask agree by an IoU of {iou:.2f}, at least {LEAST_IOU} is needed",
             "mask_mismatch",
             measures,
         )
+    look = pasted.look
+    lighting = matched_light(place.view.rgb, pasted.picture, visible & place.mask)
+    picture = pasted.picture
+    if lighting is not None:
+        look = replace(look, lighting=lighting)
+        picture = raster.draw([(shape.mesh, pose)], place.view.K, place.view.size, lighting)
     key = f"{place.key}_{shape.key}"
     rng = chance(room.settings.seed, ANNOTATED, key)
-    return _made(place, pasted, key, {"draws": 1, "iou": iou}, rng, target=True)
+    pasted = Pasted(shape, pose, look, picture, hidden, measures)
+    return _made(place, pasted, key, {"draws": 1}, rng, target=True)
+
+
+def _accepted(place: Place, items: dict[str, MeshItem]) -> tuple[Shape, Pose]:
+    """The accepted mesh as a shape, and its pose for the canonical frame. Raises BadInput."""
+    given, pose = place.scene.truths[place.name]
+    if given is None:
+        raise BadInput("the accepted mesh of the object was not found", "no_mesh")
+    data = given.read_bytes() if isinstance(given, Path) else given
+    sha256 = hashlib.sha256(data).hexdigest()
+    category = place.scene.categories.get(place.name, "")
+    own = MeshItem(place.name, sha256, len(data), place.photo.mesh_licence, category=category)
+    shape = open_shape(data, items.get(sha256, own))
+    return shape, Pose(pose.R, pose.t + pose.R @ (pose.s * shape.centre), pose.s * shape.side)
 
 
 def matched_light(rgb: np.ndarray, picture: Picture, where: np.ndarray) -> Lighting | None:
@@ -355,16 +390,19 @@ def _made(
     rng: np.random.Generator,
     target: bool = False,
 ) -> Made:
-    """The sample's members; its pointmap is the scene's with the surface of the mesh where that is visible."""
+    """The sample's members; its pointmap is the scene's with the surface of the mesh where that is visible.
+
+    Where the old object was, the pointmap is what the background was taken to be; elsewhere it is as measured.
+    """
     view, background, picture = place.view, place.background, pasted.picture
     plane = background.plane
     behind = site.View(background.rgb, background.depth, view.K).pointmap()
     vertices = np.asarray(pasted.shape.mesh.vertices)
-    shadow = contact_shadow(
-        behind,
-        pasted.pose.apply(vertices[:: 1 + len(vertices) // 20_000]),
-        down=(0.0, 1.0, 0.0) if plane is None else plane @ view.K,
-    )
+    shadow = None
+    if not target:  # the shadow of an object that stays in place is in the photo
+        thing = pasted.pose.apply(vertices[:: 1 + len(vertices) // 20_000])
+        down = (0.0, 1.0, 0.0) if plane is None else plane @ view.K
+        shadow = contact_shadow(behind, thing, down=down)
     image = paste(background.rgb, picture, pasted.look, rng, hidden=pasted.hidden, shadow=shadow)
     scene = np.where(background.hole, background.depth, view.z)
     depth, span = encode.depth_png(np.where(pasted.visible, picture.depth, scene))
@@ -386,4 +424,6 @@ def _made(
     if target:
         alpha = picture.alpha * ~pasted.hidden
         members["target.jpg"] = encode.jpeg(on_plain(picture.base, alpha, (0, 0, 0)))
-    return Made(key, members, {"instance": place.name, **row}, pasted.shape)
+    photo = {"photo_sha256": place.photo.sha256, "licence": place.photo.licence or place.scene.licence}
+    photo["attribution"] = place.photo.attribution or place.scene.attribution
+    return Made(key, members, {"instance": place.name, "r": place.photo.r, **photo, **row}, pasted.shape)
