@@ -18,7 +18,7 @@ EDGE = 4  # pixels by which the photo's edge and that of the depth may be apart
 PATCH = 3  # patches of 7 x 7 pixels
 MOST_PIXELS = 450  # of the hole on the level where sources are searched
 LEAST_SOURCES = 150  # that a level must have
-MOST_PAIRS = 800_000  # of a patch and a source that are compared in one round
+MOST_PAIRS = 500_000  # of a patch and a source that are compared in one round
 ROUNDS = 2
 WAY = 2.0  # squared grey values that a squared pixel of distance between a patch and its source counts as
 MOST_STEP = 3 * 40.0**2  # squared grey values: a larger step at the hole's edge is an edge of the picture
@@ -260,7 +260,8 @@ class _Level:
         Colours count in steps of 2: sums stay below 2^24, where float32 is exact in any order.
         """
         weight, patches = self._weights(target), self._patches(self.rgb // 2, target) * 2
-        like = (patches * weight) @ source.patches - weight @ source.squares
+        own = weight @ source.squares if not weight.all() else source.squares.sum(0)
+        like = (patches * weight) @ source.patches - own
         a, b = target.astype(np.float32), source.at.astype(np.float32)
         way = (b * b).sum(1) - 2 * a @ b.T
         return source.at[np.argmax(like - WAY * way, axis=1)]

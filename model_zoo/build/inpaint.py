@@ -62,18 +62,19 @@ def without(
     reach = max(2, round(margin * max(mask.shape)))
     own = _own_depth(depth, mask)
     nearer = ~mask & (depth < own * (1 - NEARER))
-    hole = mask | (binary_dilation(mask, iterations=reach) & ~nearer) | binary_dilation(mask)
-    window = _window(hole, mask.shape)
     objects = np.any(others, axis=0) if len(others) else np.zeros_like(mask)
+    around = binary_dilation(mask, iterations=reach) & ~nearer & ~objects
+    hole = mask | around | binary_dilation(mask, iterations=2)
+    window = _window(hole, mask.shape)
     part = tuple(a[window] for a in (depth, own, hole, mask, nearer, objects))
     plane, regions, behind = _behind(*part)
     filled, labels = depth.copy(), np.where(nearer, FRONT, REST)
     filled[window] = np.where(part[2], behind, part[0])
     labels[window] = regions
     colours = rgb.copy()
-    around = binary_dilation(hole, iterations=4) & ~hole
+    beside = binary_dilation(hole, iterations=4) & ~hole
     for other in others:
-        if (other & around).sum() < OTHER * around.sum():
+        if (other & beside).sum() < OTHER * beside.sum():
             labels[other & ~hole] = FRONT
     colours[window] = inpainter(rgb[window], part[2], labels[window], plane)
     if plane is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import binary_erosion, median_filter
+from scipy.ndimage import binary_erosion, label, median_filter
 from scipy.spatial.transform import Rotation
 
 from model_zoo.io.errors import BadInput
@@ -212,6 +212,12 @@ def share_in_frame(vertices: np.ndarray, pose: Pose, view: View) -> float:
     u, v = (points @ view.K[:2].T / points[:, 2:]).T
     width, height = view.size
     return float(((u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (v < height - 0.5)).mean())
+
+
+def share_in_one(mask: np.ndarray) -> float:
+    """The share of a mask's pixels that its largest connected piece has."""
+    sizes = np.bincount(label(mask, np.ones((3, 3)))[0].ravel())[1:]
+    return float(sizes.max() / sizes.sum()) if len(sizes) else 0.0
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ LEAST_VISIBLE = 0.2  # of the mesh's pixels
 LEAST_OCCLUDED = 0.1  # of the contour
 LEAST_SUPPORTED = 0.3  # of the contour at the mesh's foot
 LEAST_IN_FRAME = 0.9  # of the mesh's points
+LEAST_IN_ONE = 0.6  # of the visible pixels in one piece: noisy depth cuts a mesh to shreds
 LEAST_SHARE, MOST_SHARE = 0.001, 0.6  # of the picture that an object covers
 TIGHT = 0.006  # of the photo's longer side: what is taken out around an object that is drawn in place
 LEAST_IOU = 0.75  # of OS-A's visible part with the mask that people drew
@@ -238,6 +239,7 @@ def _draw(place: Place, shape: Shape, pose: Pose, raster: Raster) -> Pasted:
         "in_frame": site.share_in_frame(np.asarray(shape.mesh.vertices), pose, view),
         "mask_share": float(visible.mean()),
         "visible": float(visible.sum() / max(picture.mask.sum(), 1)),
+        "in_one": site.share_in_one(visible),
         "occluded": cues.occluded,
         "supported": cues.supported,
     }
@@ -273,6 +275,7 @@ def _fault(measures: dict[str, float]) -> tuple[str, str] | None:
     limits = {
         "in_frame": (LEAST_IN_FRAME, "leaves_frame", "{:.0%} of the mesh lies in the picture, at least {:.0%} must"),
         "visible": (LEAST_VISIBLE, "hidden", "{:.0%} of the mesh is visible, at least {:.0%} must be"),
+        "in_one": (LEAST_IN_ONE, "scattered", "the largest piece that shows is {:.0%} of what shows, at least {:.0%} must be"),
         "mask_share": (LEAST_SHARE, "too_small", "{:.3%} of the picture shows the mesh, at least {:.1%} must"),
     }  # fmt: skip
     for name, (least, code, text) in limits.items():
