@@ -26,6 +26,7 @@ NEARER = 0.02  # by how much of its depth a thing is nearer than another, to be 
 FLAT = 0.012  # of its depth: within it a point lies on the plane
 LEAST_PLANE = 0.25  # of the surroundings that the plane must explain
 TRIES = 300
+STRAIGHT = 0.9  # of the surroundings that a line must part rightly, to be an edge
 OTHER = 0.25  # of the hole's surroundings that another object must be, to go on in it
 
 
@@ -65,17 +66,16 @@ def without(
     objects = np.any(others, axis=0) if len(others) else np.zeros_like(mask)
     around = binary_dilation(mask, iterations=reach) & ~nearer & ~objects
     hole = mask | around | binary_dilation(mask, iterations=2)
+    beside = binary_dilation(hole, iterations=4) & ~hole
+    small = [other for other in others if (other & beside).sum() < OTHER * beside.sum()]
+    aside = np.any(small, axis=0) if small else np.zeros_like(mask)
     window = _window(hole, mask.shape)
-    part = tuple(a[window] for a in (depth, own, hole, mask, nearer, objects))
+    part = tuple(a[window] for a in (depth, own, hole, mask, nearer, objects, aside))
     plane, regions, behind = _behind(*part)
-    filled, labels = depth.copy(), np.where(nearer, FRONT, REST)
+    filled, labels, colours = depth.copy(), np.where(nearer, FRONT, REST), rgb.copy()
     filled[window] = np.where(part[2], behind, part[0])
     labels[window] = regions
-    colours = rgb.copy()
-    beside = binary_dilation(hole, iterations=4) & ~hole
-    for other in others:
-        if (other & beside).sum() < OTHER * beside.sum():
-            labels[other & ~hole] = FRONT
+    labels[aside & ~hole] = FRONT
     colours[window] = inpainter(rgb[window], part[2], labels[window], plane)
     if plane is not None:
         v, u = window[0].start, window[1].start
@@ -138,6 +138,7 @@ def _behind(
     mask: np.ndarray,
     nearer: np.ndarray,
     objects: np.ndarray,
+    aside: np.ndarray,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """plane or None, regions (h,w), and the depth (h,w) of what lies behind the hole."""
     inverse = 1 / depth
@@ -152,8 +153,8 @@ def _behind(
     if plane is not None:
         flat = (plane[0] * u + plane[1] * v + plane[2]).astype(np.float32)
         on = ~hole & (abs(inverse - flat) < FLAT * abs(flat))
-        share = push_pull(on[..., None].astype(np.float32), known | on)[..., 0]
-        regions = np.where(np.where(hole, share > 0.5, on) & (flat > 0), SUPPORT, regions)
+        goes_on = _reach_of(on, known & ~aside | on, hole)
+        regions = np.where(np.where(hole, goes_on, on) & (flat > 0), SUPPORT, regions)
     rest = known & ~on
     far = push_pull(inverse[..., None], rest if rest.any() else known)[..., 0]
     far = np.where(np.isfinite(own), np.minimum(far, 1 / own), far)
@@ -161,6 +162,29 @@ def _behind(
         bent = push_pull((inverse - flat)[..., None], on)[..., 0]
         far = np.where(regions == SUPPORT, np.maximum(flat + bent, 1e-6), far)
     return plane, regions, (1 / far).astype(np.float32)
+
+
+def _reach_of(on: np.ndarray, known: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """How far (h,w) a surface that is seen at `on`, of what is `known`, goes on in the hole.
+
+    Surfaces end at straight lines where they can: the line that parts what is on from what is not around the hole (by
+    logistic regression), if it is right for nearly all; else what is on nearby decides.
+    """
+    around = known & (distance_transform_edt(~hole) < 6 + 0.25 * np.sqrt(hole.sum()))
+    v, u = np.nonzero(around)
+    seen = on[v, u]
+    if seen.any() and not seen.all():
+        height, width = on.shape
+        line = np.zeros(3)
+        A = np.stack([u / width - 0.5, v / height - 0.5, np.ones(len(u))], 1)
+        for _ in range(12):
+            p = 1 / (1 + np.exp(-np.clip(A @ line, -30, 30)))
+            H = (A * (p * (1 - p))[:, None]).T @ A + 1e-2 * np.eye(3)
+            line += np.linalg.solve(H, A.T @ (seen - p) - 1e-2 * line)
+        if np.mean((A @ line > 0) == seen) > STRAIGHT:
+            v, u = np.mgrid[:height, :width]
+            return line[0] * (u / width - 0.5) + line[1] * (v / height - 0.5) + line[2] > 0
+    return push_pull(on[..., None].astype(np.float32), known)[..., 0] > 0.5
 
 
 def _plane(

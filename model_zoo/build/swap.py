@@ -427,6 +427,4 @@ def _made(
     if target:
         alpha = picture.alpha * ~pasted.hidden
         members["target.jpg"] = encode.jpeg(on_plain(picture.base, alpha, (0, 0, 0)))
-    photo = {"photo_sha256": place.photo.sha256, "licence": place.photo.licence or place.scene.licence}
-    photo["attribution"] = place.photo.attribution or place.scene.attribution
-    return Made(key, members, {"instance": place.name, "r": place.photo.r, **photo, **row}, pasted.shape)
+    return Made(key, members, {"instance": place.name, "r": place.photo.r, **row}, pasted.shape)
