@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import trimesh
@@ -47,7 +47,8 @@ OFFSETS = [
     (x / 3, y / 3) for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y
 ]  # an edge's samples beside the centre
 SAMPLES = len(OFFSETS) + 1
-SLOPE = 0.7  # radians, about: a surface that turns by more from one pixel to the next has an edge there
+TURN = 0.84  # tangent: a surface that turns by more than 40 degrees from one pixel to the next has an edge there,
+JUMP = 3.0  # and one whose slope changes by more than this times itself
 NEAREST = 1e-3  # of the farthest depth: what is nearer is not drawn
 LIFT = 2e-3  # of a mesh's size: how far off the surface a shadow's ray starts, so as not to meet it
 FIELDS = ("item", "face", "z")
@@ -61,15 +62,22 @@ class Raster:
         if backend not in BACKENDS:
             raise ValueError(f"no backend {backend!r}: there are {', '.join(BACKENDS)}")
         self.backend = "embree" if backend == "embree" else "gl"
+        self._forced = backend == "gl"
         self._kept: OrderedDict[int, tuple[weakref.ref[trimesh.Trimesh], Surface]] = OrderedDict()
-        if self.backend == "gl":
-            try:
-                raster_gl.engine()
-            except Exception as error:
-                if backend == "gl":
-                    raise RuntimeError(f"OpenGL cannot be opened: {error}") from error
-                log.warning("OpenGL cannot be opened (%s): pictures are shaded by numpy, more slowly", error)
-                self.backend = "embree"
+        self._engine()
+
+    def _engine(self) -> raster_gl.Engine | None:
+        """This thread's OpenGL, None without; asked each time, for a forked process may have to do without."""
+        if self.backend == "embree":
+            return None
+        try:
+            return raster_gl.engine()
+        except Exception as error:
+            if self._forced:
+                raise RuntimeError(f"OpenGL cannot be opened: {error}") from error
+            log.warning("OpenGL cannot be opened (%s): pictures are drawn by embree and numpy, slower", error)
+            self.backend = "embree"
+            return None
 
     def draw(
         self,
@@ -86,20 +94,39 @@ class Raster:
         """
         if len(lighting.lights) > LIGHTS:
             raise ValueError(f"a picture takes at most {LIGHTS} lights")
-        if sum(len(mesh.faces) for mesh, _ in items) >= MOST_FACES:
-            raise ValueError("a picture takes fewer than 16 million faces")
-        K, picture = np.asarray(K, float), Picture.empty(size)
-        surfaces = [self._surface(mesh) for mesh, _ in items]
-        placed = [Placed(one, *affine(one, pose), K) for one, (_, pose) in zip(surfaces, items, strict=True)]
-        seen = _window(placed, size)
-        if seen is not None:
-            (left, top, right, bottom), depths = seen
-            for y in range(top, bottom, TILE):
-                for x in range(left, right, TILE):
-                    tile = (x, y, min(x + TILE, right), min(y + TILE, bottom))
-                    self._tile(placed, tile, depths, lighting, picture)
+        picture, placed = Picture.empty(size), self._placed(items, K)
+        for tile, depths in _tiles(placed, size):
+            self._tile(placed, tile, depths, lighting, picture)
         self._forget({id(mesh) for mesh, _ in items})
         return picture
+
+    def mask(
+        self, items: Sequence[tuple[trimesh.Trimesh, Posed]], K: np.ndarray, size: tuple[int, int]
+    ) -> np.ndarray:
+        """The `mask` of the picture alone, bool (H,W): the same pixels at a third of the price."""
+        mask, placed = np.zeros(size[::-1], bool), self._placed(items, K)
+        for (left, top, right, bottom), depths in _tiles(placed, size):
+            hits = self._see(placed, (left, top), (bottom - top, right - left), depths)
+            mask[top:bottom, left:right] = hits.item.reshape(bottom - top, right - left) >= 0
+        self._forget({id(mesh) for mesh, _ in items})
+        return mask
+
+    def _placed(self, items: Sequence[tuple[trimesh.Trimesh, Posed]], K: np.ndarray) -> list[Placed]:
+        if sum(len(mesh.faces) for mesh, _ in items) >= MOST_FACES:
+            raise ValueError("a picture takes fewer than 16 million faces")
+        surfaces = [(self._surface(mesh), pose) for mesh, pose in items]
+        return [Placed(one, *affine(one, pose), np.asarray(K, float)) for one, pose in surfaces]
+
+    def _see(
+        self,
+        placed: list[Placed],
+        corner: tuple[int, int],
+        shape: tuple[int, int],
+        depths: tuple[float, float],
+    ) -> Hits:
+        engine = self._engine()
+        see = _see if engine is None else engine.see
+        return see(placed, corner, shape, depths)
 
     def _tile(
         self,
@@ -112,8 +139,7 @@ class Raster:
         left, top, right, bottom = tile
         # One more pixel all round, to know what lies beside the outermost.
         corner, shape = (left - 1, top - 1), (bottom - top + 2, right - left + 2)
-        see = raster_gl.engine().see if self.backend == "gl" else _see
-        hits = see(placed, corner, shape, depths)
+        hits = self._see(placed, corner, shape, depths)
         item, z = hits.item.reshape(shape), hits.z.reshape(shape)
         edge = _edges(item, z, placed[0].K)
         inner = np.s_[1:-1, 1:-1]
@@ -122,45 +148,58 @@ class Raster:
         picture.mask[part], picture.instance[part] = seen, item[inner]
         picture.alpha[part] = seen * np.uint8(255)
         picture.depth[part] = np.where(seen, z[inner], np.float32(np.nan))
-        y, x = np.nonzero(seen)
-        index = (y + 1) * shape[1] + x + 1
-        pixels = np.stack([x + left, y + top], 1).astype(np.float32)
-        if len(index):
-            picture.normals[part][y, x] = normals = _face_normals(placed, hits.take(index), pixels)
-            plain = ~edge[inner][y, x]
-            rows = np.flatnonzero(plain)
-            lit, base = self._shade(
-                placed, hits.take(index[rows]), pixels[rows], normals[rows], 1.0, lighting
+        flat = np.flatnonzero(seen)
+        rgb, base = np.zeros((2, seen.size), np.uint32)
+        if len(flat):
+            y, x = np.divmod(flat.astype(np.int32), np.int32(right - left))
+            hits_seen = hits.take((y + 1) * shape[1] + x + 1)
+            pixels = np.stack([x + left, y + top], 1).astype(np.float32)
+            normals = _face_normals(placed, hits_seen)
+            field = np.zeros((seen.size, 3), np.float32)
+            field[flat] = normals
+            picture.normals[part] = field.reshape(*seen.shape, 3)
+            reached = _reached(placed, hits_seen, pixels, normals, lighting)
+            if not isinstance(reached, int):
+                lights = np.full(shape, -1)
+                lights[inner][seen] = reached
+                edge |= _changes(lights) & (item >= 0)
+            rows = np.flatnonzero(~edge[inner].ravel()[flat])
+            bits = reached if isinstance(reached, int) else reached[rows]
+            rgb[flat[rows]], base[flat[rows]] = self._shade(
+                placed, hits_seen.take(rows), pixels[rows], bits, 1.0, lighting
             )
-            at = y[rows], x[rows]
-            picture.rgb[part][at], picture.base[part][at] = lit, base
-        y, x = np.nonzero(edge[inner])
-        if len(y):
+        rim = np.flatnonzero(edge[inner])
+        if len(rim):
+            y, x = np.divmod(rim.astype(np.int32), np.int32(right - left))
             centres = np.stack([x + left, y + top], 1).astype(np.float32)
             middle = hits.take((y + 1) * shape[1] + x + 1)
-            covered, lit, base = self._shade_edges(placed, middle, centres, lighting)
-            some = covered > 0
-            at = y[some], x[some]
-            picture.rgb[part][at], picture.base[part][at] = lit[some], base[some]
-            picture.alpha[part][at] = np.rint(covered[some] * (255 / SAMPLES))
+            covered, rgb[rim], base[rim] = self._shade_edges(placed, middle, centres, lighting)
+            picture.alpha[part][y, x] = np.rint(covered * (255 / SAMPLES))
+        picture.rgb[part], picture.base[part] = (
+            colours.view(np.uint8).reshape(*seen.shape, 4)[..., :3] for colours in (rgb, base)
+        )
 
     def _shade_edges(
         self, placed: list[Placed], middle: Hits, centres: np.ndarray, lighting: Lighting
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Samples that hit something (N,) of 9, and their mean colours (N,3) lit and base, for pixels at an edge."""
+        """Of pixels at an edge: samples that hit something (N,) of 9, and their mean colours, packed: lit and base."""
         around = (centres[:, None] + np.array(OFFSETS, np.float32)).reshape(-1, 2)
         more = _cast(placed, around)
         hits = Hits(*(np.concatenate([getattr(one, name) for one in (middle, more)]) for name in FIELDS))
         owner = np.concatenate([np.arange(len(centres)), np.repeat(np.arange(len(centres)), len(OFFSETS))])
         found = np.flatnonzero(hits.item >= 0)
         hits, owner, pixels = hits.take(found), owner[found], np.concatenate([centres, around])[found]
-        normals = _face_normals(placed, hits, pixels) if lighting.shadows else None
-        colours = self._shade(placed, hits, pixels, normals, 1 / 3, lighting)
+        normals = _face_normals(placed, hits) if lighting.shadows else np.zeros((0, 3))
+        reached = _reached(placed, hits, pixels, normals, lighting)
+        colours = self._shade(placed, hits, pixels, reached, 1 / 3, lighting)
         covered = np.bincount(owner, minlength=len(centres))
         means = []
-        for sampled in colours:
-            sums = [np.bincount(owner, TO_LINEAR[column], minlength=len(centres)) for column in sampled.T]
-            means.append(to_srgb(np.stack(sums, 1) / np.maximum(covered, 1)[:, None]))
+        for packed in colours:
+            linear = TO_LINEAR[packed.view(np.uint8).reshape(-1, 4)[:, :3]].T
+            sums = [np.bincount(owner, column, minlength=len(centres)) for column in linear]
+            mean = np.zeros((len(centres), 4), np.uint8)
+            mean[:, :3] = to_srgb(np.stack(sums, 1) / np.maximum(covered, 1)[:, None])
+            means.append(mean.view(np.uint32)[:, 0])
         return covered, means[0], means[1]
 
     def _shade(
@@ -168,18 +207,16 @@ class Raster:
         placed: list[Placed],
         hits: Hits,
         pixels: np.ndarray,
-        normals: np.ndarray | None,
+        reached: np.ndarray | int,
         step: float,
         lighting: Lighting,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """sRGB (N,3) of hits: lit, and base. normals (N,3) of their faces matter to shadows only."""
-        shade = raster_gl.engine().shade if self.backend == "gl" else raster_numpy.shade
-        reached = (1 << LIGHTS) - 1
-        if lighting.shadows and normals is not None:
-            reached = _reached(placed, hits, pixels, normals, lighting)
+        """sRGB of hits, packed as uint32 (N,), red first in memory: lit, and base."""
+        engine = self._engine()
+        shade = raster_numpy.shade if engine is None else engine.shade
         if len(placed) == 1:
             return shade(placed[0], Samples(hits.face, pixels, step, reached), lighting)
-        lit, base = np.empty((2, len(pixels), 3), np.uint8)
+        lit, base = np.empty((2, len(pixels)), np.uint32)
         for number, one in enumerate(placed):
             mine = np.flatnonzero(hits.item == number)
             bits = reached if isinstance(reached, int) else reached[mine]
@@ -204,6 +241,18 @@ class Raster:
             if oldest is None:
                 return
             del self._kept[oldest]
+
+
+def _tiles(
+    placed: list[Placed], size: tuple[int, int]
+) -> Iterator[tuple[tuple[int, int, int, int], tuple[float, float]]]:
+    """The parts (left, top, right, bottom) of a (W, H) picture that show anything, and the depths it lies between."""
+    seen = _window(placed, size)
+    if seen is not None:
+        (left, top, right, bottom), depths = seen
+        for y in range(top, bottom, TILE):
+            for x in range(left, right, TILE):
+                yield (x, y, min(x + TILE, right), min(y + TILE, bottom)), depths
 
 
 def _window(
@@ -276,41 +325,58 @@ def _edges(item: np.ndarray, z: np.ndarray, K: np.ndarray) -> np.ndarray:
     if not seen.any():
         return edge
     middle = np.s_[1:-1, 1:-1]
-    rim = (item[:, 1:] != item[:, :-1], item[1:] != item[:-1])
-    across, down = np.zeros(item.shape, bool), np.zeros(item.shape, bool)
-    across[:, 1:] |= rim[0]
-    across[:, :-1] |= rim[0]
-    down[1:] |= across[:-1] | rim[1]
-    down[:-1] |= across[1:] | rim[1]
-    edge = across | down
+    edge = _changes(item)
     with np.errstate(divide="ignore"):
         inverse = np.where(seen, 1 / z, 0).astype(np.float32)
     inverse *= K[0, 0] / np.median(inverse[seen])
     for field, into in ((inverse[:, 1:-1], edge[middle]), (inverse[1:-1].T, edge[middle].T)):
         step = np.diff(field, axis=0)
         one, two = step[:-1], step[1:]
-        least = np.minimum(np.abs(one), np.abs(two))
-        into |= np.abs(two - one) > SLOPE * (1 + least * least)
+        bend = np.abs(two - one)
+        into |= bend > TURN * np.abs(1 + one * two)  # tan of a difference of angles
+        into |= bend > JUMP * (1 + np.minimum(np.abs(one), np.abs(two)))
     return edge
 
 
-def _face_normals(placed: list[Placed], hits: Hits, pixels: np.ndarray) -> np.ndarray:
-    """Unit normals (N,3) of the faces hit, towards the camera."""
+def _changes(field: np.ndarray) -> np.ndarray:
+    """bool (H,W): where one of the 8 neighbours has another value."""
+    change, right, below = np.zeros(field.shape, bool), np.zeros(field.shape, bool), field[1:] != field[:-1]
+    right[:, 1:] = field[:, 1:] != field[:, :-1]
+    right[:, :-1] |= right[:, 1:]
+    change |= right
+    change[1:] |= right[:-1] | below
+    change[:-1] |= right[1:] | below
+    return change
+
+
+def _face_normals(placed: list[Placed], hits: Hits) -> np.ndarray:
+    """Unit normals float32 (N,3) of the faces hit, towards the camera."""
+    if len(placed) == 1:
+        return _normals_of(placed[0], hits.face)
     normals = np.empty((len(hits.face), 3), np.float32)
     for number, one in enumerate(placed):
-        mine = np.flatnonzero(hits.item == number) if len(placed) > 1 else slice(None)
-        turn = one.turn_normal().astype(np.float32)
-        normals[mine] = unit(one.surface.face_normals[hits.face[mine]] @ turn.T)
-    rays = raster_numpy.rays(placed[0].K.astype(np.float32), pixels)
-    away = np.einsum("ni,ni->n", normals, rays.astype(np.float32)) > 0
-    normals[away] *= -1
+        mine = np.flatnonzero(hits.item == number)
+        normals[mine] = _normals_of(one, hits.face[mine])
     return normals
+
+
+def _normals_of(one: Placed, faces: np.ndarray) -> np.ndarray:
+    surface = one.surface
+    # Which is less to turn: every face, or the faces hit?
+    few = slice(None) if surface.count < len(faces) else faces
+    normals = unit(surface.face_normals[few] @ one.turn_normal().T.astype(np.float32))
+    corners = surface.vertices[surface.faces[few, 0]] @ one.A.T.astype(np.float32) + one.b.astype(np.float32)
+    # A ray that meets a plane meets it from the side of the camera, so that any point of the plane will do.
+    normals[np.einsum("ni,ni->n", normals, corners) > 0] *= -1
+    return normals if isinstance(few, np.ndarray) else normals[faces]
 
 
 def _reached(
     placed: list[Placed], hits: Hits, pixels: np.ndarray, normals: np.ndarray, lighting: Lighting
-) -> np.ndarray:
-    """int (N,): bit k says that nothing stands between the point and light k."""
+) -> np.ndarray | int:
+    """int (N,), or one for all: bit k says that nothing stands between the point and light k."""
+    if not lighting.shadows:
+        return (1 << LIGHTS) - 1
     bits = np.full(len(pixels), (1 << LIGHTS) - 1)
     points = raster_numpy.rays(placed[0].K, pixels) * hits.z[:, None]
     for k, light in enumerate(lighting.lights):

@@ -56,12 +56,15 @@ void main() {{
     if (one.z < 0.0) discard;
     int index = int(one.z + 0.5), code = int(one.w + 0.5);
     vec2 pixel = one.xy;
-    ivec2 at = ivec2((index % {ROW}) * {TEXELS}, index / {ROW});
-    vec4 r[{TEXELS}];
-    for (int k = 0; k < {TEXELS}; k++) r[k] = texelFetch(records, at + ivec2(k, 0), 0);
+    // Not a loop over an array, and no division: llvmpipe would keep the one in memory and do the other lane by lane.
+    ivec2 at = ivec2((index & {ROW - 1}) * {TEXELS}, index >> {ROW.bit_length() - 1});
+    vec4 r0 = texelFetch(records, at, 0), r1 = texelFetch(records, at + ivec2(1, 0), 0);
+    vec4 r2 = texelFetch(records, at + ivec2(2, 0), 0), r3 = texelFetch(records, at + ivec2(3, 0), 0);
+    vec4 r4 = texelFetch(records, at + ivec2(4, 0), 0), r5 = texelFetch(records, at + ivec2(5, 0), 0);
+    vec4 r6 = texelFetch(records, at + ivec2(6, 0), 0);
 
     // Barycentric weights w of the two far corners where the pixel's ray meets the face's plane.
-    vec3 a = r[0].xyz, b = vec3(r[0].w, r[1].xy), c = vec3(r[1].zw, r[2].x);
+    vec3 a = r0.xyz, b = vec3(r0.w, r1.xy), c = vec3(r1.zw, r2.x);
     vec3 p = turn * a + shift, e = turn * (b - a), f = turn * (c - a), n = cross(e, f);
     float nn = max(dot(n, n), 1e-37), pn = dot(p, n);
     vec3 d = ray(pixel), q = d * (pn / dot(d, n)) - p;
@@ -73,12 +76,12 @@ void main() {{
     vec3 point = p + s.y * e + s.z * f;
 
     // The two sides are told apart by the face, whose corners may turn away before it does.
-    vec3 na = vec3(r[2].yzw), nb = r[3].xyz, nc = vec3(r[3].w, r[4].xy);
+    vec3 na = vec3(r2.yzw), nb = r3.xyz, nc = vec3(r3.w, r4.xy);
     vec3 face = dot(n, point) > 0 ? -n : n;
     vec3 normal = normalize(turn_normal * (na * s.x + nb * s.y + nc * s.z));
     if (dot(turn_normal * (na + nb + nc), face) < 0) normal = -normal;
 
-    vec3 la = vec3(r[4].zw, r[5].x), lb = vec3(r[5].yzw), lc = r[6].xyz;
+    vec3 la = vec3(r4.zw, r5.x), lb = vec3(r5.yzw), lc = r6.xyz;
     vec3 base = la * s.x + lb * s.y + lc * s.z;
     if (textured) {{
         float step = (code & 1) == 1 ? {1 / 3} : 1.0;
@@ -204,16 +207,16 @@ class Engine:
         return self.covers[side]
 
     def shade(self, placed: Placed, samples: Samples, lighting: Lighting) -> tuple[np.ndarray, np.ndarray]:
-        """sRGB uint8 (N,3) of the samples: lit, and the base colours alone."""
+        """sRGB of the samples, packed as uint32 (N,), red first in memory: lit, and the base colours alone."""
         self._place(placed)
         self._light(lighting)
         count = len(samples.faces)
-        lit, base = np.empty((2, count, 4), np.uint8)
+        lit, base = np.empty((2, count), np.uint32)
         code = (samples.step < 1) + 2 * samples.lit
         for start in range(0, count, WIDE * HIGH):
             part = slice(start, min(start + WIDE * HIGH, count))
             self._part(samples, code if np.isscalar(code) else code[part], part, (lit[part], base[part]))
-        return lit[:, :3], base[:, :3]
+        return lit, base
 
     def _part(
         self, samples: Samples, code: np.ndarray | int, part: slice, into: tuple[np.ndarray, np.ndarray]
@@ -232,7 +235,7 @@ class Engine:
         self.samples.use(0)
         self.all.render(moderngl.TRIANGLES, vertices=3)
         for k, colours in enumerate(into):
-            read = np.empty((rows * WIDE, 4), np.uint8)
+            read = np.empty(rows * WIDE, np.uint32)
             self.target.read_into(read, whole, 4, attachment=k, alignment=1)
             colours[:] = read[:count]
 

@@ -11,15 +11,15 @@ PART = 1 << 16
 
 
 def shade(placed: Placed, samples: Samples, lighting: Lighting) -> tuple[np.ndarray, np.ndarray]:
-    """sRGB uint8 (N,3) of the samples: lit, and the base colours alone."""
-    lit, base = np.empty((2, len(samples.faces), 3), np.uint8)
+    """sRGB of the samples, packed as uint32 (N,), red first in memory: lit, and the base colours alone."""
+    lit, base = np.zeros((2, len(samples.faces), 4), np.uint8)
     for start in range(0, len(samples.faces), PART):
         part = slice(start, start + PART)
         points, normals, colours = _meet(placed, samples, part)
-        base[part] = to_srgb(colours)
+        base[part, :3] = to_srgb(colours)
         reached = samples.lit if isinstance(samples.lit, int) else samples.lit[part]
-        lit[part] = to_srgb(_lit(placed.surface, points, normals, colours, reached, lighting))
-    return lit, base
+        lit[part, :3] = to_srgb(_lit(placed.surface, points, normals, colours, reached, lighting))
+    return lit.view(np.uint32)[:, 0], base.view(np.uint32)[:, 0]
 
 
 def rays(K: np.ndarray, pixels: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """The light and the camera's look of a photo, estimated well enough that a thing pasted into it does not jar.
 
-Small on purpose. How bright: an object of middle grey gets the photo's middle brightness. What colour: the photo's cast,
+Small on purpose. How bright: so that middle grey and white look as the photo's middle and brightest parts do. What colour: the photo's cast,
 half believed, for half of it is the things and not the light. From where: with a pointmap, brightness fitted to the
-surfaces' normals by first-order spherical harmonics; without, from above and from the brighter side. How sharp and how
-grainy: measured on the photo's sharpest edges and its smoothest parts. Linear light, OpenCV camera.
+surfaces' normals by first-order spherical harmonics; without, from above and from the brighter side. How hard and
+vivid its tones are, half believed too. How sharp and how grainy: measured on the photo's sharpest edges and its smoothest parts. Linear light, OpenCV camera.
 """
 
 from dataclasses import dataclass, replace
@@ -15,15 +15,23 @@ from model_zoo.raster import Light, Lighting
 from model_zoo.raster_parts import TO_LINEAR, unit
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-MIDDLE = 0.25  # albedo (linear) of the things in a photo, on average
-EXPOSURES = (0.15, 1.6)
+MIDDLE, WHITE = 0.25, 0.9  # albedo (linear) of the things in a photo, on average and at the most
+EXPOSURES = (0.2, 1.6)
+BRIGHTEST = 1.1  # light on a surface that faces all of it: white things stay below the end of the scale
 CASTS = (0.75, 1.35)
 DIRECTNESS = (0.15, 0.75)  # share of the directional light where it falls straight on
 FACING = 0.4  # share of the directional light on a surface as it comes
-PRIOR_SHARE = 0.5  # points that speak for the assumed light, for each point of the pointmap
+PRIOR_SHARE = 0.2  # points that speak for the assumed light, for each point of the pointmap
+USUAL_SPREAD, USUAL_CHROMA, PIVOT = (
+    58.0,
+    60.0,
+    110.0,
+)  # sRGB steps: of brightness, of vivid colours; middle grey
 GRID = 128  # pixels of the longer side at which brightness and colour are looked at
 ABOVE, TOWARDS_CAMERA = 0.8, 0.6  # the assumed light comes from above and from behind the camera's shoulder
-BACKLIGHT = 0.3  # a light further behind the object is moved forward: its far side is not seen
+HIGHEST = np.array(
+    [1.0, -0.2, 0.3]
+)  # of a fitted direction: a bright floor is no lamp, a far side is not seen
 
 
 @dataclass(frozen=True)
@@ -31,13 +39,26 @@ class Look:
     """The light on an object, and how the camera shows it.
 
     blur: standard deviation in pixels of the photo's sharpest edges. grain: standard deviation of its noise in sRGB
-    steps of 255. fitted: whether the light's direction was measured on a pointmap.
+    steps of 255. contrast, saturation: of its tone curve, 1 is usual. fitted: whether the light's direction was
+    measured on a pointmap.
     """
 
     lighting: Lighting
     blur: float
     grain: float
+    contrast: float = 1.0
+    saturation: float = 1.0
     fitted: bool = False
+
+    def toned(self, rgb: np.ndarray) -> np.ndarray:
+        """Colours uint8 (...,3) with the photo's contrast and saturation."""
+        if self.contrast == self.saturation == 1:
+            return rgb
+        # One matrix and an offset: away from the grey of the same brightness, then away from the pivot.
+        grey = np.outer(LUMA, np.ones(3, np.float32))
+        turn = self.contrast * (self.saturation * np.eye(3, dtype=np.float32) + (1 - self.saturation) * grey)
+        toned = rgb @ turn.astype(np.float32) + np.float32((1 - self.contrast) * PIVOT)
+        return np.clip(toned + 0.5, 0, 255).astype(np.uint8)
 
 
 def look_of(rgb: np.ndarray, points: np.ndarray | None = None) -> Look:
@@ -51,22 +72,28 @@ def look_of(rgb: np.ndarray, points: np.ndarray | None = None) -> Look:
     towards, directness = fit or (towards, directness)
     direct = exposure / (1 / directness - 1 + FACING)
     even = direct * (1 / directness - 1)
-    lighting = _lighting(towards, direct, even, _cast(small))
+    gain = min(BRIGHTEST / (direct + even), 1.0)
+    lighting = _lighting(towards, gain * direct, gain * even, _cast(small))
     grey = (rgb @ LUMA).astype(np.float32)
-    return Look(lighting, _blur(grey), _grain(grey), fit is not None)
+    return Look(lighting, _blur(grey), _grain(grey), *_tone(rgb[::stride, ::stride]), fit is not None)
 
 
 def exposure_of(luma: np.ndarray) -> float:
-    """Light that shows middle grey as the middle of these linear brightnesses; black and burnt-out ones do not count."""
+    """Light that shows things as bright as these linear brightnesses, black and burnt-out ones left out.
+
+    The geometric mean of two guesses: the median is a thing of MIDDLE albedo, and the brightest twentieth is white.
+    """
     counted = luma[(luma > 0.002) & (luma < 0.95)]
-    middle = float(np.median(counted)) if counted.size > 0.1 * luma.size else float(np.median(luma))
-    return float(np.clip(middle / MIDDLE, *EXPOSURES))
+    if counted.size < 0.1 * luma.size:
+        counted = luma
+    middle, bright = np.percentile(counted, (50, 95))
+    return float(np.clip(np.sqrt(middle / MIDDLE * bright / WHITE), *EXPOSURES))
 
 
 def nearby(look: Look, rgb: np.ndarray, box: tuple[int, int, int, int]) -> Look:
     """The look at a place of the photo: its exposure drawn half-way to that of the box (left, top, right, bottom)."""
-    left, top, right, bottom = box
-    part = TO_LINEAR[rgb[max(top, 0) : bottom : 2, max(left, 0) : right : 2]] @ LUMA
+    left, top, right, bottom = (max(n, 0) for n in box)
+    part = TO_LINEAR[rgb[top:bottom:2, left:right:2]] @ LUMA
     if not part.size:
         return look
     everywhere = exposure_of(TO_LINEAR[rgb[::8, ::8]] @ LUMA)
@@ -74,7 +101,12 @@ def nearby(look: Look, rgb: np.ndarray, box: tuple[int, int, int, int]) -> Look:
 
 
 def scaled(lighting: Lighting, gain: float) -> Lighting:
-    """The same light, brighter by `gain`."""
+    """The same light, brighter by `gain`, as far as white things stay below the end of the scale."""
+    most = max(
+        max(np.sum([light.colour for light in lighting.lights], axis=0) + lighting.ambient + lighting.sky),
+        1e-6,
+    )
+    gain = min(gain, max(BRIGHTEST / most, min(gain, 1.0)))
     return replace(
         lighting,
         lights=tuple(Light(light.towards, _times(light.colour, gain)) for light in lighting.lights),
@@ -96,6 +128,14 @@ def _cast(linear: np.ndarray) -> np.ndarray:
     return cast / float(cast @ LUMA)
 
 
+def _tone(rgb: np.ndarray) -> tuple[float, float]:
+    """Contrast and saturation of a photo's tone curve: its spread and its colours against usual ones, half believed."""
+    colours = rgb.astype(np.float32)
+    spread, vivid = float((colours @ LUMA).std()), float(np.percentile(np.ptp(colours, axis=2), 90))
+    contrast = float(np.clip((spread / USUAL_SPREAD) ** 0.5, 0.9, 1.25))
+    return contrast, float(np.clip((vivid / USUAL_CHROMA) ** 0.3, 0.85, 1.25))
+
+
 def _assumed(luma: np.ndarray) -> tuple[np.ndarray, float]:
     """Where light comes from, and how direct it is, as the photo's brighter side and its contrast suggest."""
     tone = np.log2(np.maximum(luma, 0.002))
@@ -115,7 +155,7 @@ def _fitted(
 
     Irradiance of an even light A and a directional D from l is about (A + D/4) + D/2 n.l (Ramamoorthi and Hanrahan
     2001, to first order): fitted to brightness in units of its median by reweighted least squares (Tukey), so that
-    dark and bright things count little. The assumed light counts as PRIOR_SHARE of the points, on normals that face
+    dark and bright things count little, and directness is drawn half-way to the assumed one. That light counts as PRIOR_SHARE of the points, on normals that face
     the camera evenly.
     """
     normals, known = normals_of(points)
@@ -135,15 +175,14 @@ def _fitted(
     for _ in range(8):
         fit = np.linalg.lstsq(rows * np.sqrt(weights)[:, None], values * np.sqrt(weights), rcond=None)[0]
         apart = np.abs(values - rows @ fit)
-        reach = 4 * max(float(np.median(apart[: len(n)])), 0.05)
+        reach = 4 * max(float(np.median(apart[: len(n)])), 0.1)
         weights = share * np.maximum(1 - (apart / reach) ** 2, 0) ** 2
     strength = float(np.linalg.norm(fit[1:]))
     if not np.isfinite(strength) or strength < 1e-3 or fit[0] <= 0:
         return None
-    direction = fit[1:] / strength
-    direction[2] = min(direction[2], BACKLIGHT)
+    direction = np.minimum(fit[1:] / strength, HIGHEST)
     direct, even = 2 * strength, max(fit[0] - strength / 2, 0.0)
-    return unit(direction), float(np.clip(direct / (direct + even), *DIRECTNESS))
+    return unit(direction), float(np.clip((direct / (direct + even) + directness) / 2, *DIRECTNESS))
 
 
 def normals_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +214,7 @@ def _blur(grey: np.ndarray) -> float:
 
 
 def _grain(grey: np.ndarray) -> float:
-    """Standard deviation of the noise (Immerkaer 1996) in the flattest quarter of 8 x 8 blocks: 0 to 12 steps."""
+    """Standard deviation of the noise (Immerkaer 1996) in the flattest of 8 x 8 blocks: 0 to 8 steps."""
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     second = np.abs(ndimage.convolve(grey, kernel))
     height, width = (n // 8 * 8 for n in grey.shape)
@@ -186,7 +225,7 @@ def _grain(grey: np.ndarray) -> float:
     usable = blocks[(mean > 8) & (mean < 247)]
     if not usable.size:
         return 0.0
-    return float(np.clip(np.sqrt(np.pi / 2) / 6 * np.percentile(usable, 25), 0, 12))
+    return float(np.clip(np.sqrt(np.pi / 2) / 6 * np.percentile(usable, 3), 0, 8))
 
 
 def _times(colour: tuple[float, float, float], gain: float) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""Pastes a rendered picture into a photo: linear light, soft edges, the photo's own sharpness and grain."""
+"""Pastes a rendered picture into a photo: linear light, soft edges, the photo's own tones, sharpness and grain."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from model_zoo.raster import Picture
 from model_zoo.raster_parts import TO_LINEAR, to_srgb
 
 SHARPEST = 0.35  # pixels: the standard deviation that a rendered edge has of itself
-STRONGEST = 0.55  # the share of the light that a contact shadow takes where things touch
+STRONGEST = 0.7  # the share of the light that a contact shadow takes where things touch
 FOOT = 0.25  # of an object's height: what is low enough to cast a contact shadow
 REACH = 0.25  # of an object's size: how far a contact shadow goes
 GRID = 160  # samples along the longer side of the window in which a contact shadow is worked out
@@ -44,7 +44,7 @@ def paste(
     here = np.s_[top - at[1] : bottom - at[1], left - at[0] : right - at[0]]
     layer = np.empty((bottom - top, right - left, 4), np.float32)
     layer[..., 3] = picture.alpha[here] / np.float32(255)
-    layer[..., :3] = TO_LINEAR[picture.rgb[here]] * layer[..., 3:]
+    layer[..., :3] = TO_LINEAR[look.toned(picture.rgb[here])] * layer[..., 3:]
     spread = np.sqrt(max(look.blur**2 - SHARPEST**2, 0))
     if spread > 0.2:
         layer = ndimage.gaussian_filter(layer, (spread, spread, 0), mode="nearest")

@@ -17,7 +17,7 @@ from model_zoo.raster import AMBIENT, Light, Lighting, Raster
 from model_zoo.render import Framing, intrinsics, render_scene
 
 SIZE = (160, 128)
-K = intrinsics(50, SIZE)
+K, SMALL = intrinsics(50, SIZE), intrinsics(50, (16, 16))
 SUN = Lighting((Light((-0.5, -0.7, -0.5), (1.5, 1.4, 1.2)),), (0.2, 0.2, 0.25), (0.2, 0.25, 0.3))
 REAL = (
     "pm_guitar",
@@ -143,6 +143,12 @@ def test_the_nearer_mesh_hides_the_farther_one(raster):
     assert (seen.instance == exact.instance).mean() > 0.999 and set(np.unique(seen.instance)) == {-1, 0, 1}
 
 
+def test_the_mask_alone_is_the_mask_of_the_picture(raster, mesh):
+    items = [(mesh("habitat_chair"), posed([0.1, 0, 3])), (trimesh.creation.box(), posed([1, 0.4, 4]))]
+    assert (raster.mask(items, K, SIZE) == raster.draw(items, K, SIZE).mask).all()
+    assert not raster.mask([], K, SIZE).any()
+
+
 def test_a_picture_larger_than_a_tile_has_no_seams(raster):
     ball = trimesh.creation.icosphere(4)
     small, large = (1000, 60), (1500, 90)
@@ -187,32 +193,47 @@ def test_meshes_are_kept_while_they_live_and_let_go_afterwards():
     raster = Raster(backend="gl")
     made = [trimesh.creation.icosphere(1) for _ in range(5)]
     for mesh in made:
-        raster.draw([(mesh, posed([0, 0, 3]))], K, (16, 16))
+        raster.draw([(mesh, posed([0, 0, 3]))], SMALL, (16, 16))
     held = raster_gl.engine().held
     assert len(raster._kept) == 5 and len([1 for alive, _ in held.values() if alive() is not None]) >= 5
     before = len(held)
     made.clear()
     del mesh
     gc.collect()
-    raster.draw([(trimesh.creation.icosphere(1), posed([0, 0, 3]))], K, (16, 16))
-    raster.draw([(trimesh.creation.icosphere(1), posed([0, 0, 3]))], K, (16, 16))
+    raster.draw([(trimesh.creation.icosphere(1), posed([0, 0, 3]))], SMALL, (16, 16))
+    raster.draw([(trimesh.creation.icosphere(1), posed([0, 0, 3]))], SMALL, (16, 16))
     assert len(raster._kept) == 2 and len(held) <= before - 3
 
 
-def test_a_forked_process_draws_too():
-    wanted = Raster().draw([(trimesh.creation.box(), posed([0, 0, 3]))], K, (16, 16))
+def in_a_fork(work):
+    """What work() gives, bytes, in a forked process."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            seen = Raster().draw([(trimesh.creation.box(), posed([0, 0, 3]))], K, (16, 16))
-            os.write(writer, seen.rgb.tobytes())
+            os.write(writer, work())
         finally:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as stream:
-        assert stream.read() == wanted.rgb.tobytes()
+        given = stream.read()
     os.waitpid(child, 0)
+    return given
+
+
+def test_a_forked_process_draws_too(monkeypatch):
+    item, size = (trimesh.creation.box(), posed([0, 0, 3])), (16, 16)
+    opened = Raster()
+    wanted = opened.draw([item], SMALL, size).rgb.tobytes()
+    assert any(wanted)
+    assert in_a_fork(lambda: opened.draw([item], SMALL, size).rgb.tobytes()) == wanted
+    # Its own threads do not survive a fork: without OpenGL then, rather than waiting for ever.
+    monkeypatch.setenv("LP_NUM_THREADS", "2")
+    assert (
+        in_a_fork(lambda: opened.draw([item], SMALL, size).rgb.tobytes() + opened.backend.encode())
+        == wanted + b"embree"
+    )
+    assert opened.backend == "gl"
 
 
 def test_it_says_once_that_it_draws_without_opengl(monkeypatch, caplog):
