@@ -114,6 +114,14 @@ def kind_of(model: nn.Module) -> str:
     return {kind.model: name for name, kind in KINDS.items()}[type(model)]
 
 
+def kind_in(folder: Path) -> str:
+    """The kind of model that a checkpoint folder holds. Raises BadInput when it is none."""
+    kind = str(_read_json(folder, CONFIG).get("model"))
+    if kind not in KINDS:
+        raise BadInput(f"{folder.name} is a checkpoint of model {kind!r}, not one of {', '.join(KINDS)}")
+    return kind
+
+
 def save(folder: Path, model: nn.Module, *, recipe: str, card: dict, stored: str = "float32") -> None:
     """Writes the three files, the weights under their released names; the same weights give the same bytes.
 
@@ -296,8 +304,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("target", type=Path)
     args = parser.parse_args(argv)
     try:
-        kind = str(_read_json(args.source, CONFIG).get("model"))
-        found = load(args.source, kind if kind in KINDS else "geometry")
+        found = load(args.source, kind_in(args.source))
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

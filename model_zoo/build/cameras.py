@@ -7,7 +7,8 @@ opening     of the picture's side, 15 to 60 degrees, uniform
 distance    so that the object fills the picture's side but a margin of 4 to 12 % on each side; half its longest side
             stays free in front of the camera
 light       1 to 3 directions, the first within 80 degrees of the camera, the others anywhere; powers 0.5 to 1.1 and 0.1
-            to 0.5; 2,800 to 10,000 kelvin; beside 0.12 to 0.4 of even ambient light and 0 to 0.2 of sky from above
+            to 0.5, beside 0.12 to 0.4 of even light and 0 to 0.2 of sky from above; 3,200 to 9,000 kelvin
+exposure    all of it scaled so that the brightest direction that faces the camera gets 0.55 to 1.15 of white
 background  one colour: half of them greys, half any colour
 """
 
@@ -25,7 +26,8 @@ ROLL = 10.0
 CLEAR = 0.5
 KEY_CONE = 80.0
 KEY, FILL, EVEN, SKY = (0.5, 1.1), (0.1, 0.5), (0.12, 0.4), (0.0, 0.2)
-KELVIN = (2800.0, 10_000.0)
+EXPOSURE = (0.55, 1.15)
+KELVIN = (3200.0, 9000.0)
 DIGITS = 9  # what is stored is what is drawn, on any machine
 
 
@@ -61,12 +63,16 @@ def camera(seed: int, name: str, view: int, views: int, vertices: np.ndarray, si
 
 def directions(seed: int, name: str, views: int) -> np.ndarray:
     """Unit vectors (views,3) from the object to its cameras: a Fibonacci sphere, turned at random."""
-    k = np.arange(views)
-    height = 1 - (2 * k + 1) / views
+    return fibonacci(views) @ turn(chance(seed, name, "sphere"))
+
+
+def fibonacci(count: int) -> np.ndarray:
+    """Unit vectors (count,3) spread evenly over the sphere."""
+    k = np.arange(count)
+    height = 1 - (2 * k + 1) / count
     around = k * np.pi * (3 - np.sqrt(5))
     ring = np.sqrt(1 - height**2)
-    sphere = np.stack([ring * np.cos(around), height, ring * np.sin(around)], 1)
-    return sphere @ turn(chance(seed, name, "sphere"))
+    return np.stack([ring * np.cos(around), height, ring * np.sin(around)], 1)
 
 
 def turn(draw: np.random.Generator) -> np.ndarray:
@@ -95,15 +101,17 @@ def facing(away: np.ndarray, roll: float) -> np.ndarray:
 def lighting(seed: int, name: str, view: int) -> Lighting:
     """The random light of a condition image, in its camera's frame."""
     draw = chance(seed, name, view, "light")
-    lights = []
+    towards, colours = [], []
     for k in range(draw.integers(1, 4)):
-        tint = blackbody(draw.uniform(*KELVIN))
-        towards = _within(draw, KEY_CONE if k == 0 else 180.0)
-        power = draw.uniform(*(KEY if k == 0 else FILL))
-        lights.append(Light(_numbers(towards), _numbers(power * tint)))
-    even, sky = draw.uniform(*EVEN), draw.uniform(*SKY)
-    tint = blackbody(draw.uniform(*KELVIN))
-    return Lighting(tuple(lights), _numbers(even * tint), _numbers(sky * blackbody(KELVIN[1])))
+        towards.append(_within(draw, KEY_CONE if k == 0 else 180.0))
+        colours.append(draw.uniform(*(KEY if k == 0 else FILL)) * blackbody(draw.uniform(*KELVIN)))
+    even = draw.uniform(*EVEN) * blackbody(draw.uniform(*KELVIN))
+    sky = draw.uniform(*SKY) * blackbody(KELVIN[1])
+    got = even + sky * (0.5 - 0.5 * FACING[:, 1:2])
+    got = got + np.clip(FACING @ np.transpose(towards), 0, None) @ np.array(colours)
+    scale = draw.uniform(*EXPOSURE) / float((got @ LUMINANCE).max())
+    lights = tuple(Light(_numbers(t), _numbers(scale * c)) for t, c in zip(towards, colours, strict=True))
+    return Lighting(lights, _numbers(scale * even), _numbers(scale * sky))
 
 
 def _within(draw: np.random.Generator, degrees: float) -> np.ndarray:
@@ -139,3 +147,7 @@ def background(seed: int, name: str, view: int) -> tuple[int, int, int]:
     values = np.repeat(draw.integers(0, 256), 3) if grey else draw.integers(0, 256, 3)
     red, green, blue = map(int, values)
     return red, green, blue
+
+
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+FACING = np.array([n for n in fibonacci(512) if n[2] < 0])  # normals of surfaces that a camera sees

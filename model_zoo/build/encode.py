@@ -2,6 +2,8 @@
 
 import io
 import json
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -39,9 +41,7 @@ def depth_png(depth: np.ndarray) -> tuple[bytes, dict[str, float]]:
     span = max(np.log(far / near), 1e-12)
     values = np.zeros(depth.shape, np.uint16)
     values[there] = 1 + np.rint(np.log(known / near) / span * (FARTHEST - 1))
-    out = io.BytesIO()
-    Image.fromarray(values).save(out, "PNG", compress_level=1)
-    return out.getvalue(), {"near": near, "far": far}
+    return _quick_png(values), {"near": near, "far": far}
 
 
 def read_depth_png(data: bytes, near: float, far: float) -> np.ndarray:
@@ -56,11 +56,29 @@ def read_depth_png(data: bytes, near: float, far: float) -> np.ndarray:
 
 def normals_png(normals: np.ndarray) -> bytes:
     """normals float (H,W,3) in the OpenCV camera, 0 outside -> 8-bit PNG, (n + 1) / 2."""
-    out = io.BytesIO()
-    Image.fromarray((normals * np.float32(127.5) + np.float32(128)).astype(np.uint8)).save(
-        out, "PNG", compress_level=1
+    return _quick_png((normals * np.float32(127.5) + np.float32(128)).astype(np.uint8))
+
+
+def _quick_png(values: np.ndarray) -> bytes:
+    """uint8 (H,W,3) or uint16 (H,W) as a PNG whose rows are all told by their difference to the row above.
+
+    Half the time of Pillow, which tries every filter on every row, at the same size.
+    """
+    height, width = values.shape[:2]
+    rows = (
+        np.ascontiguousarray(values.astype(values.dtype.newbyteorder(">"))).view(np.uint8).reshape(height, -1)
     )
-    return out.getvalue()
+    lines = np.full((height, rows.shape[1] + 1), 2, np.uint8)  # filter type 2: up
+    lines[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
+    kind = 2 if values.ndim == 3 else 0
+    header = struct.pack(">IIBBBBB", width, height, 8 * values.dtype.itemsize, kind, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", packer.compress(lines.tobytes()) + packer.flush()), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
 
 
 def occupancy_bytes(occupancy: np.ndarray) -> bytes:

@@ -7,22 +7,21 @@ import pyarrow as pa
 from PIL import Image
 
 from model_zoo.build import cameras, encode
-from model_zoo.build.kinds import Made, Refused, Room, Shape, Work
+from model_zoo.build.kinds import Made, Refused, Room, Shape, TargetView, Work
 from model_zoo.io.errors import BadInput
 from model_zoo.raster import Lighting, Raster
 
 VARIANT = "iso-3do"
-SHARE_LEAST = 0.001  # of the picture that the object covers
+LEAST_SHARE = 0.001  # of the picture that the object covers
+BLACK = (0, 0, 0)
+MEASURES = ("volume", "normal_spread", "stray_area", "stray_extent")
 COLUMNS: list[tuple[str, pa.DataType]] = [
     ("view", pa.int16()),
     ("mask_share", pa.float32()),
     ("opening", pa.float32()),
     ("distance", pa.float32()),
     ("triangles", pa.int32()),
-    ("volume", pa.float32()),
-    ("normal_spread", pa.float32()),
-    ("stray_area", pa.float32()),
-    ("stray_extent", pa.float32()),
+    *[(name, pa.float32()) for name in MEASURES],
 ]
 
 
@@ -35,38 +34,34 @@ def build(work: Work, room: Room) -> Iterator[Made | Refused]:
         except BadInput as error:
             yield Refused.of(item.name, error)
             continue
-        for number in range(room.settings.views):
-            yield _view(shape, number, room, raster)
+        views = (_view(shape, number, room, raster) for number in range(room.settings.views))
+        if room.encode is None:
+            yield from (made for made, _ in views)
+            continue
+        made, targets = zip(*views, strict=True)
+        shape.latents = room.encode(shape, targets)
+        yield from made
 
 
-def _view(shape: Shape, number: int, room: Room, raster: Raster) -> Made | Refused:
+def _view(shape: Shape, number: int, room: Room, raster: Raster) -> tuple[Made | Refused, TargetView]:
     settings, name = room.settings, shape.item.sha256
     camera = cameras.camera(
         settings.seed, name, number, settings.views, np.asarray(shape.mesh.vertices), settings.size
     )
     light = cameras.lighting(settings.seed, name, number)
     seen = raster.draw([(shape.mesh, camera)], camera.K, (settings.size, settings.size), light)
+    target = TargetView(on_plain(seen.base, seen.alpha, BLACK), seen.depth, camera.R, camera.t, camera.K)
     share = float(seen.mask.mean())
-    if share < SHARE_LEAST:
+    if share < LEAST_SHARE:
+        reason = f"the object covers {share:.3%} of the picture (at least {LEAST_SHARE:.1%})"
         return Refused(
-            f"{shape.item.name}, view {number}",
-            "empty_view",
-            f"the object covers {share:.3%} of the picture (at least {SHARE_LEAST:.1%})",
-            {"mask_share": share},
-        )
+            f"{shape.item.name}, view {number}", "empty_view", reason, {"mask_share": share}
+        ), target
     backdrop = cameras.background(settings.seed, name, number)
     depth, span = encode.depth_png(seen.depth)
-    row = {
-        "view": number,
-        "mask_share": share,
-        "opening": float(2 * np.degrees(np.arctan(settings.size / 2 / camera.K[0, 0]))),
-        "distance": float(camera.t[2]),
-        **{key: shape.measures[key] for key in ("volume", "normal_spread", "stray_area", "stray_extent")},
-        "triangles": int(shape.measures["triangles"]),
-    }
     members = {
         "image.jpg": encode.jpeg(on_plain(seen.rgb, seen.alpha, backdrop)),
-        "target.jpg": encode.jpeg(on_plain(seen.base, seen.alpha, (0, 0, 0))),
+        "target.jpg": encode.jpeg(target.rgb),
         "mask.png": encode.mask_png(seen.mask),
         "depth.png": depth,
         "normal.png": encode.normals_png(seen.normals),
@@ -78,10 +73,18 @@ def _view(shape: Shape, number: int, room: Room, raster: Raster) -> Made | Refus
             view=number,
             light=light_facts(light),
             background=list(backdrop),
-            depth=span,
+            **span,
         ),
     }
-    return Made(f"{shape.key}_v{number:02d}", members, row, shape)
+    row = {
+        "view": number,
+        "mask_share": share,
+        "opening": float(2 * np.degrees(np.arctan(settings.size / 2 / camera.K[0, 0]))),
+        "distance": float(camera.t[2]),
+        "triangles": int(shape.measures["triangles"]),
+        **{key: shape.measures[key] for key in MEASURES},
+    }
+    return Made(f"{shape.key}_v{number:02d}", members, row, shape), target
 
 
 def on_plain(rgb: np.ndarray, alpha: np.ndarray, backdrop: tuple[int, int, int]) -> np.ndarray:

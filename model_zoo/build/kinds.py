@@ -4,7 +4,7 @@ One canonical frame: a mesh centred on the origin, its longest side 1, y-up as a
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,11 +59,28 @@ class Shape:
     measures: dict[str, float]
     signature: np.ndarray  # float32 (K,), alike for near twins whatever their file format, axes and size
     warnings: list[str] = field(default_factory=list)
+    latents: dict[str, bytes] = field(default_factory=dict)  # members that an encoder made of it
 
     @property
     def key(self) -> str:
         """Name of its members in a shard: m and 16 digits of the file's hash."""
         return f"m{self.item.sha256[:16]}"
+
+
+@dataclass(frozen=True)
+class TargetView:
+    """A view that a shape's latents are made from: base colours uint8 (H,W,3) on black, depth float32 (H,W), NaN outside;
+    p_camera = R p + t of canonical points (OpenCV axes), K (3,3)."""
+
+    rgb: np.ndarray
+    depth: np.ndarray
+    R: np.ndarray
+    t: np.ndarray
+    K: np.ndarray
+
+
+# Members (latent.npz, slat.npz) of a shape seen in these views: model_zoo.build.latents, which needs torch.
+Encode = Callable[[Shape, Sequence[TargetView]], dict[str, bytes]]
 
 
 @dataclass
@@ -130,6 +147,7 @@ class Room:
     settings: Settings
     shape: Callable[[MeshItem], Shape]
     scene: Callable[[PhotoItem], Scene]
+    encode: Encode | None = None  # where the settings name an encoder
 
 
 # A variant makes the samples of one shard; nothing it meets may stop it: what cannot be used is yielded as Refused.

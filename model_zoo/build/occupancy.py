@@ -10,13 +10,9 @@ from scipy.sparse.csgraph import connected_components
 from model_zoo.io.surface import merged_by_position
 
 RESOLUTION = 64
-TOUCH = (
-    1e-5  # of a voxel: what lies in the plane between two voxels touches both, whatever the last digit says
-)
+TOUCH = 1e-5  # of a voxel: what lies in the plane between two voxels touches both, whatever its last digit
 LONGEST = 4.0  # voxels: longer triangles are cut before they are tested
-DOUBLED = (
-    0.9  # of the area: a mesh laid double beyond this is one whose exporter wrote both sides of everything
-)
+DOUBLED = 0.9  # of the area: beyond this the exporter wrote both sides of everything
 CHUNK = 400_000
 
 

@@ -63,11 +63,12 @@ def canonical(mesh: trimesh.Trimesh) -> tuple[trimesh.Trimesh, np.ndarray, float
 
 
 def shape_members(shape: Shape) -> dict[str, bytes]:
-    """What a shard holds of a shape: mesh.glb (canonical frame), occupancy.png (z-up grid), and json."""
+    """What a shard holds of a shape: mesh.glb (canonical frame), occupancy.png (z-up grid), json, and its latents."""
     item = shape.item
     return {
         "mesh.glb": export_glb(shape.mesh),
         "occupancy.png": encode.occupancy_bytes(shape.occupancy),
+        **shape.latents,
         "json": encode.facts(
             name=item.name,
             sha256=item.sha256,
