@@ -49,6 +49,9 @@ KINDS: dict[str, Kind] = {
     "fit": Kind("interactive"),
     "release": Kind("export"),
     "verify_release": Kind("export"),
+    "build_plan": Kind("cpu"),
+    "build_shard": Kind("cpu"),
+    "build_finish": Kind("export"),
     "train": Kind("train", max_attempts=2),
     "evaluate": Kind("train"),
 }

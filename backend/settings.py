@@ -211,7 +211,10 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Maquette API",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
-    "ENUM_NAME_OVERRIDES": {"TaskStage": "backend.annotation.models.Task.Stage"},
+    "ENUM_NAME_OVERRIDES": {
+        "TaskStage": "backend.annotation.models.Task.Stage",
+        "Collection": "backend.catalog.models.Batch.Judges",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

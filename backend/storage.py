@@ -1,6 +1,6 @@
 """The blob store: bytes by sha256 in a local folder or any S3, and static files with hashed ES modules.
 
-Nothing is overwritten: the same bytes have the same name, and other bytes another one.
+Nothing is overwritten: the same bytes have the same name, and other bytes another one. Only `erase` deletes a blob.
 """
 
 import hashlib
@@ -91,7 +91,7 @@ class LocalStore:
         return path.stat().st_size if path.is_file() else None
 
     def remove(self, name: str) -> None:
-        """Forget an unfinished upload."""
+        """Forget an unfinished upload, or what a person asked to have erased."""
         self._path(name).unlink(missing_ok=True)
 
     def link(self, name: str, *, media_type: str, filename: str = "", seconds: int = 3600) -> str | None:
@@ -187,7 +187,7 @@ class S3Store:
             raise
 
     def remove(self, name: str) -> None:
-        """Forget an unfinished upload."""
+        """Forget an unfinished upload, or what a person asked to have erased."""
         self.client.delete_object(Bucket=self.bucket, Key=name)
 
     def link(self, name: str, *, media_type: str, filename: str = "", seconds: int = 3600) -> str | None:
@@ -306,6 +306,15 @@ def _put_file(file: Any, media_type: str) -> Blob:
         store().write(name, file, media_type)
     blob, _ = Blob.objects.get_or_create(sha256=sha256, defaults={"size": size, "media_type": media_type})
     return blob
+
+
+def erase(sha256: str) -> bool:
+    """Delete a blob's bytes for good; its row stays. False when they were not there. For removals on request only."""
+    name = blob_name(sha256)
+    if store().size(name) is None:
+        return False
+    store().remove(name)
+    return True
 
 
 def read(blob: Blob | str) -> bytes:

@@ -14,6 +14,7 @@ from backend.art3do import api as art3do
 from backend.catalog import api as catalog
 from backend.catalog import arrivals, instructions
 from backend.datasets import api as datasets
+from backend.datasets import build_api
 from backend.proposals import api as proposals
 from backend.training import api as training
 
@@ -100,6 +101,9 @@ api = [
     path("releases/<int:pk>/files/<path:name>", datasets.download),
     path("releases/<int:pk>/compare/<int:other>/", datasets.compare),
     path("releases/<int:pk>/verify/", datasets.verify),
+    path("builds/", build_api.builds),
+    path("builds/<int:pk>/", build_api.build),
+    path("images/<int:pk>/remove/", datasets.remove_image),
     # training
     path("checkpoints/", training.checkpoints),
     path("checkpoints/demote/", training.demote),

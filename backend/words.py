@@ -8,6 +8,7 @@ NAMED = (
     *(_("queued"), _("running"), _("done"), _("failed"), _("cancelled")),
     *(_("leased"), _("submitted"), _("skipped"), _("released"), _("postponed"), _("expired")),
     *(_("open"), _("paused"), _("closed")),
+    *(_("shape"), _("texture")),
     *(_("pretrain"), _("midtrain"), _("sft"), _("dpo"), _("distill")),
     *(_("checking"), _("stored"), _("refused"), _("in review"), _("returned"), _("approved")),
 )

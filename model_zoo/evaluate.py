@@ -18,18 +18,24 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model_zoo import checkpoint, metrics
+from model_zoo.data.reader import manifest_of
 from model_zoo.examples import Example, Source, collate
 from model_zoo.geometry import pose
 from model_zoo.geometry.model import GeometryModel
 from model_zoo.geometry.recipes import GeometryConfig
 from model_zoo.io.errors import BadInput
-from model_zoo.loader import VALIDATION, Release, ReleasePairs, ReleaseSamples
+from model_zoo.loader import VALIDATION, Pairs, Samples
 from model_zoo.synthetic import SceneConfig, cached
 from model_zoo.train.objectives import preference
 
 SYNTHETIC, RETRIEVAL = "synthetic", "retrieval"
 HELD_OUT = SceneConfig(split="val", shapes_per_family=6, scenes=300)
 BATCH = 16
+POSE_PARTS = {
+    "rotation_degrees": "6drotation_normalized",
+    "translation": "translation",
+    "scale_error": "scale",
+}
 BETTER_LOW = {"chamfer", "rotation_degrees", "translation", "scale_error"}
 
 
@@ -49,21 +55,22 @@ class Prediction(NamedTuple):
     layout: dict[str, Tensor] | None
 
 
-def open_data(name: str, config: GeometryConfig, cache: Path | None, limit: int) -> Data:
-    """The validation split of a release or of the composed scenes; all rows of a release that has none.
+def open_data(
+    name: str, config: GeometryConfig, cache: Path | None, limit: int, where: str | None = None
+) -> Data:
+    """The validation split of a release, of a built set or of the composed scenes; all rows of a set that has none.
 
     Of the composed scenes only as many are rendered as `limit` examples need; they are the first of all.
     """
     if name == SYNTHETIC:
         held_out = replace(HELD_OUT, scenes=min(HELD_OUT.scenes, 2 * limit))
         return Data(cached(held_out, config, cache), SYNTHETIC, VALIDATION, True)
-    held = ReleaseSamples(Path(name), config, VALIDATION)
-    split = VALIDATION
+    held, split = Samples(name, config, VALIDATION, where=where, cache=cache), VALIDATION
     if not len(held):
-        held, split = ReleaseSamples(Path(name), config, None), "all"
+        held, split = Samples(name, config, None, where=where, cache=cache), "all"
     if not len(held):
         raise BadInput(f"{Path(name).name} holds no rows to score")
-    return Data(held, held.release.folder.name, split, any(bool(r.get("simulated")) for r in held.rows))
+    return Data(held, held.data.name, split, held.simulated)
 
 
 def predict(
@@ -119,8 +126,9 @@ def score(
         row["chamfer"] = metrics.chamfer(
             metrics.surface_points(prediction.occupancy), metrics.surface_points(truth)
         )
-        if prediction.layout is not None and float(example.layout_weight) > 0:
-            row |= _pose_figures(prediction.layout, example.layout)
+        if prediction.layout is not None:
+            figures = _pose_figures(prediction.layout, example.layout)
+            row |= {n: v for n, v in figures.items() if float(example.layout_weight[POSE_PARTS[n]]) > 0}
         rows.append(row)
     return rows
 
@@ -161,7 +169,7 @@ def by_family(rows: list[dict[str, float]], data: Data, indices: list[int]) -> d
 
 
 def pair_accuracy(
-    model: GeometryModel, reference: GeometryModel, pairs: ReleasePairs, limit: int, seed: int
+    model: GeometryModel, reference: GeometryModel, pairs: Pairs, limit: int, seed: int
 ) -> dict[str, float]:
     """How often the implicit reward of `model` over `reference` prefers the chosen candidate (training.md 1.5)."""
     from_pairs = []
@@ -187,14 +195,14 @@ def evaluate_pairs(args: argparse.Namespace, model: GeometryModel) -> dict:
     """The report on a DPO release: how often the checkpoint prefers what people chose, more than its reference does."""
     if not args.against or args.against == RETRIEVAL:
         raise BadInput("a DPO release is scored against a reference: give --against CHECKPOINT")
-    pairs, split = ReleasePairs(Path(args.data), model.config, VALIDATION), VALIDATION
+    pairs, split = Pairs(args.data, model.config, VALIDATION, where=args.where, cache=args.cache), VALIDATION
     if not len(pairs):
-        pairs, split = ReleasePairs(Path(args.data), model.config, None), "all"
+        pairs, split = Pairs(args.data, model.config, None, where=args.where, cache=args.cache), "all"
     if not len(pairs):
         raise BadInput(f"{Path(args.data).name} holds no pairs to score")
     figures = pair_accuracy(model, checkpoint.load(Path(args.against)).model, pairs, args.limit, args.seed)
-    return {"data": pairs.release.folder.name, "split": split, "examples": min(args.limit, len(pairs)), "seed": args.seed,
-            "simulated": any(bool(r.get("simulated")) for r in pairs.rows),
+    return {"data": pairs.data.name, "split": split, "examples": min(args.limit, len(pairs)), "seed": args.seed,
+            "simulated": pairs.simulated,
             "results": {args.checkpoint.name: figures}}  # fmt: skip
 
 
@@ -217,8 +225,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m model_zoo.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument(
-        "--data", default=SYNTHETIC, metavar="DIR", help="a release folder, or the word synthetic (default)"
+        "--data",
+        default=SYNTHETIC,
+        metavar="DIR",
+        help="a release or built data set, or the word synthetic (default)",
     )
+    parser.add_argument("--where", metavar="FILTER", help='score only rows such as "r >= 0.8"')
     parser.add_argument("--against", metavar="CHECKPOINT", help="another checkpoint, or the word retrieval")
     parser.add_argument("--limit", type=int, default=200, help="examples to score at most")
     parser.add_argument("--steps", type=int, default=12)
@@ -226,7 +238,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     parser.add_argument("--record", action="store_true", help="write the figures on the checkpoint's card")
-    parser.add_argument("--cache", type=Path, help="where composed scenes are kept")
+    parser.add_argument(
+        "--cache", type=Path, help="where composed scenes and what is read from buckets are kept"
+    )
     args = parser.parse_args(argv)
     try:
         report = evaluate(args)
@@ -247,9 +261,9 @@ def main(argv: list[str] | None = None) -> int:
 def evaluate(args: argparse.Namespace) -> dict:
     """The whole report of one call."""
     found = checkpoint.load(args.checkpoint)
-    if args.data != SYNTHETIC and Release(Path(args.data)).manifest.get("kind") == "dpo":
+    if args.data != SYNTHETIC and manifest_of(args.data).get("kind") == "dpo":
         return evaluate_pairs(args, found.model)
-    data = open_data(args.data, found.model.config, args.cache, args.limit)
+    data = open_data(args.data, found.model.config, args.cache, args.limit, args.where)
     indices = list(range(min(args.limit, len(data.examples))))
     report = {"data": data.name, "split": data.split, "simulated": data.simulated, "examples": len(indices),
               "steps": args.steps, "strength": args.strength, "seed": args.seed, "results": {}}  # fmt: skip

@@ -1,6 +1,10 @@
 """Training examples and their batching: what every data source gives to every stage."""
 
+import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -9,26 +13,31 @@ from torch import Tensor
 
 from model_zoo.io.errors import BadInput
 
+LAYOUT = ("6drotation_normalized", "translation", "scale", "translation_scale")
+AHEAD = 2
+
 
 class Example(NamedTuple):
     """One sample, or a batch of them with a leading axis.
 
     views: the six views of `geometry.preprocess` (uint8 or float); occupancy (1, G, G, G) of 0 and 1;
-    layout: name -> (1, c); layout_weight (): 0 where the pose is unknown and must not be learnt.
+    layout: name -> (1, c); layout_weight: name -> (), 0 where that part of the pose is unknown or must not be learnt.
     """
 
     views: dict[str, Tensor]
     occupancy: Tensor
     layout: dict[str, Tensor]
-    layout_weight: Tensor
+    layout_weight: dict[str, Tensor]
 
 
 class Pair(NamedTuple):
-    """One preference pair, or a batch: the views of the photo and both occupancies (1, G, G, G)."""
+    """One preference pair, or a batch: the views of the photo, both occupancies (1, G, G, G), and weight (): the
+    probability that chosen is better."""
 
     views: dict[str, Tensor]
     chosen: Tensor
     rejected: Tensor
+    weight: Tensor
 
 
 Item = TypeVar("Item", Example, Pair)
@@ -54,16 +63,54 @@ def collate(items: Sequence[Item]) -> Item:
     return type(first)(*stacked)
 
 
-def batches(source: Source[Item], size: int, seed: int, start: int = 0) -> Iterator[Item]:
-    """Endless shuffled batches; batch number `start` onwards of the same order, so that a run can resume."""
+def batches(
+    source: Source[Item], size: int, seed: int, start: int = 0, *, threads: int = 2
+) -> Iterator[Item]:
+    """Endless shuffled batches; batch number `start` onwards of the same order, so that a run can resume.
+
+    Threads read AHEAD batches in advance. An example that raises BadInput makes its batch smaller and is told on stderr
+    once; BadInput is raised when a batch has none left.
+    """
     if not len(source):
         raise BadInput("the data holds no training example")
-    step, length = start, len(source)
-    while True:
-        # Position p of an endless stream is entry p % length of the permutation of epoch p // length.
-        positions = range(step * size, (step + 1) * size)
-        yield collate([source[_shuffled(p, length, seed)] for p in positions])
-        step += 1
+    length, told = len(source), Told()
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[list[tuple[int, Future[Item]]]] = deque()
+        for step in count(start):
+            # Position p of an endless stream is entry p % length of the permutation of epoch p // length.
+            rows = [_shuffled(p, length, seed) for p in range(step * size, (step + 1) * size)]
+            waiting.append([(row, pool.submit(source.__getitem__, row)) for row in rows])
+            if len(waiting) > AHEAD:
+                yield collate(told.good(waiting.popleft()))
+
+
+class Told:
+    """Passes on what can be read and says once of each other example, of the first LISTED at most, what is wrong."""
+
+    LISTED = 20
+
+    def __init__(self) -> None:
+        self.rows: set[int] = set()
+
+    def good(self, futures: Sequence[tuple[int, Future[Item]]]) -> list[Item]:
+        """The examples that could be read. Raises BadInput when there is none."""
+        found, error = [], BadInput("the batch is empty")
+        for row, future in futures:
+            try:
+                found.append(future.result())
+            except BadInput as problem:
+                error = problem
+                self.note(row, problem)
+        if not found:
+            raise error
+        return found
+
+    def note(self, row: int, problem: BadInput) -> None:
+        """Say that an example is left out, unless that was said before."""
+        if row not in self.rows and len(self.rows) <= self.LISTED:
+            self.rows.add(row)
+            more = "; further ones are left out without a word" if len(self.rows) > self.LISTED else ""
+            print(f"left out: example {row}: {problem.message}{more}", file=sys.stderr)
 
 
 _ORDERS: dict[tuple[int, int, int], np.ndarray] = {}

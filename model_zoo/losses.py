@@ -25,11 +25,11 @@ def flow_matching(
     predicted: Mapping[str, Tensor],
     target: Mapping[str, Tensor],
     weights: Mapping[str, float],
-    row_weights: Tensor | None = None,
+    row_weights: Mapping[str, Tensor] | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """L_CFM = sum_m lambda_m E || v_theta^m(x_tau, c, tau) - v*^m ||^2 over the modalities m (paper eq. C.2).
 
-    row_weights (B,) multiplies the layout terms of rows whose pose may not be learnt (0) or may (1).
+    row_weights: modality -> (B,), 0 for rows of which it may not be learnt, 1 for others; one that is not named counts.
     Returns the loss and each modality's own mean error.
     """
     total, parts = torch.zeros(()), {}
@@ -37,8 +37,8 @@ def flow_matching(
         if name not in predicted:
             continue
         errors = velocity_error(predicted[name], target[name])
-        if row_weights is not None and name != "shape":
-            errors = errors * row_weights
+        if row_weights is not None and name in row_weights:
+            errors = errors * row_weights[name]
         parts[name] = errors.mean()
         total = total + weight * parts[name]
     return total, parts
@@ -62,16 +62,21 @@ def flow_dpo(
     beta: float,
     omega: float = 1.0,
     anchor: float = 0.0,
+    weights: Tensor | None = None,
 ) -> Preference:
     """Flow-DPO on per-row velocity errors e_y = mean || v(x_tau^y, c, tau) - (y - x0) ||^2, each (B,).
 
     Delta = [e_w(theta) - e_w(ref)] - [e_l(theta) - e_l(ref)]
     L = - E log sigmoid( - (beta / 2) omega Delta ) + anchor E e_w(theta)          (paper eq. C.3, training.md 1.4)
     tau and x0 are the same for winner and loser; errors are means over elements, so beta does not depend on size.
+    weights (B,): how sure each pair is, its posterior; the first expectation is the weighted mean, so that pairs of one
+    weight give the paper's loss whatever it is.
     """
     dw, dl = winner - winner_ref, loser - loser_ref
     delta = dw - dl
-    loss = -F.logsigmoid(-0.5 * beta * omega * delta).mean() + anchor * winner.mean()
+    each = -F.logsigmoid(-0.5 * beta * omega * delta)
+    first = each.mean() if weights is None else (weights * each).sum() / weights.sum()
+    loss = first + anchor * winner.mean()
     return Preference(loss, delta.mean(), dw.mean(), dl.mean(), (delta < 0).float().mean())
 
 

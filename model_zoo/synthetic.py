@@ -14,7 +14,7 @@ import torch
 import trimesh
 from tqdm import tqdm
 
-from model_zoo.examples import Example
+from model_zoo.examples import LAYOUT, Example
 from model_zoo.geometry import pose as layout_pose
 from model_zoo.geometry.preprocess import prepare_photo
 from model_zoo.geometry.recipes import GeometryConfig
@@ -264,7 +264,12 @@ class SyntheticSamples:
             for n, v in self.arrays.items()
             if n.startswith("layout.")
         }
-        return Example(views, self.occupancy(int(self.arrays["shape"][index])), layout, torch.tensor(1.0))
+        return Example(
+            views,
+            self.occupancy(int(self.arrays["shape"][index])),
+            layout,
+            dict.fromkeys(LAYOUT, torch.tensor(1.0)),
+        )
 
     def occupancy(self, shape: int) -> torch.Tensor:
         """Occupancy (1, G, G, G) of a shape number."""

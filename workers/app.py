@@ -10,6 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
 QUEUES = ("gpu", "cpu", "export", "train", "interactive")
 REAP_SECONDS = 15.0
+LOOK_SECONDS = 60.0
 
 app = Celery("maquette", broker=settings.REDIS_URL, include=["workers.tasks"])
 app.conf.update(
@@ -43,6 +44,11 @@ app.conf.update(
             "task": "workers.tasks.collect",
             "schedule": REAP_SECONDS,
             "options": {"queue": "interactive", "expires": REAP_SECONDS},
+        },
+        "look": {
+            "task": "workers.tasks.look",
+            "schedule": LOOK_SECONDS,
+            "options": {"queue": "cpu", "expires": LOOK_SECONDS},
         },
     },
 )

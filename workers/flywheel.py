@@ -130,8 +130,8 @@ def _train(plan: Plan, batches: list[Batch], turn: Turn, say: Callable[[str], No
     turn.proposer_after = before.name
     current = before
     datasets.collect(batches)
-    turn.samples = Sample.objects.filter(batch__in=batches).count()
-    turn.pairs = PreferencePair.objects.filter(batch__in=batches).count()
+    turn.samples = Sample.objects.filter(batch__in=batches, withdrawn_at=None).count()
+    turn.pairs = PreferencePair.objects.filter(batch__in=batches, withdrawn_at=None).count()
     for stage, rows in ((TrainingRun.Stage.SFT, turn.samples), (TrainingRun.Stage.DPO, turn.pairs)):
         if rows == 0:
             say(f"no rows to {stage} on: every survivor was below alpha")
@@ -165,8 +165,9 @@ def _better(turn: Turn) -> str | None:
 
 
 def _release(kind: str, batches: list[Batch]) -> Release:
-    """Freeze what the batches hold, simulated answers included: they are all there is here."""
-    release = datasets.begin(kind=kind, batches=batches, include_simulated=True)
+    """Freeze what the batches hold, simulated answers included: they are all there is here. Every negative counts, since
+    in the first turns our own model makes few."""
+    release = datasets.begin(kind=kind, batches=batches, include_simulated=True, own_negatives=False)
     _done(datasets.order(release), f"release {kind}")
     release.refresh_from_db()
     return release

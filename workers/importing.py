@@ -33,6 +33,7 @@ from model_zoo.io.records import parse_jsonl
 from model_zoo.io.scenes import Refusal, Scene, scan
 from model_zoo.proposers.placing import camera_of
 from model_zoo.proposers.pointmap import Model, estimate_pointmap, load_moge
+from workers import looking
 from workers.masking import box_of
 
 MAX_POINTS = 60_000
@@ -89,6 +90,7 @@ def import_images_job(job: Job) -> dict[str, Any]:
             batch,
             licence=job.args.get("licence", ""),
             attribution=job.args.get("attribution", ""),
+            consent=job.args.get("consent", ""),
             tick=lambda name: jobs.report(job, 0.5, name),
         )
     return _ended(report)
@@ -107,6 +109,7 @@ def import_images(
     *,
     licence: str = "",
     attribution: str = "",
+    consent: str = "",
     exact: bool = False,
     tick: Tick = lambda name: None,
 ) -> Report:
@@ -119,6 +122,7 @@ def import_images(
                 report.refuse(found.name, found.reason)
                 continue
             found.licence, found.attribution = found.licence or licence, found.attribution or attribution
+            found.consent = found.consent or consent
             try:
                 new, objects = store_scene(found, batch, exact=exact)
             except BadInput as refusal:
@@ -147,14 +151,25 @@ def _head(path: Path) -> bytes:
         return file.read(1 << 16)
 
 
-@transaction.atomic
 def store_scene(scene: Scene, batch: Batch, *, exact: bool = False) -> tuple[bool, int]:
-    """Store one photo with its pointmap, objects and truths, and queue its objects. exact: poses known by construction.
+    """Store one photo with its pointmap, objects and truths, queue its objects, and look at it. exact: poses known by
+    construction.
 
-    Returns whether anything of it is new, and how many objects entered the batch.
+    Returns whether anything of it is new, and how many objects entered the batch. Raises BadInput for a removed photo.
     """
+    image, fresh, new, entered = _store_scene(scene, batch, exact)
+    # Apart from the photo's own transaction: near-duplicates are settled one photo after the other.
+    looking.look_at([image], rgb=scene.image.rgb, fresh=fresh)
+    if fresh and (name := looking.twin_of_removed(image)):
+        scene.warnings.append(_("this photo is nearly the same as %(name)s, which was removed") % {"name": name})
+    return new, entered
+
+
+@transaction.atomic
+def _store_scene(scene: Scene, batch: Batch, exact: bool) -> tuple[Image, bool, bool, int]:
+    """The image, whether it is new, whether anything of it is, and how many of its objects entered the batch."""
     display, display_type = published(scene.image_bytes, scene.image)
-    image, new = services.store_image(
+    image, fresh_image = services.store_image(
         original=scene.image_bytes,
         media_type=MEDIA_TYPES.get(scene.image.format.upper(), "application/octet-stream"),
         display=display,
@@ -163,8 +178,12 @@ def store_scene(scene: Scene, batch: Batch, *, exact: bool = False) -> tuple[boo
         name=scene.name,
         licence=scene.licence,
         attribution=scene.attribution,
+        consent=scene.consent,
     )
-    new |= _store_pointmap(scene, image, exact)
+    if image.removed_at:
+        message = _("this photo was removed on %(day)s and stays out: %(reason)s")
+        raise BadInput(message % {"day": image.removed_at.date().isoformat(), "reason": image.removed_reason}, "removed")
+    new = fresh_image | _store_pointmap(scene, image, exact)
     targets: list[TargetObject] = []
     for name, mask in scene.masks.items():
         target, fresh = _store_object(scene, image, name, mask)
@@ -174,7 +193,7 @@ def store_scene(scene: Scene, batch: Batch, *, exact: bool = False) -> tuple[boo
     if not targets and not image.targets.exists():
         targets.append(services.store_object(image, mask=None, name=scene.name)[0])
     entered = enqueue(batch, targets)
-    return new or entered > 0, entered
+    return image, fresh_image, new or entered > 0, entered
 
 
 def _store_object(scene: Scene, image: Image, name: str, mask: np.ndarray) -> tuple[TargetObject, bool]:

@@ -18,6 +18,7 @@ from backend.proposals import services as proposals
 from model_zoo.io.errors import BadInput
 from model_zoo.io.images import check_mask, encode_png
 from model_zoo.io.segmentations import rasterise_polygons
+from workers.looking import look_at
 
 
 def store_mask_job(job: Job) -> dict[str, Any]:
@@ -64,6 +65,7 @@ def _store(assignment: Assignment, polygons: Any, category: str) -> tuple[Target
             )
             record(assignment.user, "redraw_mask", f"object:{target.pk}", instead_of=asked.pk)
         drawn(assignment.task, target)
+    look_at([target.image])
     return target, list(notes)
 
 

@@ -100,17 +100,27 @@ def _upload(part: Path, manifest: dict[str, Any], out: str) -> str:
 
 def materialise(release: Release, into: Path | None = None) -> Path:
     """A local folder with a frozen release's files: where it was written, else fetched (once, or fresh into `into`)."""
-    if release.location and not release.location.startswith("s3://"):
-        folder = Path(release.location)
-        if (folder / MANIFEST).is_file() and file_sha256(folder / MANIFEST) == release.sha256:
-            return folder
-        raise jobs.UserError(
-            _("release %(pk)s is no longer in %(folder)s") % {"pk": release.pk, "folder": folder}
-        )
-    folder = into or settings.HOME / "releases" / release.sha256[:16]
+    return _local(release, into or settings.HOME / "releases" / release.sha256[:16], "")
+
+
+def index_of(release: Release, into: Path) -> Path:
+    """A local folder with at least a frozen release's manifest and index: where it was written, else fetched into `into`."""
+    return _local(release, into, "index/")
+
+
+def _local(release: Release, folder: Path, below: str) -> Path:
+    if release.location.startswith("s3://"):
+        return _download(release, folder, below)
     if release.location:
-        return _download(release, folder)
+        written = Path(release.location)
+        if (written / MANIFEST).is_file() and file_sha256(written / MANIFEST) == release.sha256:
+            return written
+        raise jobs.UserError(
+            _("release %(pk)s is no longer in %(folder)s") % {"pk": release.pk, "folder": written}
+        )
     for row in release.files.select_related("blob"):
+        if not _wanted(row.name, below):
+            continue
         path = folder / row.name
         try:
             storage.fetch(row.blob, path.parent, path.name)
@@ -122,11 +132,15 @@ def materialise(release: Release, into: Path | None = None) -> Path:
     return folder
 
 
-def _download(release: Release, folder: Path) -> Path:
+def _wanted(name: str, below: str) -> bool:
+    return name.startswith(below) or name == MANIFEST
+
+
+def _download(release: Release, folder: Path, below: str) -> Path:
     bucket, prefix = _bucket(release.location)
     manifest = json.loads(storage.read(release.manifest_id))
     with _s3_errors(release.location):
-        for name in names(manifest):
+        for name in filter(lambda name: _wanted(name, below), names(manifest)):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.is_file():
@@ -142,5 +156,10 @@ def names(manifest: dict[str, Any]) -> list[str]:
 
 def media_type(name: str) -> str:
     """How a file of a release is stored and served."""
-    kinds = {"tar": "application/x-tar", "json": "application/json", "md": "text/markdown"}
+    kinds = {
+        "tar": "application/x-tar",
+        "json": "application/json",
+        "md": "text/markdown",
+        "jpg": "image/jpeg",
+    }
     return kinds.get(name.rsplit(".", 1)[-1], "application/octet-stream")

@@ -1,203 +1,210 @@
-"""What a release's index says: columns, rows and the facts beside each member. Pure functions of the rows that
-backend.datasets.services.Snapshot gives."""
+"""What a release's index says: columns and rows, as tables of Arrow. Pure functions of what
+backend.datasets.services.Snapshot copies out and of the places that workers/release_members.py wrote the members to."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-VALIDATION_SHARE = 10  # one photo in ten
-SPLITS = ("train", "validation")
-PLACE = (("shard", pa.string()), ("offset", pa.int64()), ("length", pa.int64()))
+from workers.release_facts import keys, origin, provenance
+
+Types = dict[str, pa.DataType]
+PLACE: Types = {"shard": pa.string(), "offset": pa.int64(), "length": pa.int64(), "sha256": pa.string()}
+OBJECT_MEMBERS = ("image", "mask", "pointmap")
+
+# What is copied out of the database, by column; arrays come as text.
+OBJECTS: Types = {
+    "id": pa.int64(), "category": pa.string(), "licence": pa.string(), "attribution": pa.string(), "consent": pa.string(),
+    "cluster": pa.int64(), "split": pa.string(), "aesthetic": pa.bool_(), "brightness": pa.float64(),
+    "contrast": pa.float64(), "colourfulness": pa.float64(), "sharpness": pa.float64(), "image": pa.string(),
+    "image_size": pa.int64(), "image_type": pa.string(), "mask": pa.string(), "mask_size": pa.int64(),
+    "pointmap_id": pa.int64(), "pointmap": pa.string(), "pointmap_size": pa.int64(), "pointmap_source": pa.string(),
+    "metric": pa.bool_(), "camera": pa.string(), "width": pa.int64(), "height": pa.int64(), "original": pa.string(),
+}  # fmt: skip
+CANDIDATES: Types = {
+    "id": pa.int64(), "object_id": pa.int64(), "seed": pa.int64(), "proposer": pa.string(), "checkpoint": pa.string(),
+    "mesh": pa.string(), "mesh_size": pa.int64(), "licence": pa.string(), "attribution": pa.string(),
+    "data_set": pa.string(), "job": pa.int64(), "weights": pa.string(), "triangles": pa.int64(),
+    "R": pa.string(), "t": pa.string(), "s": pa.string(), "pointmap_source": pa.string(),
+}  # fmt: skip
+_ROWS: Types = {
+    "number": pa.int64(), "object_id": pa.int64(), "r": pa.float64(), "alpha": pa.float64(), "simulated": pa.bool_(),
+    "batch": pa.string(), "person": pa.int64(), "assignment": pa.int64(), "created": pa.float64(),
+}  # fmt: skip
+ROWS: dict[str, Types] = {
+    "sft": {
+        **_ROWS, "candidate_id": pa.int64(), "R": pa.string(), "t": pa.string(), "s": pa.string(),
+        "placed_on": pa.string(), "placed_pointmap": pa.int64(), "alignment": pa.int64(), "aligner": pa.int64(),
+    },
+    "dpo": {**_ROWS, "chosen_id": pa.int64(), "rejected_id": pa.int64(), "weight": pa.float64()},
+}  # fmt: skip
+REMOVED: Types = {"id": pa.int64(), "reason": pa.string()}
 
 
-def _places(*names: str) -> list[tuple[str, pa.DataType]]:
-    return [(f"{name}_{part}", kind) for name in names for part, kind in PLACE]
+def _places(*names: str) -> Types:
+    return {f"{name}_{part}": kind for name in names for part, kind in PLACE.items()}
 
 
-_COMMON = [
-    ("category", pa.string()),
-    ("split", pa.string()),
-    ("simulated", pa.bool_()),
-    ("pointmap_source", pa.string()),
-    ("annotators", pa.list_(pa.int64())),
-    ("licence", pa.string()),
-    ("attribution", pa.string()),
-    ("batch", pa.string()),
-]
+_ORIGIN: Types = {"proposer": pa.string(), "checkpoint": pa.string(), "seed": pa.int64()}
+_MESH: Types = {"licence": pa.string(), "attribution": pa.string()}
+_FLOATS = pa.list_(pa.float64())
+_COMMON: Types = {
+    "r": pa.float64(),
+    "alpha": pa.float64(),
+    "category": pa.string(),
+    "split": pa.string(),
+    "cluster": pa.int64(),
+    "data_set": pa.string(),
+    "aesthetic": pa.bool_(),
+    "brightness": pa.float64(),
+    "contrast": pa.float64(),
+    "colourfulness": pa.float64(),
+    "sharpness": pa.float64(),
+    "simulated": pa.bool_(),
+    "pointmap_source": pa.string(),
+    "annotators": pa.list_(pa.int64()),
+    "batch": pa.string(),
+    "licence": pa.string(),
+    "attribution": pa.string(),
+    "consent": pa.string(),
+    "provenance": pa.string(),
+}
+OF_OBJECT = (
+    "category", "split", "cluster", "aesthetic", "brightness", "contrast", "colourfulness", "sharpness", "pointmap_source",
+    "licence", "attribution", "consent", *_places(*OBJECT_MEMBERS),
+)  # fmt: skip
+MESHES = {"sft": ("mesh",), "dpo": ("chosen", "rejected")}
 SCHEMAS = {
     "sft": pa.schema(
-        [
-            ("sample_id", pa.int64()),
-            ("object_key", pa.string()),
-            ("candidate_key", pa.string()),
-            *_places("image", "mask", "pointmap", "mesh"),
-            ("R", pa.list_(pa.float64())),
-            ("t", pa.list_(pa.float64())),
-            ("s", pa.list_(pa.float64())),
-            ("r", pa.float64()),
-            ("proposer", pa.string()),
-            ("checkpoint", pa.string()),
-            ("seed", pa.int64()),
-            ("mesh_licence", pa.string()),
-            *_COMMON,
-        ]
+        {
+            "id": pa.string(), "sample_id": pa.int64(), "object_key": pa.string(), "candidate_key": pa.string(),
+            **_places(*OBJECT_MEMBERS, "mesh"), "R": _FLOATS, "t": _FLOATS, "s": _FLOATS, **_ORIGIN,
+            **{f"mesh_{name}": kind for name, kind in _MESH.items()}, **_COMMON,
+        }
     ),
     "dpo": pa.schema(
-        [
-            ("pair_id", pa.int64()),
-            ("prompt", pa.string()),
-            ("chosen", pa.string()),
-            ("rejected", pa.string()),
-            *_places("image", "mask", "pointmap", "chosen", "rejected"),
-            ("weight", pa.float64()),
-            ("r", pa.float64()),
-            *((f"{side}_{name}", kind) for side in ("chosen", "rejected")
-              for name, kind in (("proposer", pa.string()), ("checkpoint", pa.string()), ("seed", pa.int64()))),
-            *_COMMON,
-        ]
+        {
+            "id": pa.string(), "pair_id": pa.int64(), "prompt": pa.string(), "chosen": pa.string(),
+            "rejected": pa.string(), **_places(*OBJECT_MEMBERS, "chosen", "rejected"), "weight": pa.float64(),
+            **{f"{side}_{name}": kind for side in MESHES["dpo"] for name, kind in {**_ORIGIN, **_MESH}.items()}, **_COMMON,
+        }
     ),
 }  # fmt: skip
+GONE = pa.schema({"id": pa.string(), "reason": pa.string()})
+ID_LETTER = {"sft": "s", "dpo": "p"}
 
 
-def object_key(number: int) -> str:
-    """Name of an object's members in the shards."""
-    return f"o{number:09d}"
-
-
-def candidate_key(number: int) -> str:
-    """Name of a candidate's members in the shards."""
-    return f"c{number:09d}"
-
-
-def split_of(image_sha256: str) -> str:
-    """train or validation by the photo's hash, so that no photo is on both sides, in this release or a later one."""
-    return SPLITS[int(image_sha256[:8], 16) % VALIDATION_SHARE == 0]
-
-
-def facts_json(**facts: Any) -> bytes:
-    """A JSON member: sorted, so that the same facts are the same bytes."""
-    return (json.dumps(facts, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def object_facts(target: Any) -> bytes:
-    """OBJECTKEY.json: what the members are, and what they hash to."""
-    return facts_json(
-        key=object_key(target.id),
-        category=target.category,
-        width=target.width,
-        height=target.height,
-        image_sha256=target.image,
-        original_sha256=target.original,
-        mask_sha256=target.mask,
-        pointmap_sha256=target.pointmap,
-        pointmap_source=target.pointmap_source,
-        metric=target.metric,
-        camera=target.camera,
-        licence=target.licence,
-        attribution=target.attribution,
-    )
-
-
-def candidate_facts(candidate: Any, *, with_pose: bool) -> bytes:
-    """CANDIDATEKEY.json: who made it from which seed, and the pose it was proposed with (null where withheld)."""
-    return facts_json(
-        key=candidate_key(candidate.id),
-        object_key=object_key(candidate.object_id),
-        proposer=candidate.proposer,
-        checkpoint=candidate.checkpoint,
-        seed=candidate.seed,
-        triangles=candidate.triangles,
-        mesh_sha256=candidate.mesh,
-        proposed_pose={"R": candidate.R, "t": candidate.t, "s": candidate.s} if with_pose else None,
-        pointmap_source=candidate.pointmap_source,
-        licence=candidate.licence,
-        attribution=candidate.attribution,
-    )
+def removed_rows(kind: str, found: pa.Table) -> pa.Table:
+    """Rows of index/removed.parquet."""
+    return pa.table([keys(ID_LETTER[kind], found["id"]), found["reason"]], schema=GONE)
 
 
 @dataclass
 class RowMaker:
-    """Rows of one release; counts what goes by. `fallback`: also give layouts that were placed on fallback depth."""
+    """Rows of one release; counts what goes by. `fallback`: also give layouts that were placed on fallback depth.
+    `base`: the uid of the release that this one builds on."""
 
     kind: str
     fallback: bool
+    base: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
     created: float = 0
 
-    def rows(
-        self,
-        target: Any,
-        places: dict[str, Any],
-        candidates: dict[int, tuple[Any, dict[str, Any]]],
-        found: list[Any],
-    ) -> Any:
-        """Index rows of one object. `places`: columns of the object's members; `candidates`: id to (row, mesh place)."""
-        common = {
-            **places,
-            "category": target.category,
-            "split": split_of(target.original),
-            "pointmap_source": target.pointmap_source,
-            "licence": target.licence,
-            "attribution": target.attribution,
-        }
-        make = self._sample if self.kind == "sft" else self._pair
-        for row in found:
-            self.counts["simulated" if row.simulated else "people"] += 1
-            self.counts[common["split"]] += 1
-            self.created = max(self.created, row.created)
-            yield {**common, "simulated": row.simulated, "batch": row.batch, **make(row, target, candidates)}
+    def table(self, found: pa.Table, objects: pa.Table, candidates: pa.Table) -> pa.Table:
+        """Index rows of some objects. `objects` and `candidates` have the places of their members; all of `found`'s are
+        in them."""
+        target = objects.take(positions(objects["id"], found["object_id"]))
+        candidates = candidates.append_column("origin", origin(candidates))
+        columns = {name: target[name] for name in OF_OBJECT}
+        columns |= {name: found[name] for name in ("r", "alpha", "simulated", "batch")}
+        columns["annotators"] = people = annotators(found)
+        columns["id"] = keys(ID_LETTER[self.kind], found["number"])
+        columns |= (
+            self._sample(found, people, target, candidates)
+            if self.kind == "sft"
+            else self._pair(found, people, candidates)
+        )
+        self.created = max(self.created, pc.max(found["created"]).as_py() or 0)
+        for name in ("split", "data_set"):
+            self._count(columns[name])
+        self._count(pc.if_else(found["simulated"], "simulated", "people"))
+        self.counts["aesthetic"] += pc.sum(target["aesthetic"]).as_py() or 0
+        schema = SCHEMAS[self.kind]
+        return pa.table([columns[name] for name in schema.names], schema=schema)
+
+    def _count(self, values: pa.ChunkedArray) -> None:
+        for row in pc.value_counts(values).to_pylist():
+            self.counts[row["values"]] += row["counts"]
 
     def _sample(
-        self, row: Any, target: Any, candidates: dict[int, tuple[Any, dict[str, Any]]]
-    ) -> dict[str, Any]:
-        candidate, place = candidates[row.candidate_id]
-        pose = self._layout(row, target)
+        self, found: pa.Table, people: pa.Array, target: pa.Table, candidates: pa.Table
+    ) -> dict[str, pa.ChunkedArray]:
+        mesh = candidates.take(positions(candidates["id"], found["candidate_id"]))
         return {
-            "sample_id": row.id,
-            "object_key": object_key(row.object_id),
-            "candidate_key": candidate_key(row.candidate_id),
-            **{f"mesh_{part}": value for part, value in place.items()},
-            **pose,
-            "r": row.r,
-            "proposer": candidate.proposer,
-            "checkpoint": candidate.checkpoint,
-            "seed": candidate.seed,
-            "mesh_licence": candidate.licence,
-            "annotators": sorted({row.user_id, row.by_id} - {None}),
+            "sample_id": found["number"],
+            "object_key": keys("o", found["object_id"]),
+            "candidate_key": keys("c", found["candidate_id"]),
+            **{f"mesh_{name}": mesh[f"mesh_{name}"] for name in PLACE},
+            **{name: mesh[name] for name in _ORIGIN},
+            **{f"mesh_{name}": mesh[name] for name in _MESH},
+            **self._layout(found, target),
+            "data_set": mesh["data_set"],
+            "provenance": provenance(found, people, self.base, mesh=mesh["origin"]),
         }
 
-    def _layout(self, row: Any, target: Any) -> dict[str, Any]:
+    def _layout(self, found: pa.Table, target: pa.Table) -> dict[str, pa.ChunkedArray]:
         """The pose, or nulls: nobody aligned it, it stands on fallback depth, or on another pointmap than the member."""
-        if row.R is None:
-            self.counts["without_layout"] += 1
-        elif row.pointmap_source == "fallback" and not self.fallback:
-            self.counts["fallback_layouts_withheld"] += 1
-        elif row.pointmap_id != target.pointmap_id:
-            self.counts["other_pointmap_layouts_withheld"] += 1
-        else:
-            self.counts["layouts"] += 1
-            return {"R": row.R, "t": row.t, "s": row.s}
-        return {"R": None, "t": None, "s": None}
+        withheld = pc.and_(pc.equal(found["placed_on"], "fallback"), not self.fallback)
+        same = pc.fill_null(pc.equal(found["placed_pointmap"], target["pointmap_id"]), False)
+        names = ("without_layout", "fallback_layouts_withheld", "other_pointmap_layouts_withheld")
+        conditions = (pc.is_null(found["R"]), withheld, pc.invert(same))
+        what = pc.case_when(pc.make_struct(*conditions, field_names=names), *names, "layouts")
+        self._count(what)
+        given = pc.equal(what, "layouts")
+        return {name: floats(pc.if_else(given, found[name], pa.scalar(None, pa.string()))) for name in "Rts"}
 
-    def _pair(
-        self, row: Any, target: Any, candidates: dict[int, tuple[Any, dict[str, Any]]]
-    ) -> dict[str, Any]:
+    def _pair(self, found: pa.Table, people: pa.Array, candidates: pa.Table) -> dict[str, pa.ChunkedArray]:
         made = {
-            "pair_id": row.id,
-            "prompt": object_key(row.object_id),
-            "chosen": candidate_key(row.chosen_id),
-            "rejected": candidate_key(row.rejected_id),
-            "weight": row.weight,
-            "r": row.r,
-            "annotators": [row.user_id],
+            "pair_id": found["number"],
+            "prompt": keys("o", found["object_id"]),
+            "weight": found["weight"],
         }
-        for side, number in (("chosen", row.chosen_id), ("rejected", row.rejected_id)):
-            candidate, place = candidates[number]
-            made |= {f"{side}_{part}": value for part, value in place.items()}
-            made[f"{side}_proposer"] = candidate.proposer
-            made[f"{side}_checkpoint"] = candidate.checkpoint
-            made[f"{side}_seed"] = candidate.seed
-        return made
+        origins = {}
+        for side in MESHES["dpo"]:
+            mesh = candidates.take(positions(candidates["id"], found[f"{side}_id"]))
+            made[side] = keys("c", found[f"{side}_id"])
+            made |= {f"{side}_{name}": mesh[f"mesh_{name}"] for name in PLACE}
+            made |= {f"{side}_{name}": mesh[name] for name in (*_ORIGIN, *_MESH)}
+            origins[side] = mesh["origin"]
+            if side == "chosen":
+                made["data_set"] = mesh["data_set"]
+        return {**made, "provenance": provenance(found, people, self.base, **origins)}
+
+
+def positions(ids: pa.ChunkedArray, wanted: pa.ChunkedArray) -> np.ndarray:
+    """Where each wanted number stands in `ids`, in which it is; KeyError names one that is not."""
+    have, want = ids.to_numpy(), wanted.to_numpy()
+    order = np.argsort(have, kind="stable")
+    found = order[np.minimum(np.searchsorted(have, want, sorter=order), len(have) - 1)] if len(have) else want
+    if len(have) == 0 or (wrong := have[found] != want).any():
+        raise KeyError(int(want[0] if len(have) == 0 else want[wrong.argmax()]))
+    return found
+
+
+def annotators(found: pa.Table) -> pa.Array:
+    """The people behind each row, ascending: who compared, and who aligned when that was somebody else."""
+    person = found["person"].to_numpy()
+    if "aligner" not in found.column_names:
+        return pa.ListArray.from_arrays(np.arange(len(person) + 1, dtype=np.int32), person)
+    aligner = pc.coalesce(found["aligner"], found["person"]).to_numpy()
+    both = np.sort(np.stack([person, aligner], axis=1), axis=1)
+    kept = np.stack([np.ones(len(person), bool), person != aligner], axis=1)
+    ends = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(ends, both[kept])
+
+
+def floats(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Arrays as PostgreSQL writes them ("{1,2}") -> lists of float64."""
+    return pc.cast(pc.split_pattern(pc.utf8_trim(text, "{}"), ","), _FLOATS)

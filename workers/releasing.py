@@ -9,11 +9,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from django.conf import settings
 from django.utils.translation import gettext as _
 
@@ -23,83 +25,105 @@ from backend.datasets.models import PreferencePair, Release, Sample
 from backend.models import Job
 from model_zoo.io.shards import IndexWriter, ShardWriter, file_sha256
 from workers import release_card
+from workers.release_members import Copier
+from workers.release_pictures import Shown, caption
 from workers.release_places import MANIFEST, media_type, names, place_for
-from workers.release_rows import SCHEMAS, RowMaker, candidate_facts, candidate_key, object_facts, object_key
+from workers.release_rows import CANDIDATES, GONE, OBJECTS, ROWS, SCHEMAS, RowMaker, removed_rows
+from workers.release_rows import REMOVED as REMOVED_ROWS
+from workers.release_walk import Chunk, Orphan, tables, walk
 
-FORMAT = "maquette-release/1"
-PICTURES = {"image/jpeg": "jpg", "image/png": "png"}
+FORMAT = "maquette-release/2"
+FORMATS = ("maquette-release/1", FORMAT)  # what can be verified and loaded
 PART_ROWS = 1_000_000
-IMAGE_SUFFIXES = {"image/jpeg": "jpg", "image/png": "png"}
+ROWS_PER_GROUP = 20_000
 SHARD_BYTES = 512 * 2**20
+REMOVED = "index/removed.parquet"
+PICTURE = "pictures/objects.jpg"
+FILTERS = ("include_simulated", "include_fallback_layout", "collection", "own_negatives", "aesthetic")
 Progress = Callable[[int, int], None]
 
 
 class Writer:
-    """One release on its way into a folder. `copy_seconds` and `copy_cpu_seconds` are the time spent on blobs alone."""
+    """One release on its way into a folder. `copy_seconds` and `copy_cpu_seconds` are the time spent on blobs alone,
+    `choose_seconds` that on choosing the rows in the database and on sealing the choice."""
 
     def __init__(self, release: Release, folder: Path, progress: Progress) -> None:
         self.release, self.folder, self.progress = release, folder, progress
-        self.maker = RowMaker(release.kind, release.include_fallback_layout)
-        self.copy_seconds = self.copy_cpu_seconds = 0.0
-        self._parts = 0
+        base = str(release.base.uid) if release.base else None
+        self.maker = RowMaker(release.kind, release.include_fallback_layout, base)
+        self.shown = Shown(release.kind)
+        self.copy_seconds = self.copy_cpu_seconds = self.choose_seconds = 0.0
+        self._parts = self._in_part = 0
         self._index: IndexWriter | None = None
 
     def write(self) -> dict[str, Any]:
         """Write everything and return the manifest. UserError when there is nothing to release or a blob is damaged."""
-        done = 0
-        with (
-            services.snapshot(self.release) as contents,
-            ShardWriter(self.folder / "shards", SHARD_BYTES) as shards,
-        ):
-            if contents.rows == 0:
+        (self.folder / "index").mkdir(parents=True)
+        started = time.perf_counter()
+        with services.snapshot(self.release) as contents:
+            self.choose_seconds = time.perf_counter() - started
+            if contents.rows == contents.removed == 0:
                 raise jobs.UserError(nothing(self.release))
-            for entry in contents.entries():
-                places, meshes = self._members(shards, entry)
-                for row in self.maker.rows(entry.target, places, meshes, entry.rows):
-                    self._add(row)
-                done += len(entry.rows)
-                self.maker.counts["objects"] += 1
-                self.maker.counts["candidates"] += len(entry.candidates)
+            removed = self._removed(contents)
+            hashes = self._rows(contents)
+            started = time.perf_counter()
+        self.choose_seconds += time.perf_counter() - started
+        return self._seal(contents.rows, removed, hashes)
+
+    def _rows(self, contents: services.Snapshot) -> dict[str, str]:
+        """Write shards and index; the hashes of the shards, by the name of the file."""
+        done, counts = 0, self.maker.counts
+        counts["objects"] = counts["candidates"] = 0
+        with ShardWriter(self.folder / "shards", SHARD_BYTES) as shards:
+            copier = Copier(shards, with_fallback=self.release.include_fallback_layout)
+            for chunk in self._chunks(contents):
+                with self._copying():
+                    objects, candidates = copier.copy(chunk.objects, chunk.candidates)
+                self.shown.look(objects, chunk.rows)
+                self._add(self.maker.table(chunk.rows, objects, candidates))
+                done += len(chunk.rows)
+                counts["objects"] += len(objects)
+                counts["candidates"] += len(candidates)
                 self.progress(done, contents.rows)
-            if done != contents.rows:
-                raise jobs.UserError(
-                    _("%(n)s rows belong to objects without a mask") % {"n": contents.rows - done}
-                )
+            if contents.rows == 0:  # it only takes rows back; its index is there and empty
+                self._add(SCHEMAS[self.release.kind].empty_table())
             self._end_part()
             with self._copying():
                 shards.close()
-        return self._seal(done, {f"shards/{shard['name']}": shard["sha256"] for shard in shards.shards})
+        return {f"shards/{shard['name']}": shard["sha256"] for shard in shards.shards}
 
-    def _members(self, shards: ShardWriter, entry: services.Entry) -> tuple[dict[str, Any], dict[int, Any]]:
-        """Copy one object's blobs, each once; returns its columns, and each candidate with the place of its mesh."""
-        target = entry.target
-        with self._copying():
-            members = {
-                f"image.{PICTURES[target.image_type]}": blob(target.image, _("the photo of object %(pk)s") % {"pk": target.id}),
-                "mask.png": blob(target.mask, _("the mask of object %(pk)s") % {"pk": target.id}),
-                "json": object_facts(target),
-            }
-            if target.pointmap:
-                members["pointmap.npz"] = blob(
-                    target.pointmap, _("the pointmap of object %(pk)s") % {"pk": target.id}
-                )
-            columns: dict[str, Any] = {f"pointmap_{part}": None for part in ("shard", "offset", "length")}
-            for row in shards.write(object_key(target.id), members):
-                name = row["member"].partition(".")[0]
-                if name != "json":
-                    columns |= {f"{name}_{part}": value for part, value in _place(row).items()}
-            meshes = {}
-            for candidate in entry.candidates:
-                pose = self.release.include_fallback_layout or candidate.pointmap_source != "fallback"
-                data = {
-                    "mesh.glb": blob(
-                        candidate.mesh, _("the mesh of candidate %(pk)s") % {"pk": candidate.id}
-                    ),
-                    "json": candidate_facts(candidate, with_pose=pose),
-                }
-                rows = {row["member"]: row for row in shards.write(candidate_key(candidate.id), data)}
-                meshes[candidate.id] = (candidate, _place(rows["mesh.glb"]))
-        return columns, meshes
+    def _chunks(self, contents: services.Snapshot) -> Iterator[Chunk]:
+        """Objects with their candidates and rows, read back from what the database copied out."""
+        with ExitStack() as files:
+            streams = []
+            for what, types in (
+                ("objects", OBJECTS),
+                ("candidates", CANDIDATES),
+                ("rows", ROWS[self.release.kind]),
+            ):
+                file = files.enter_context(tempfile.TemporaryFile(dir=self.folder))
+                contents.copy(what, file)
+                streams.append(tables(file, types))
+            try:
+                yield from walk(*streams)
+            except Orphan as failure:
+                message = _("object %(pk)s has no mask; it cannot be part of a release")
+                raise jobs.UserError(message % {"pk": failure.number}) from None
+
+    def _removed(self, contents: services.Snapshot) -> int | None:
+        """Write which rows of the base no longer count, and return how many; None without a base."""
+        if self.release.base is None:
+            return None
+        with (
+            tempfile.TemporaryFile(dir=self.folder) as file,
+            IndexWriter(self.folder / REMOVED, GONE, ROWS_PER_GROUP) as index,
+        ):
+            contents.copy("removed", file)
+            for found in tables(file, REMOVED_ROWS):
+                index.write_table(removed_rows(self.release.kind, found))
+                for row in pc.value_counts(found["reason"]).to_pylist():
+                    self.maker.counts["removed: " + row["values"]] += row["counts"]
+        return index.rows
 
     @contextmanager
     def _copying(self) -> Iterator[None]:
@@ -108,16 +132,18 @@ class Writer:
         self.copy_seconds += time.perf_counter() - started
         self.copy_cpu_seconds += time.process_time() - cpu
 
-    def _add(self, row: dict[str, Any]) -> None:
+    def _add(self, rows: pa.Table) -> None:
         if self._index is None:
             path = self.folder / "index" / f"part-{self._parts:05d}.parquet"
-            path.parent.mkdir(exist_ok=True)
-            self._index = IndexWriter(path, SCHEMAS[self.release.kind])
+            self._index = IndexWriter(path, SCHEMAS[self.release.kind], ROWS_PER_GROUP)
             self._in_part = 0
-        self._index.write(row)
-        self._in_part += 1
+        some, rest = rows.slice(0, PART_ROWS - self._in_part), rows.slice(PART_ROWS - self._in_part)
+        self._index.write_table(some)
+        self._in_part += len(some)
         if self._in_part == PART_ROWS:
             self._end_part()
+        if len(rest):
+            self._add(rest)
 
     def _end_part(self) -> None:
         if self._index is not None:
@@ -125,38 +151,55 @@ class Writer:
             self._index = None
             self._parts += 1
 
-    def _seal(self, rows: int, hashes: dict[str, str]) -> dict[str, Any]:
+    def _seal(self, rows: int, removed: int | None, hashes: dict[str, str]) -> dict[str, Any]:
         """Card and manifest. `hashes`: of the shards, which were hashed while they were written."""
+        release, base = self.release, self.release.base
         counts = dict(sorted({**self.maker.counts, "rows": rows}.items()))
+        parent = json.loads(storage.read(base.manifest_id)) if base is not None else {}
+        as_of = datetime.fromtimestamp(self.maker.created, UTC).isoformat(timespec="milliseconds")
         manifest: dict[str, Any] = {
             "format": FORMAT,
-            "kind": self.release.kind,
-            "as_of": datetime.fromtimestamp(float(self.maker.created), UTC).isoformat(
-                timespec="milliseconds"
-            ),
-            "batches": list(self.release.batches.order_by("id").values_list("name", flat=True)),
-            "filters": {
-                "include_simulated": self.release.include_simulated,
-                "include_fallback_layout": self.release.include_fallback_layout,
-                "min_rating": float(self.release.min_rating),
-            },
+            "kind": release.kind,
+            "as_of": max(as_of, parent.get("as_of", "")),  # the newest row of the chain
+            "batches": list(release.batches.order_by("id").values_list("name", flat=True)),
+            "filters": {name: getattr(release, name) for name in FILTERS}
+            | {"min_rating": float(release.min_rating)},
             "counts": counts,
         }
-        (self.folder / "README.md").write_text(release_card.render(manifest, SCHEMAS[self.release.kind]))
-        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        manifest["files"] = [
-            {"name": name, "size": path.stat().st_size, "sha256": hashes.get(name) or file_sha256(path)}
-            for path in paths
-            for name in [str(path.relative_to(self.folder))]
-        ]
+        if base is not None:
+            manifest["lineage"] = {
+                "base": {"id": parent["id"], "hash": parent["hash"], "uid": str(base.uid)},
+                "added": rows,
+                "removed": removed,
+            }
+        manifest["files"] = self._files(hashes)
+        self._describe(manifest)
+        manifest["files"] = self._files({file["name"]: file["sha256"] for file in manifest["files"]})
         manifest["hash"] = content_hash(manifest)
         manifest["id"] = f"{self.release.kind}-{manifest['hash'][:16]}"
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         return manifest
 
 
-def _place(row: dict[str, Any]) -> dict[str, Any]:
-    return {part: row[part] for part in ("shard", "offset", "length")}
+    def _describe(self, manifest: dict[str, Any]) -> None:
+        """Card, picture and Croissant metadata of the shards and index that are written."""
+        stats = release_card.statistics(self.folder, SCHEMAS[self.release.kind])
+        pictures = {}
+        if self.shown.drawn:
+            pictures[PICTURE] = caption(self.release.kind)
+            (self.folder / PICTURE).parent.mkdir()
+            (self.folder / PICTURE).write_bytes(self.shown.sheet())
+        (self.folder / "README.md").write_text(release_card.render(manifest, stats, pictures))
+        (self.folder / "croissant.json").write_text(release_card.metadata(manifest, stats))
+
+    def _files(self, hashes: dict[str, str]) -> list[dict[str, Any]]:
+        """All files by name; `hashes`: those that are known."""
+        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return [
+            {"name": name, "size": path.stat().st_size, "sha256": hashes.get(name) or file_sha256(path)}
+            for path in paths
+            for name in [str(path.relative_to(self.folder))]
+        ]
 
 
 def content_hash(manifest: dict[str, Any]) -> str:
@@ -165,30 +208,19 @@ def content_hash(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def blob(sha256: str, what: str) -> bytes:
-    """A blob's bytes, checked. UserError names what is damaged or missing."""
-    try:
-        data = storage.read(sha256)
-    except storage.StorageError:
-        raise jobs.UserError(
-            _("%(what)s is missing from the store (blob %(blob)s)") % {"what": what, "blob": sha256[:12]}
-        ) from None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise jobs.UserError(
-            _("%(what)s is damaged in the store (blob %(blob)s)") % {"what": what, "blob": sha256[:12]}
-        )
-    return data
-
-
 def nothing(release: Release) -> str:
     """Why a release would be empty, and which flag would change that."""
+    if release.base is not None:
+        return _("nothing to release: nothing came or went since release %(pk)s") % {"pk": release.base.pk}
     rows = Sample if release.kind == Release.Kind.SFT else PreferencePair
     found = rows.objects.filter(batch__in=release.batches.all())
     simulated = found.filter(simulated=True).count()
     what = _("samples") if rows is Sample else _("preference pairs")
     batches = ", ".join(release.batches.order_by("id").values_list("name", flat=True))
     if simulated and not release.include_simulated:
-        message = _("nothing to release: all %(what)s of %(batches)s that count are simulated; include them by flag")
+        message = _(
+            "nothing to release: all %(what)s of %(batches)s that count are simulated; include them by flag"
+        )
     else:
         message = _("nothing to release: %(batches)s has no %(what)s that these filters let through")
     return message % {"what": what, "batches": batches}

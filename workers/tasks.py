@@ -6,11 +6,14 @@ from billiard import current_process
 
 from backend import jobs
 from backend.annotation.services import reap_leases
+from backend.datasets import builds
 from backend.datasets.services import collect_recent
 from workers import (
     art,
+    building,
     fitting,
     importing,
+    looking,
     masking,
     practice,
     proposing,
@@ -30,12 +33,19 @@ def reap() -> None:
     jobs.reap()
     for job_id in dying:
         proposing.settle(job_id)
+    builds.settle_all()
 
 
 @app.task(name="workers.tasks.collect", acks_late=True)
 def collect() -> None:
     """Samples and pairs from the latest answers; a release collects everything again."""
     collect_recent()
+
+
+@app.task(name="workers.tasks.look", acks_late=True)
+def look() -> None:
+    """Photos that came in before there were clusters and measures, or whose import broke off: some at a time."""
+    looking.look_at_pending()
 
 
 @app.task(name="workers.tasks.import_images", acks_late=True)
@@ -96,6 +106,27 @@ def release(job_id: int) -> None:
 def verify_release(job_id: int) -> None:
     """A frozen release held against its hashes."""
     jobs.run(job_id, release_check.verify_job)
+
+
+@app.task(name="workers.tasks.build_plan", acks_late=True)
+def build_plan(job_id: int) -> None:
+    """The plan of a data set, and a job for each of its shards."""
+    jobs.run(job_id, building.plan_job)
+    building.settle(job_id)
+
+
+@app.task(name="workers.tasks.build_shard", acks_late=True)
+def build_shard(job_id: int) -> None:
+    """One shard of a data set."""
+    jobs.run(job_id, building.shard_job)
+    building.settle(job_id)
+
+
+@app.task(name="workers.tasks.build_finish", acks_late=True)
+def build_finish(job_id: int) -> None:
+    """The index of a data set."""
+    jobs.run(job_id, building.finish_job)
+    building.settle(job_id)
 
 
 @app.task(name="workers.tasks.train", acks_late=True)

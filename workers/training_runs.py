@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ def train_command(run: TrainingRun, folder: Path) -> list[str]:
         "--recipe",
         run.recipe,
     ]
-    data = [str(materialise(release)) for release in run.releases.order_by("id")]
+    # A release that builds on others is read with them: what it removed is not learnt.
+    chained = [part for release in run.releases.order_by("id") for part in _with_bases(release)]
+    data = [str(materialise(release)) for release in dict.fromkeys(chained)]
     options = dict(run.options)
     command += ["--data", *data, *([services.SYNTHETIC] if options.pop(services.SYNTHETIC, False) else [])]
     if run.init is not None:
@@ -86,6 +89,13 @@ def train_command(run: TrainingRun, folder: Path) -> list[str]:
         command += [f"--{name}", str(value)]
     # An attempt that was killed left its last saved state here.
     return [*command, "--resume", "--out", str(folder / "out")]
+
+
+def _with_bases(release: Release) -> Iterator[Release]:
+    part: Release | None = release
+    while part is not None:
+        yield part
+        part = part.base
 
 
 def _report_training(job: Job, run: TrainingRun, folder: Path) -> None:

@@ -17,7 +17,7 @@ NEEDED = 6
 
 def pairs() -> QuerySet[GoldPair]:
     """The practice objects in their order."""
-    return GoldPair.objects.exclude(place=None).order_by("place")
+    return GoldPair.objects.filter(better__object__image__removed_at=None).exclude(place=None).order_by("place")
 
 
 def is_due(user: User) -> bool:

@@ -21,6 +21,7 @@ def pending(reviewer: User, stage: str, batch: str | None) -> QuerySet[Assignmen
     if stage not in STAGES:
         raise ApiError(400, "invalid", _("stage is align or compare"), {"stage": [_("unknown")]})
     rows = Assignment.objects.filter(stage=stage, state=Assignment.State.SUBMITTED, review__isnull=True)
+    rows = rows.filter(task__object__image__removed_at=None)
     if stage == Task.Stage.COMPARE:
         rows = rows.filter(rating__isnull=False)
     if batch:

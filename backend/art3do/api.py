@@ -237,7 +237,8 @@ def verdict(request: Request, pk: int) -> Response:
 @endpoint("GET", roles=SEERS, response=bytes)
 def starter(request: Request, pk: int) -> HttpResponseBase:
     """A ZIP to start from: photo, mask, pointmap, camera, and the best candidate with its pose."""
-    target = get_object_or_404(TargetObject.objects.select_related("image__display", "mask"), pk=pk)
+    there = TargetObject.objects.filter(image__removed_at=None)
+    target = get_object_or_404(there.select_related("image__display", "mask"), pk=pk)
     reply = StreamingHttpResponse(starter_zip(target), content_type="application/zip")
     reply["Content-Disposition"] = f'attachment; filename="object-{pk}.zip"'
     return reply

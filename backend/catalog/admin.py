@@ -10,8 +10,8 @@ from backend.readonly import ReadOnlyAdmin
 class BatchAdmin(admin.ModelAdmin):
     """Batches: configuration may change, the row stays."""
 
-    list_display = ["name", "kind", "state", "priority", "n_candidates", "alpha", "overlap", "created_at"]
-    list_filter = ["state", "kind"]
+    list_display = ["name", "kind", "judges", "state", "priority", "n_candidates", "alpha", "overlap", "created_at"]
+    list_filter = ["state", "kind", "judges"]
     search_fields = ["name"]
     raw_id_fields = ["created_by"]
 
@@ -20,8 +20,9 @@ class BatchAdmin(admin.ModelAdmin):
 class ImageAdmin(ReadOnlyAdmin):
     """Photos."""
 
-    list_display = ["name", "width", "height", "licence", "created_at"]
-    search_fields = ["name"]
+    list_display = ["name", "width", "height", "licence", "consent", "side", "removed_at", "created_at"]
+    list_filter = ["side", ("removed_at", admin.EmptyFieldListFilter), "licence", "consent"]
+    search_fields = ["name", "licence", "consent"]
 
 
 @admin.register(Pointmap)
@@ -37,7 +38,8 @@ class PointmapAdmin(ReadOnlyAdmin):
 class TargetObjectAdmin(ReadOnlyAdmin):
     """Objects."""
 
-    list_display = ["id", "name", "category", "image", "area", "drawn_by", "created_at"]
+    list_display = ["id", "name", "category", "image", "area", "aesthetic", "drawn_by", "created_at"]
+    list_filter = ["aesthetic"]
     list_select_related = ["image", "drawn_by"]
     search_fields = ["name", "category"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import IntegrityError, transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
@@ -138,7 +138,7 @@ def batch(request: Request, pk: int) -> Response:
 def batch_objects(request: Request, pk: int) -> Response:
     """The objects of a batch with what is ready, how their proposal jobs stand, and the state of each stage."""
     found = get_object_or_404(Batch, pk=pk)
-    rows = TargetObject.objects.filter(pk__in=found.tasks.values("object_id"))
+    rows = TargetObject.objects.filter(pk__in=found.tasks.values("object_id")).select_related("image")
     reply = page(request, rows, describe_object, order="id")
     _add_progress(found, reply.data["results"])
     return reply
@@ -147,14 +147,18 @@ def batch_objects(request: Request, pk: int) -> Response:
 @endpoint("GET", roles=EVERYONE, response=bytes)
 def photo(request: Request, pk: int) -> HttpResponseBase:
     """The photo, upright and without private metadata (JPEG or PNG)."""
-    blob = get_object_or_404(Image.objects.select_related("display"), pk=pk).display
+    found = get_object_or_404(Image.objects.select_related("display"), pk=pk)
+    blob = _there(found).display
     return _blob(request, blob, blob.media_type)
 
 
 @endpoint("GET", roles=EVERYONE, response=bytes)
 def mask(request: Request, pk: int) -> HttpResponseBase:
     """The object's mask as PNG, white inside."""
-    found = get_object_or_404(TargetObject.objects.select_related("mask"), pk=pk, mask__isnull=False)
+    found = get_object_or_404(
+        TargetObject.objects.select_related("mask", "image"), pk=pk, mask__isnull=False
+    )
+    _there(found.image)
     return _blob(request, found.mask, services.PNG)
 
 
@@ -162,7 +166,7 @@ def mask(request: Request, pk: int) -> HttpResponseBase:
 def points(request: Request, pk: int) -> HttpResponseBase:
     """The object's surroundings as float32 little-endian N x 6: x y z (OpenCV camera) and r g b (0..1), N <= 60,000."""
     found = get_object_or_404(TargetObject.objects.select_related("image"), pk=pk)
-    pointmap = services.best_pointmap(found.image)
+    pointmap = services.best_pointmap(_there(found.image))
     if pointmap is None or pointmap.points_id is None:
         raise ApiError(404, "not_found", _("This photo has no points yet."))
     return _blob(request, pointmap.points, services.RAW)
@@ -180,6 +184,7 @@ def describe_object(row: TargetObject) -> dict[str, Any]:
         "name": row.name,
         "category": row.category,
         "image_id": row.image_id,
+        "removed": row.image.removed_at is not None,
         "photo_url": f"/api/v1/images/{row.image_id}/photo/",
         "mask_url": f"/api/v1/objects/{row.pk}/mask.png" if row.mask_id else None,
     }
@@ -204,8 +209,9 @@ def count(batch_ids: list[int]) -> dict[int, dict[str, Any]]:
         for pk in batch_ids
     }
     rows: QuerySet[Any, Any] = Batch.objects.filter(pk__in=batch_ids)
-    for relation in ("candidates", "samples"):
-        for pk, n in rows.values_list("pk").annotate(n=Count(relation)):
+    current = Q(samples__isnull=False, samples__withdrawn_at=None)
+    for relation, which in (("candidates", None), ("samples", current)):
+        for pk, n in rows.values_list("pk").annotate(n=Count(relation, filter=which)):
             made[pk][relation] = n
     for pk, stage, state, n in rows.values_list("pk", "tasks__stage", "tasks__state").annotate(
         n=Count("tasks")
@@ -241,6 +247,13 @@ def _add_progress(found: Batch, rows: list[dict[str, Any]]) -> None:
         groups[group]["jobs"][state] = len(ids)
         if state == Job.State.FAILED:
             groups[group]["failed_jobs"] = sorted(ids)
+
+
+def _there(image: Image) -> Image:
+    """The photo, unless it was removed on request: nothing of it is shown any more, to nobody."""
+    if image.removed_at:
+        raise ApiError(410, "removed", _("This photo was removed on request."))
+    return image
 
 
 def _blob(request: Request, blob: Blob, media_type: str) -> HttpResponseBase:

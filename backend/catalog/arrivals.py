@@ -47,6 +47,7 @@ class ImagesIn(serializers.Serializer):
     batch = serializers.IntegerField(min_value=1, max_value=2**62)
     licence = serializers.CharField(required=False, allow_blank=True, max_length=100, default="")
     attribution = serializers.CharField(required=False, allow_blank=True, max_length=2000, default="")
+    consent = serializers.CharField(required=False, allow_blank=True, max_length=200, default="")
 
 
 class MeshesIn(serializers.Serializer):
@@ -76,7 +77,7 @@ def import_images(request: Request) -> Response:
     target = Batch.objects.filter(pk=fields["batch"]).first()
     if target is None:
         raise ApiError(400, "invalid", _("There is no batch with this id."), {"batch": [_("unknown")]})
-    return _import(request, "import_images", fields, batch=target.pk)
+    return _import(request, "import_images", fields, batch=target.pk, consent=fields["consent"])
 
 
 @endpoint("POST", roles=ADMINS, request=MeshesIn, parsers=[MultiPartParser, JSONParser])

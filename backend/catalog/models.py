@@ -42,7 +42,7 @@ class Batch(models.Model):
     allows_neither = models.BooleanField(default=True)
     judges = models.CharField(
         max_length=8, choices=Judges.choices, default=Judges.SHAPE, db_default="shape",
-        help_text="shape is judged untextured, texture textured",
+        help_text="shape is judged untextured, texture textured; the collection its rows belong to",
     )
     checks_masks = models.BooleanField(
         default=False, db_default=False, help_text="imported masks are confirmed or rejected in Stage 1 first"
@@ -94,7 +94,15 @@ class Instructions(models.Model):
 
 
 class Image(models.Model):
-    """A photo, upright; `blob` is what was given, `display` the re-encoded copy without private metadata."""
+    """A photo, upright; `blob` is what was given, `display` the re-encoded copy without private metadata.
+
+    Near-duplicates (clusters.py) share `cluster`, the smallest id among them, and `side`, the split they all belong to;
+    both are null until the photo has been looked at. A removed photo stays as a row, so that its bytes stay out.
+    """
+
+    class Side(models.TextChoices):
+        TRAIN = "train"
+        VALIDATION = "validation"
 
     blob = models.OneToOneField(Blob, on_delete=models.PROTECT, related_name="+")
     display = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
@@ -103,7 +111,34 @@ class Image(models.Model):
     name = models.CharField(max_length=300)
     licence = models.CharField(max_length=100, blank=True)
     attribution = models.TextField(blank=True)
+    consent = models.CharField(
+        max_length=200, blank=True, db_default="", help_text="what those shown agreed to, as given; blank: unknown"
+    )
+    signature = models.BigIntegerField(null=True, blank=True, help_text="64-bit perceptual hash")
+    cluster = models.BigIntegerField(null=True, blank=True, help_text="smallest id of its near-duplicates")
+    side = models.CharField(max_length=10, choices=Side.choices, null=True, blank=True)
+    looks = models.JSONField(null=True, blank=True, help_text="brightness, contrast, colourfulness, sharpness")
+    removed_at = models.DateTimeField(null=True, blank=True)
+    removed_reason = models.TextField(blank=True, db_default="")
+    removed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["cluster"], name="image_cluster", condition=models.Q(cluster__isnull=False)),
+            models.Index(fields=["id"], name="image_unseen", condition=models.Q(looks__isnull=True)),
+            models.Index(fields=["id"], name="image_removed", condition=models.Q(removed_at__isnull=False)),
+            # The four bands of 16 bits by which near-duplicates are found.
+            *(
+                models.Index(
+                    models.F("signature").bitrightshift(shift).bitand(0xFFFF), name=f"image_band_{shift}",
+                    condition=models.Q(signature__isnull=False),
+                )
+                for shift in (0, 16, 32, 48)
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -145,11 +180,20 @@ class TargetObject(models.Model):
     drawn_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
     area = models.PositiveIntegerField(default=0, help_text="pixels inside the mask")
     box = ArrayField(models.PositiveIntegerField(), size=4, default=list, help_text="x0, y0, x1, y1 of the mask")
+    looks = models.JSONField(null=True, blank=True, help_text="how much of it is cut off, in pieces or hidden")
+    aesthetic = models.BooleanField(
+        default=False, db_default=False, help_text="unhidden and in a bright, contrasty, colourful, sharp photo"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         verbose_name = "object"
         constraints = [models.UniqueConstraint(fields=["image", "mask"], name="object_once")]
+        indexes = [
+            models.Index(
+                fields=["image"], name="object_unseen", condition=models.Q(looks__isnull=True, mask__isnull=False)
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name or f"object {self.pk}"

@@ -30,14 +30,15 @@ def store_image(
     name: str,
     licence: str = "",
     attribution: str = "",
+    consent: str = "",
 ) -> tuple[Image, bool]:
     """The image row of these bytes, and whether it is new. `display` is upright, of `size` (W, H), without metadata."""
-    blob = storage.put(original, media_type)
-    found = Image.objects.filter(blob=blob).first()
+    # Before anything is stored, since the bytes of a removed photo may have been erased.
+    found = Image.objects.filter(blob__sha256=hashlib.sha256(original).hexdigest()).first()
     if found:
         return found, False
     return Image.objects.get_or_create(
-        blob=blob,
+        blob=storage.put(original, media_type),
         defaults={
             "display": storage.put(display, display_type),
             "width": size[0],
@@ -45,6 +46,7 @@ def store_image(
             "name": name[:300],
             "licence": licence[:100],
             "attribution": attribution,
+            "consent": consent[:200],
         },
     )
 

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from backend.datasets.models import PreferencePair, Release, Sample
+from backend.datasets.models import Build, PreferencePair, Release, Sample
 from backend.readonly import ReadOnlyAdmin
 
 
@@ -42,6 +42,12 @@ class PreferencePairAdmin(ReadOnlyAdmin):
 
 @admin.register(Release)
 class ReleaseAdmin(ReadOnlyAdmin):
-    list_display = ("id", "kind", "state", "rows", "include_simulated", "sha256", "location", "created_at")
-    list_filter = ("kind", "state", "include_simulated")
-    exclude = ("samples", "pairs")
+    list_display = ("id", "kind", "collection", "state", "base_id", "rows", "include_simulated", "sha256", "location", "created_at")
+    list_filter = ("kind", "collection", "state", "include_simulated")
+    exclude = ("samples", "pairs", "removed_samples", "removed_pairs")
+
+
+@admin.register(Build)
+class BuildAdmin(ReadOnlyAdmin):
+    list_display = ("id", "variant", "state", "shards", "source", "out", "sha256", "created_at")
+    list_filter = ("variant", "state")

@@ -27,9 +27,20 @@ class Sample(models.Model):
     pointmap_source = models.CharField(max_length=10, blank=True)
     simulated = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    withdrawn_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="a released row that the answers no longer give; no later release takes it",
+    )
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["batch", "object", "candidate"], name="sample_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["batch", "object", "candidate"],
+                name="sample_current",
+                condition=models.Q(withdrawn_at=None),
+            )
+        ]
 
 
 class PreferencePair(models.Model):
@@ -40,19 +51,34 @@ class PreferencePair(models.Model):
     chosen = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+")
     rejected = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="+")
     assignment = models.ForeignKey(Assignment, on_delete=models.PROTECT, related_name="pairs")
-    weight = models.FloatField(default=1)
+    weight = models.FloatField(
+        default=1, help_text="probability that chosen is better, given all answers; over 0.5"
+    )
     simulated = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    withdrawn_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="a released row that the answers no longer give; no later release takes it",
+    )
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["assignment", "chosen", "rejected"], name="pair_once"),
+            models.UniqueConstraint(
+                fields=["assignment", "chosen", "rejected"],
+                name="pair_current",
+                condition=models.Q(withdrawn_at=None),
+            ),
             models.CheckConstraint(name="pair_of_two", condition=~models.Q(chosen=models.F("rejected"))),
         ]
 
 
 class Release(models.Model):
-    """A frozen, hashed export. The rows it holds never change; the hash is the manifest's sha256."""
+    """A frozen, hashed export. The rows it holds never change; the hash is the manifest's sha256.
+
+    With a `base` it holds only what the base and those before it do not hold, and lists the rows of theirs that are no
+    longer wanted: the whole chain read together is what a release without a base would hold.
+    """
 
     class Kind(models.TextChoices):
         SFT = "sft"
@@ -70,6 +96,23 @@ class Release(models.Model):
     include_simulated = models.BooleanField(default=False)
     include_fallback_layout = models.BooleanField(default=False)
     min_rating = models.FloatField(default=0)
+    base = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="increments"
+    )
+    collection = models.CharField(
+        max_length=8,
+        choices=Batch.Judges.choices,
+        default=Batch.Judges.SHAPE,
+        db_default="shape",
+        blank=True,
+        help_text="shape and texture are never mixed; blank: frozen before they were told apart",
+    )
+    own_negatives = models.BooleanField(
+        default=True, db_default=True, help_text="dpo: only what our own model made is rejected"
+    )
+    aesthetic = models.BooleanField(
+        default=False, db_default=False, help_text="only objects of high aesthetics"
+    )
     location = models.CharField(max_length=500, blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
     manifest = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -77,6 +120,8 @@ class Release(models.Model):
     counts = models.JSONField(default=dict)
     samples = models.ManyToManyField(Sample, related_name="releases")
     pairs = models.ManyToManyField(PreferencePair, related_name="releases")
+    removed_samples = models.ManyToManyField(Sample, related_name="removed_by")
+    removed_pairs = models.ManyToManyField(PreferencePair, related_name="removed_by")
     job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -94,3 +139,29 @@ class ReleaseFile(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["release", "name"], name="release_file_once")]
+
+
+class Build(models.Model):
+    """A data set of meshes and photos (Iso-3DO, RP-3DO) on its way into a folder or bucket, shard by shard."""
+
+    class State(models.TextChoices):
+        PLANNING = "planning"
+        BUILDING = "building"
+        FINISHING = "finishing"
+        DONE = "done"
+        FAILED = "failed"
+
+    variant = models.CharField(max_length=20)
+    source = models.CharField(max_length=500)
+    out = models.CharField(max_length=500, unique=True)
+    options = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNING)
+    shards = models.PositiveIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True, help_text="hash of the data set's manifest")
+    counts = models.JSONField(default=dict)
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.variant} build {self.pk}"

@@ -3,17 +3,15 @@
 Files are written by workers/releasing.py; nothing here reads bytes.
 """
 
-import itertools
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from django.db import connection, connections, transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
-from psycopg2.extras import NamedTupleCursor
 
 from backend import jobs
 from backend.accounts.access import ApiError, record
@@ -21,11 +19,12 @@ from backend.catalog.models import Batch
 from backend.datasets import sql
 from backend.datasets.models import Release, ReleaseFile
 from backend.models import Blob, Job
+from backend.proposals.models import OWN_MODELS
+from backend.words import word
 
-FETCH_ROWS = 2000
 LOAD_DATASETS = """\
 from datasets import load_dataset
-rows = load_dataset("parquet", data_files="{path}/index/*.parquet", split="train")
+rows = load_dataset("parquet", data_files="{path}/index/part-*.parquet", split="train")
 print(rows[0])"""
 LOAD_WEBDATASET = """\
 import glob, webdataset
@@ -35,17 +34,19 @@ print(next(iter(members)).keys())"""
 
 @dataclass(frozen=True)
 class Collected:
-    """How many rows one collect added and dropped (dropped: no longer wanted, and in no release)."""
+    """How many rows one collect added (or brought up to date), dropped (no longer given by the answers, and in no
+    release) and withdrew (the same, but in a release)."""
 
     samples: int
     pairs: int
     dropped: int
+    withdrawn: int
 
 
 def collect(batches: Sequence[Batch], objects: Sequence[int] | None = None) -> Collected:
     """Bring the samples and preference pairs of these batches (or some of their objects) up to date with the answers.
 
-    Safe to repeat and to run beside itself; rows that are in a release are never touched.
+    Safe to repeat and to run beside itself; a row that is in a release is at most marked as withdrawn.
     """
     return _collect([batch.pk for batch in batches], None if objects is None else list(objects))
 
@@ -56,7 +57,7 @@ def collect_recent(limit: int = 200) -> Collected:
         cursor.execute(sql.RECENT, {"limit": limit})
         found = cursor.fetchall()
     if not found:
-        return Collected(0, 0, 0)
+        return Collected(0, 0, 0, 0)
     return _collect(sorted({row[0] for row in found}), sorted({row[1] for row in found}))
 
 
@@ -67,11 +68,14 @@ def _collect(batches: list[int], objects: list[int] | None) -> Collected:
         cursor.execute(
             "SELECT id FROM catalog_batch WHERE id = ANY(%(batches)s) ORDER BY id FOR NO KEY UPDATE", values
         )
-        counts = []
-        for statement in (sql.DROP_SAMPLES, sql.ADD_SAMPLES, sql.DROP_PAIRS, sql.ADD_PAIRS):
-            cursor.execute(statement, values)
-            counts.append(cursor.rowcount)
-    return Collected(samples=counts[1], pairs=counts[3], dropped=counts[0] + counts[2])
+        added, dropped, withdrawn = [], 0, 0
+        for drop, add in ((sql.DROP_SAMPLES, sql.ADD_SAMPLES), (sql.DROP_PAIRS, sql.ADD_PAIRS)):
+            cursor.execute(drop, values)
+            gone, kept = cursor.fetchone()
+            dropped, withdrawn = dropped + gone, withdrawn + kept
+            cursor.execute(add, values)
+            added.append(cursor.rowcount)
+    return Collected(samples=added[0], pairs=added[1], dropped=dropped, withdrawn=withdrawn)
 
 
 def named(names: Sequence[str]) -> list[Batch]:
@@ -86,23 +90,61 @@ def named(names: Sequence[str]) -> list[Batch]:
 def begin(
     *,
     kind: str,
-    batches: Sequence[Batch],
+    batches: Sequence[Batch] = (),
     include_simulated: bool = False,
     include_fallback_layout: bool = False,
     min_rating: float = 0,
+    own_negatives: bool = True,
+    aesthetic: bool = False,
+    collection: str = "",
+    base: Release | None = None,
     by: Any = None,
 ) -> Release:
-    """A release that is still to be frozen."""
+    """A release that is still to be frozen. With a base it takes the base's batches too.
+
+    `collection`: shape or texture; blank: that of its batches. ApiError 400 when the batches collect both, or the base
+    is of another kind or collection.
+    """
+    if base is not None:
+        batches = [*batches, *base.batches.exclude(pk__in=[batch.pk for batch in batches])]
+    collection = _collection(collection, batches)
+    if base is not None and (
+        base.kind != kind or base.collection != collection or base.state != Release.State.FROZEN
+    ):
+        message = _(
+            "Release %(pk)s cannot be the base: a base is a frozen release of the same kind and collection."
+        )
+        raise ApiError(400, "invalid", message % {"pk": base.pk}, {"base": [_("does not fit")]})
     release = Release.objects.create(
         kind=kind,
         include_simulated=include_simulated,
         include_fallback_layout=include_fallback_layout,
         min_rating=min_rating,
+        own_negatives=own_negatives,
+        aesthetic=aesthetic,
+        collection=collection,
+        base=base,
         created_by=by,
     )
     release.batches.set(batches)
-    record(by, "release", f"release:{release.pk}", kind=kind, batches=[batch.name for batch in batches])
+    names, builds_on = [batch.name for batch in batches], {"base": base.pk} if base else {}
+    record(by, "release", f"release:{release.pk}", kind=kind, batches=names, **builds_on)
     return release
+
+
+def _collection(wanted: str, batches: Sequence[Batch]) -> str:
+    """What these batches collect. ApiError 400 names the first that collects something else."""
+    if not batches:
+        raise ApiError(400, "invalid", _("A release takes at least one batch."), {"batches": [_("required")]})
+    wanted = wanted or batches[0].judges
+    for batch in batches:
+        if batch.judges != wanted:
+            message = _(
+                "Batch %(name)s collects %(what)s and the release %(wanted)s: shape and texture are released apart."
+            )
+            values = {"name": batch.name, "what": word(batch.judges), "wanted": word(wanted)}
+            raise ApiError(400, "invalid", message % values, {"batches": [message % values]})
+    return wanted
 
 
 @transaction.atomic
@@ -121,43 +163,25 @@ def check_again(release: Release, *, by: Any = None) -> Job:
     return jobs.send("verify_release", key=f"{prefix}{ended}", args={"release": release.pk}, by=by)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One object of a release with its candidates and rows (named tuples, columns as in sql.py)."""
-
-    target: Any
-    candidates: list[Any]
-    rows: list[Any]
-
-
 class Snapshot:
-    """A release's rows as they stood at one moment, read in constant memory."""
+    """A release's rows as they stood at one moment. `rows`: how many were chosen; `removed`: how many rows of the
+    releases it builds on it takes back."""
 
-    def __init__(self, link: Any, release: Release, rows: int) -> None:
-        self._link, self._release, self.rows = link, release, rows
+    def __init__(self, link: Any, release: Release, rows: int, removed: int = 0) -> None:
+        self._link, self._release, self.rows, self.removed = link, release, rows, removed
 
-    def _read(self, name: str, statement: str) -> Iterator[Any]:
-        with self._link.cursor(name=f"{name}_{self._release.pk}", cursor_factory=NamedTupleCursor) as cursor:
-            cursor.itersize = FETCH_ROWS
-            cursor.execute(statement, {"release": self._release.pk})
-            yield from cursor
-
-    def entries(self) -> Iterator[Entry]:
-        """Object by object, by ascending id: three named cursors walked side by side."""
-        kind = self._release.kind
-        by_object = {
-            name: itertools.groupby(self._read(name, text[kind]), key=lambda row: row.object_id)
-            for name, text in (("candidates", sql.CANDIDATES), ("rows", sql.ROWS))
-        }
-        for target in self._read("objects", sql.OBJECTS[kind]):
-            groups = {}
-            for name, walk in by_object.items():
-                object_id, group = next(walk)
-                if object_id != target.id:
-                    message = _("object %(pk)s has no mask; it cannot be part of a release")
-                    raise jobs.UserError(message % {"pk": object_id})
-                groups[name] = list(group)
-            yield Entry(target, groups["candidates"], groups["rows"])
+    def copy(self, what: str, into: IO[bytes]) -> None:
+        """Write "objects", "candidates", "rows" or "removed" (columns as in sql.py) as CSV with a header, the first
+        three ordered by object: the database's own bytes, no Python object per row."""
+        statement = {
+            "objects": sql.OBJECTS,
+            "candidates": sql.CANDIDATES,
+            "rows": sql.ROWS,
+            "removed": sql.REMOVED,
+        }[what][self._release.kind]
+        with self._link.cursor() as cursor:
+            query = cursor.mogrify(statement, {"release": self._release.pk}).decode()
+            cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)", into)
 
 
 @contextmanager
@@ -171,21 +195,32 @@ def snapshot(release: Release) -> Iterator[Snapshot]:
         own.ensure_connection()
         link = own.connection
         link.set_session(isolation_level="REPEATABLE READ", autocommit=False)
-        values = {
-            "release": release.pk,
-            "batches": list(release.batches.order_by("id").values_list("pk", flat=True)),
-            "min_rating": release.min_rating,
-            "include_simulated": release.include_simulated,
-        }
         with link.cursor() as cursor:
-            cursor.execute("SET LOCAL cursor_tuple_fraction = 1")
-            cursor.execute(sql.THAW[release.kind], values)
-            cursor.execute(sql.FREEZE[release.kind], values)
-            chosen = cursor.rowcount
-        yield Snapshot(link, release, chosen)
+            cursor.execute("SET LOCAL work_mem = '64MB'")  # the sorts of the copies
+            chosen, removed = choose(cursor, release)
+        yield Snapshot(link, release, chosen, removed)
         link.commit()
     finally:
         own.close()
+
+
+def choose(cursor: Any, release: Release) -> tuple[int, int]:
+    """Choose a release's rows anew; returns how many it adds, and how many of its bases' it takes back."""
+    values = {
+        "release": release.pk,
+        "batches": list(release.batches.order_by("id").values_list("pk", flat=True)),
+        "min_rating": release.min_rating,
+        "include_simulated": release.include_simulated,
+        "aesthetic": release.aesthetic,
+        "own_negatives": release.own_negatives,
+        "own_models": list(OWN_MODELS),
+    }
+    cursor.execute(sql.THAW[release.kind], values)
+    counts = []
+    for statement in (sql.FREEZE, sql.FREEZE_REMOVED):
+        cursor.execute(statement[release.kind], values)
+        counts.append(cursor.rowcount)
+    return counts[0], counts[1]
 
 
 @transaction.atomic
@@ -245,6 +280,14 @@ def find(reference: str) -> Release:
     if found is None:
         raise jobs.UserError(_("no frozen release %(name)r") % {"name": reference})
     return found
+
+
+def lineage(release: Release) -> list[dict[str, Any]]:
+    """The releases that this one builds on, nearest first (distance 1, 2, ...), after those that build on it (-1)."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.LINEAGE, {"release": release.pk})
+        names = ("id", "sha256", "rows", "distance", "created_at")
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def difference(mine: Release, theirs: Release) -> dict[str, int]:

@@ -44,7 +44,7 @@ class CandidateAdmin(ReadOnlyAdmin):
     list_select_related = ["batch", "object", "proposer"]
     actions = ["withdraw"]
 
-    @admin.action(description=gettext_lazy("Withdraw: no new bracket shows these candidates"), permissions=["view"])
+    @admin.action(description=gettext_lazy("Withdraw: no new bracket shows these candidates, no later release holds them"), permissions=["view"])
     def withdraw(self, request: HttpRequest, queryset: QuerySet[Candidate]) -> None:
         """Takes candidates out of brackets that are still to be claimed; what was answered stays."""
         moved = queryset.filter(state=Candidate.State.READY).update(state=Candidate.State.WITHDRAWN)

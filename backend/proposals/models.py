@@ -34,6 +34,11 @@ class Proposer(models.Model):
         return self.name
 
 
+# Kinds whose candidates our own models made: the checkpoints, the tiny ones too. Only what they made is rejected in a
+# preference pair by default, since others' losers are out of the model's distribution (paper C.3).
+OWN_MODELS = (Proposer.Kind.FLOW, Proposer.Kind.SAM3D)
+
+
 class Candidate(models.Model):
     """One mesh with a pose for one object. `key` is all that annotators' pages ever see of it.
 

@@ -1,5 +1,7 @@
 """From a mesh file to a Shape: read, normalised to the canonical frame, measured, filtered, made solid, described."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import trimesh
 
@@ -9,6 +11,7 @@ from model_zoo.build.occupancy import solid
 from model_zoo.build.signature import signature_of
 from model_zoo.io.errors import BadInput
 from model_zoo.io.meshes import export_glb, load_mesh
+from model_zoo.io.records import parse_json
 from model_zoo.io.textures import MissingTexture
 
 SIDES = (1e-6, 1e7)  # of the file's unit: a micrometre in metres to a harbour in millimetres
@@ -81,3 +84,17 @@ def shape_members(shape: Shape) -> dict[str, bytes]:
             warnings=shape.warnings,
         ),
     }
+
+
+def read_shape(members: Mapping[str, bytes], item: MeshItem) -> Shape:
+    """What `shape_members` wrote, by name up to the first dot ("mesh", "occupancy", "json"). Raises BadInput."""
+    facts = parse_json(members["json"], what="shape")
+    mesh = load_mesh(members["mesh"]).mesh
+    try:
+        centre, side, measures = np.asarray(facts["centre"], float), float(facts["side"]), facts["measures"]
+    except (KeyError, TypeError, ValueError):
+        raise BadInput("the facts of the shape are not those of a built data set", "bad_shape") from None
+    return Shape(
+        item, mesh, centre, side, encode.read_occupancy(members["occupancy"]), measures, signature_of(mesh),
+        facts.get("warnings", []),
+    )  # fmt: skip

@@ -24,8 +24,9 @@ from model_zoo.io.errors import BadInput, safe_text
 SAMPLE, SHAPE = "sample", "shape"
 IDS = ("id", "sample_id", "pair_id")
 DIGEST = pa.binary(32)
-NIBBLES = np.zeros(256, np.uint8)
-NIBBLES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
+# Two hex digits as they lie in memory -> the byte they mean.
+BYTES = np.zeros(2**16, np.uint8)
+BYTES[np.frombuffer("".join(f"{n:02x}" for n in range(256)).encode(), np.uint16)] = np.arange(256)
 
 
 class Span(NamedTuple):
@@ -80,14 +81,21 @@ def open_index(
     """
     if kept is not None and kept.exists():
         return _index(_mapped(kept))
-    tables = [_read(place, where, columns, digests) for place in places]
+    tables: dict[int, pa.Table] = {}
     for number, place in enumerate(places):
         gone = _removed(place)
-        for earlier in range(number if gone is not None else 0):
-            tables[earlier] = _without(tables[earlier], gone)
+        if gone is not None:
+            tables = {earlier: _without(table, gone) for earlier, table in tables.items()}
+        table = _read(place, where, columns, digests)
+        if table is not None:
+            tables[number] = table
+        elif gone is None:
+            raise BadInput(f"{place.name} is not a data set: there is no index/part-*.parquet", "no_index")
+    if not tables:
+        raise BadInput(f"{places[-1].name} adds no row to what it builds on, which is not given", "no_index")
     numbered = [
         table.append_column("_place", pa.array(np.full(len(table), number, np.int8)))
-        for number, table in enumerate(tables)
+        for number, table in tables.items()
     ]
     try:
         table = pa.concat_tables(numbered, promote_options="default")
@@ -104,10 +112,8 @@ def open_index(
 
 def _read(
     place: Place, where: str | pc.Expression | None, columns: Sequence[str] | None, digests: bool
-) -> pa.Table:
+) -> pa.Table | None:
     parts = [name for name in place.names("index/") if name.startswith("index/part-")]
-    if not parts:
-        raise BadInput(f"{place.name} is not a data set: there is no index/part-*.parquet", "no_index")
     tables = []
     for part in parts:
         file = str(place.root / part) if isinstance(place, Folder) else pa.BufferReader(place.read(part))
@@ -121,7 +127,7 @@ def _read(
                     "bad_filter",
                 ) from None
             raise BadInput(f"{place.name}/{part} cannot be read: {_line(error)}", "bad_index") from None
-    return pa.concat_tables(tables, promote_options="default")
+    return pa.concat_tables(tables, promote_options="default") if tables else None
 
 
 def _part(
@@ -165,24 +171,16 @@ def _pointers(names: Sequence[str]) -> list[str]:
     return [name for name in names if name in parts]
 
 
-def _packed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _packed(column: pa.ChunkedArray) -> pa.Array:
     """Hex digests as 32 bytes each; null where there is none or it is no digest."""
-    chunks = []
-    for chunk in column.chunks:
-        filled = pc.if_else(pc.fill_null(pc.equal(pc.binary_length(chunk), 64), False), chunk, "0" * 64)
-        text = pa.concat_arrays([filled.cast(pa.binary())])
-        start = text.offset
-        ends = np.frombuffer(text.buffers()[1], np.int32)[start : start + len(text) + 1]
-        data = text.buffers()[2]
-        letters = (
-            np.frombuffer(data, np.uint8)[ends[0] : ends[-1]] if data is not None else np.zeros(0, np.uint8)
-        )
-        pairs = NIBBLES[letters].reshape(-1, 2)
-        packed = (pairs[:, 0] << 4) | pairs[:, 1]
-        missing = pc.is_null(chunk)
-        made = pa.FixedSizeBinaryArray.from_buffers(DIGEST, len(chunk), [None, pa.py_buffer(packed)])
-        chunks.append(pc.if_else(missing, pa.scalar(None, DIGEST), made))
-    return pa.chunked_array(chunks, DIGEST)
+    text = whole(column)
+    wrong = pc.fill_null(pc.not_equal(pc.binary_length(text), 64), True)
+    if some := pc.any(wrong).as_py():
+        text = pc.if_else(wrong, pa.scalar("0" * 64, text.type), text)
+    start = np.frombuffer(text.buffers()[1], np.int32)[text.offset] if len(text) else 0
+    pairs = np.frombuffer(text.buffers()[2] or b"", np.uint16, len(text) * 32, start)
+    made = pa.FixedSizeBinaryArray.from_buffers(DIGEST, len(text), [None, pa.py_buffer(BYTES[pairs])])
+    return pc.if_else(wrong, pa.scalar(None, DIGEST), made) if some else made
 
 
 def _removed(place: Place) -> pa.Array | None:
@@ -222,7 +220,7 @@ def _mapped(path: Path) -> pa.Table:
 def _index(table: pa.Table) -> Index:
     names = table.column_names
     pointers = _pointers(names)
-    places = _numbers(table["_place"], np.int64)
+    places = _numbers(table["_place"], np.int8)
     shards: dict[tuple[int, str], int] = {}
     codes: dict[str, NDArray[np.int32]] = {}
     for name in pointers:
@@ -236,32 +234,32 @@ def _index(table: pa.Table) -> Index:
             codes.get(f"{prefix}shard", codes.get("shard")),
             _numbers(table[name], np.int64),
             _numbers(table[f"{prefix}length"], np.int64),
-            None if digest is None else digest.combine_chunks(),
+            None if digest is None else whole(digest),
         )
     return Index(table.select([n for n in names if n not in pointers and n != "_place"]), spans, list(shards))
 
 
 def _numbers(column: pa.ChunkedArray, kind: type) -> NDArray[Any]:
-    whole = column.combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], column.type)
-    return (
-        (whole.fill_null(0) if whole.null_count else whole)
-        .to_numpy(zero_copy_only=False)
-        .astype(kind, copy=False)
-    )
+    found = whole(column)
+    found = found.fill_null(0) if found.null_count else found
+    return found.to_numpy(zero_copy_only=False).astype(kind, copy=False)
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, not copied where it is one already."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _codes(
-    column: pa.ChunkedArray, places: NDArray[np.int64], shards: dict[tuple[int, str], int]
+    column: pa.ChunkedArray, places: NDArray[np.int8], shards: dict[tuple[int, str], int]
 ) -> NDArray[np.int32]:
     """Numbers in `shards` (which grows) of a column of shard names; a name cannot lead out of the folder of shards."""
     column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    whole = column.unify_dictionaries().combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = whole.chunk(0) if whole.num_chunks else pa.array([], pa.string()).dictionary_encode()
-    names = [Path(str(name)).name for name in whole.dictionary.to_pylist()]
-    local = _numbers(pa.chunked_array([whole.indices.fill_null(-1)]), np.int32)
+    encoded = whole(column.unify_dictionaries())
+    names = [Path(str(name)).name for name in encoded.dictionary.to_pylist()]
+    local = _numbers(pa.chunked_array([encoded.indices.fill_null(-1)]), np.int32)
     out = np.full(len(local), -1, np.int32)
     for place in np.unique(places).tolist():
         here = (places == place) & (local >= 0)

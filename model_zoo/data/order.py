@@ -79,6 +79,7 @@ class Windowed:
     def __init__(self, shards: NDArray[np.int32], offsets: Integers, seed: int, window: int) -> None:
         """shards, offsets (N,): where each row lies."""
         self.size, self.seed, self.window = len(shards), seed, window
+        shards = np.maximum(shards, 0)  # -1: a row without bytes, wherever
         order = (shards[1:] > shards[:-1]) | ((shards[1:] == shards[:-1]) & (offsets[1:] >= offsets[:-1]))
         self.by_shard = None if order.all() else np.lexsort((offsets, shards))
         self.counts = np.bincount(shards)

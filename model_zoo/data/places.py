@@ -61,7 +61,7 @@ class Folder:
     def names(self, prefix: str) -> list[str]:
         """Names that begin with a prefix, sorted."""
         start = self.root / prefix.rpartition("/")[0]
-        found = (path.relative_to(self.root).as_posix() for path in start.glob("*") if path.is_file())
+        found = (path.relative_to(self.root).as_posix() for path in start.rglob("*") if path.is_file())
         return sorted(name for name in found if name.startswith(prefix))
 
     def size(self, name: str) -> int:

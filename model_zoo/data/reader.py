@@ -5,6 +5,7 @@ data.sample(12).rgb()
 """
 
 import hashlib
+import io
 import json
 import threading
 from collections import OrderedDict
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow.compute as pc
 import trimesh
 from numpy.typing import NDArray
+from PIL import Image
 
 from model_zoo.build.encode import read_depth_png, read_occupancy
 from model_zoo.data.cache import Cache, Cached
@@ -23,7 +25,7 @@ from model_zoo.data.index import IDS, SAMPLE, SHAPE, Span, open_index
 from model_zoo.data.places import Place, open_place
 from model_zoo.io.depth import decode_pointmap
 from model_zoo.io.errors import BadInput, safe_text
-from model_zoo.io.images import load_image, load_mask
+from model_zoo.io.images import check_size, load_image, load_mask
 from model_zoo.io.meshes import load_mesh
 from model_zoo.io.shards import BLOCK
 
@@ -32,6 +34,7 @@ GAP = 2**16  # bytes between two spans that are read along rather than asked for
 LONGEST = 2**24  # of one joined read
 KEPT_SHAPES = 2**26  # bytes of shapes that stay in memory
 CACHE_BYTES = 50 * 2**30
+Bytes = bytes | memoryview
 
 
 class Problem(NamedTuple):
@@ -54,7 +57,7 @@ class Pose(NamedTuple):
 class Members(Mapping[str, bytes]):
     """The members of one tar span, by name up to the first dot ("image", "mask", "json"): a dict over one buffer."""
 
-    def __init__(self, data: bytes, key: str) -> None:
+    def __init__(self, data: Bytes, key: str) -> None:
         """Reads the tar headers. Raises BadInput when the span is no whole sample of this key."""
         self.data, self.ends, at = data, {}, 0
         while at < len(data):
@@ -68,7 +71,7 @@ class Members(Mapping[str, bytes]):
 
     def __getitem__(self, name: str) -> bytes:
         start, end = self.ends[name]
-        return self.data[start:end]
+        return bytes(self.data[start:end])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.ends)
@@ -77,16 +80,30 @@ class Members(Mapping[str, bytes]):
         return len(self.ends)
 
 
-def _header(data: bytes, at: int) -> tuple[str, int]:
+def _header(data: Bytes, at: int) -> tuple[str, int]:
     """Name and end of the member whose USTAR header is at `at`."""
+    head = bytes(data[at : at + BLOCK])
     try:
-        name = data[at : data.index(b"\0", at, at + 100)].decode("ascii")
-        end = at + BLOCK + int(data[at + 124 : at + 135], 8)
+        name = head[: head.index(b"\0", 0, 100)].decode("ascii")
+        end = at + BLOCK + int(head[124:135], 8)
     except ValueError:
         name, end = "", -1
-    if not name or data[at + 257 : at + 262] != b"ustar" or not at + BLOCK <= end <= len(data):
+    if not name or head[257:262] != b"ustar" or not at + BLOCK <= end <= len(data):
         raise BadInput("the bytes that the index names are no tar members", "broken_sample")
     return name, end
+
+
+def _opened_picture(data: bytes) -> Image.Image:
+    """A decoded picture within the limits of model_zoo.io.images. Raises BadInput."""
+    try:
+        picture = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP"))
+        check_size(*picture.size, min_side=1)
+        picture.load()
+    except BadInput:
+        raise
+    except Exception:  # a decoder may raise anything on bytes that are broken
+        raise BadInput("a picture is corrupt and cannot be decoded", "corrupt_image") from None
+    return picture
 
 
 class Sample:
@@ -135,11 +152,19 @@ class Sample:
 
     def rgb(self, name: str = "image") -> NDArray[np.uint8]:
         """The condition image, or "target": (H,W,3) uint8."""
-        return load_image(self[name]).rgb
+        data = self[name]
+        picture = _opened_picture(data)
+        if picture.format == "JPEG" and picture.mode == "RGB" and "exif" not in picture.info:
+            return np.asarray(picture)  # as our encoders write it
+        return load_image(data).rgb
 
     def mask(self, name: str = "mask") -> NDArray[np.bool_]:
         """The object's visible pixels, or "whole": (H,W) bool."""
-        return load_mask(self[name]).mask
+        data = self[name]
+        picture = _opened_picture(data)
+        if picture.format == "PNG" and picture.mode in ("1", "L"):
+            return np.asarray(picture) != 0
+        return load_mask(data).mask
 
     def depth(self) -> NDArray[np.float32]:
         """z at pixel centres (H,W) float32, NaN where there is none."""
@@ -233,7 +258,10 @@ class DataSet:
             self._places = [
                 Cached(p, shared, _digest(_text(manifest)), whole=whole_shards) for p, manifest in chain
             ]
-        self._id = next((name for name in IDS if name in self.facts.column_names), None)
+        ids = [self.facts[name] for name in IDS if name in self.facts.column_names]
+        self._ids = ids[0] if ids else None
+        if self._ids is not None and self._ids.num_chunks == 1:
+            self._ids = self._ids.chunk(0)
         self.first = (
             (SAMPLE,)
             if SAMPLE in self.spans
@@ -264,7 +292,7 @@ class DataSet:
 
     def id(self, row: int) -> str:
         """The id of a row."""
-        return str(row) if self._id is None else str(self.facts[self._id][row].as_py())
+        return str(row) if self._ids is None else str(self._ids[row].as_py())
 
     def row(self, row: int) -> dict[str, Any]:
         """The held columns of a row."""
@@ -307,8 +335,8 @@ class DataSet:
             found = self._shapes.get(span[:2])
         return found or self._keep_shape(span, self._at(span))
 
-    def _keep_shape(self, span: Span, data: bytes) -> Members:
-        data = self._checked(span, data)
+    def _keep_shape(self, span: Span, data: Bytes) -> Members:
+        data = bytes(self._checked(span, data))  # no view: it would keep all that was read with it
         members = Members(data, data[: data.find(b".", 0, 100)].decode("ascii", "replace"))
         with self._lock:
             if span[:2] not in self._shapes:
@@ -319,7 +347,7 @@ class DataSet:
         return members
 
     def _sample(
-        self, row: int, spans: Mapping[str, Span | None], got: Mapping[Span, bytes | BadInput]
+        self, row: int, spans: Mapping[str, Span | None], got: Mapping[Span, Bytes | BadInput]
     ) -> Sample | Problem:
         try:
             members: dict[str, bytes] | Members = {}
@@ -334,12 +362,12 @@ class DataSet:
                 elif name == SHAPE:
                     self._keep_shape(span, data)
                 else:
-                    members[name] = self._checked(span, data)  # type: ignore[index]
+                    members[name] = bytes(self._checked(span, data))  # type: ignore[index]
         except BadInput as error:
             return Problem(self.shard_of(row), self.id(row), error.code, error.message)
         return Sample(self, row, members)
 
-    def _checked(self, span: Span, data: bytes) -> bytes:
+    def _checked(self, span: Span, data: Bytes) -> Bytes:
         if self.check and span.sha256 is not None and hashlib.sha256(data).digest() != span.sha256:
             name = self.shards[span.shard][1]
             raise BadInput(
@@ -353,14 +381,14 @@ class DataSet:
             f"shards/{name}", span.offset, span.length if length is None else length
         )
 
-    def _read(self, spans: set[Span]) -> dict[Span, bytes | BadInput]:
+    def _read(self, spans: set[Span]) -> dict[Span, Bytes | BadInput]:
         """The bytes of spans: neighbours in one read; where that fails, one by one."""
-        got: dict[Span, bytes | BadInput] = {}
+        got: dict[Span, Bytes | BadInput] = {}
         for group in _joined(spans):
             first, last = group[0], group[-1]
             if len(group) > 1:
                 try:
-                    data = self._at(first, last.offset + last.length - first.offset)
+                    data = memoryview(self._at(first, last.offset + last.length - first.offset))
                 except BadInput:
                     pass
                 else:
@@ -402,6 +430,11 @@ def _digest(text: str) -> str:
 
 def _text(manifest: Mapping[str, Any]) -> str:
     return json.dumps(manifest, sort_keys=True)
+
+
+def manifest_of(place: str | Path, endpoint: str = "") -> dict[str, Any]:
+    """The manifest of a data set or release, which is not opened. Raises BadInput."""
+    return _manifest(open_place(place, endpoint))
 
 
 def _manifest(place: Place) -> dict[str, Any]:

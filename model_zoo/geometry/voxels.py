@@ -39,6 +39,18 @@ def voxelise(mesh: trimesh.Trimesh, resolution: int, *, solid: bool, seed: int =
     return filled.reshape(resolution, 2, resolution, 2, resolution, 2).mean((1, 3, 5)) >= FULL_SHARE
 
 
+def at_resolution(occupancy: np.ndarray, resolution: int, *, solid: bool) -> np.ndarray:
+    """Solid occupancy bool (G, G, G) at a coarser resolution that divides G, full as `voxelise` has it; the skin alone
+    (full voxels with an empty neighbour across a side) where not solid."""
+    grid = occupancy.shape[0]
+    if grid % resolution:
+        raise BadInput(f"an occupancy of {grid} voxels a side cannot be brought to {resolution}")
+    fine = grid // resolution
+    blocks = occupancy.reshape(resolution, fine, resolution, fine, resolution, fine).mean((1, 3, 5))
+    full = blocks >= (FULL_SHARE if solid else np.finfo(float).tiny)
+    return full if solid else full & ~ndimage.binary_erosion(full)
+
+
 def to_mesh(logits: np.ndarray, *, upscale: int = 3, smooth: float = 0.7) -> trimesh.Trimesh:
     """Closed y-up mesh in the unit cube of occupancy logits (G, G, G): upsampled, smoothed, marching cubes.
 

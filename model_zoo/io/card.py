@@ -11,13 +11,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-COUNTED = ("split", "category", "licence", "mesh_licence", "role", "simulated", "pointmap_source", "proposer")
+COUNTED = (
+    "split", "data_set", "category", "licence", "mesh_licence", "consent", "role", "simulated", "aesthetic",
+    "pointmap_source", "proposer",
+)  # fmt: skip
+SHARES = [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1]
 # Column: edges of its histogram.
 MEASURED = {
     "r": [0, 0.2, 0.4, 0.6, 0.8, 0.9, 1],
     "weight": [0, 0.25, 0.5, 0.75, 1],
-    "visible_share": [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1],
-    "visible_of_image": [0, 0.002, 0.01, 0.05, 0.2, 1],
+    "visible": SHARES,
+    "occluded": SHARES,
+    "mask_share": [0, 0.002, 0.01, 0.05, 0.2, 1],
     "triangles": [0, 100, 1_000, 10_000, 50_000, 100_000, 1_000_000],
 }
 LENGTHS = [0, 2**15, 2**16, 2**17, 2**18, 2**19, 2**20, 2**22]
@@ -32,7 +37,7 @@ MEANINGS = {
     "shape_offset": "first byte of the shape in the shard",
     "shape_length": "bytes of the whole shape",
     "shape_sha256": "of those bytes",
-    "split": "by the hashes of photo and mesh and by their near twins: nothing is on both sides; null belongs to neither",
+    "split": "by the hashes of photo and mesh and by their near twins: nothing is on both sides; none belongs to neither",
     "r": "rating in [0, 1]; 1 for an approved artist's mesh; null where nobody rated",
     "category": "what the object is",
     "licence": "of the photo (of the mesh where there is no photo)",
@@ -56,8 +61,24 @@ MEANINGS = {
     "prompt": "key of the photographed object",
     "chosen": "key of the preferred mesh",
     "rejected": "key of the mesh that it was preferred to",
-    "visible_share": "visible part of the object's own pixels",
+    "view": "number of the view",
+    "opening": "angle that the longer side of the picture sees, in degrees",
+    "distance": "from the camera to the centre of the mesh, in its longest sides",
+    "mask_share": "part of the picture that the mask covers",
+    "visible": "visible part of the object's own pixels",
+    "occluded": "part of the object's outline that something nearer hides",
+    "supported": "part of the object's lowest tenth before which the background is nearer: it stands on something",
+    "draws": "how many meshes and rotations were tried until one was kept",
+    "role": "whether the target is hidden in part (target) or the other one is (occluder)",
+    "other_sha256": "of the other mesh in the picture",
+    "other_licence": "of the other mesh",
+    "other_attribution": "whom to name for it",
+    "instance": "the object of the photo in whose place it stands",
     "triangles": "of the mesh",
+    "volume": "share of the shape's voxels that are full",
+    "normal_spread": "how much the normals vary: 0 for a sheet, 2/3 for a ball",
+    "stray_area": "share of the surface that lies off the main structure",
+    "stray_extent": "by how much the longest side would shrink without that",
 }
 LOAD = {
     "this project's loader (exact shuffle, filters, ranks, resume)": """\
@@ -67,7 +88,7 @@ sample = data.sample(0)
 print(len(data), sample.rgb().shape)""",
     "datasets (the index)": """\
 from datasets import load_dataset
-rows = load_dataset("parquet", data_files="{path}/index/*.parquet", split="train")
+rows = load_dataset("parquet", data_files="{path}/index/part-*.parquet", split="train")
 print(rows[0])""",
     "webdataset (the shards, in order)": """\
 import glob, webdataset
@@ -166,6 +187,8 @@ def _figures(stats: Mapping[str, Any]) -> list[str]:
             shown.append((f"{len(counts) - SHOWN} others", sum(list(counts.values())[SHOWN:])))
         parts.append(_table((name, "rows"), shown))
     for name, found in stats["histograms"].items():
+        if not any(found["counts"]):
+            continue
         bins = zip(found["edges"], found["edges"][1:], found["counts"], strict=False)
         lines = [(f"{low:,} to {high:,}", count) for low, high, count in bins]
         lines += [("unknown", found["unknown"])] if found["unknown"] else []

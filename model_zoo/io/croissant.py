@@ -61,9 +61,13 @@ TYPES = {
     pa.float16(): "cr:Float16",
     pa.float32(): "cr:Float32",
     pa.float64(): "cr:Float64",
+    pa.int8(): "cr:Int8",
+    pa.int16(): "cr:Int16",
     pa.int32(): "cr:Int32",
     pa.int64(): "cr:Int64",
     pa.uint8(): "cr:UInt8",
+    pa.uint16(): "cr:UInt16",
+    pa.uint32(): "cr:UInt32",
     pa.uint64(): "cr:UInt64",
 }  # anything else is text
 FORMATS = {"tar": "application/x-tar", "parquet": "application/x-parquet"}
@@ -102,7 +106,7 @@ def describe(
         "citeAs": str(manifest.get("hash") or manifest.get("id") or name),
         "distribution": [
             *map(_file, files),
-            _set("index", "The index: one row per sample.", "index/*.parquet"),
+            _set("index", "The index: one row per sample.", "index/part-*.parquet"),
             _set("shards", "Tar files in WebDataset layout.", "shards/*.tar"),
         ],
         "recordSet": [_rows(schema, meanings)],

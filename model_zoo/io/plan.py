@@ -23,6 +23,7 @@ class Plan:
     pointmap_source: str = ""
     licence: str = ""
     attribution: str = ""
+    consent: str = ""
     size: tuple[int, int] | None = None
     hashes: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

@@ -34,7 +34,7 @@ JSON_HEAD = re.compile(rb'"annotations"\s*:')
 
 
 def plan_files(files: Source, *, look: bool = True) -> Plans:
-    """Scenes of a folder or ZIP by the names of its files, with licences and hashes of a manifest.jsonl at its top.
+    """Scenes of a folder or ZIP by the names of its files, with licences, consent and hashes of a manifest.jsonl at its top.
 
     look: whether to open files that are no sidecars to see what they are, or to trust the endings of images.
     """
@@ -90,10 +90,8 @@ def _manifest_rows(files: Source) -> dict[str, dict[str, Any]]:
 
 def _with_row(plan: Plan, rows: dict[str, dict[str, Any]]) -> Plan:
     row = rows.get(plan.image, {})
-    plan.licence, plan.attribution = (
-        text_of(row, "licence") or text_of(row, "license"),
-        text_of(row, "attribution"),
-    )
+    plan.licence = text_of(row, "licence") or text_of(row, "license")
+    plan.attribution, plan.consent = text_of(row, "attribution"), text_of(row, "consent")
     named = [plan.image, plan.depth, plan.pointmap, plan.camera, plan.objects, *plan.masks.values()]
     for name in named:
         if isinstance(name, str) and isinstance(rows.get(name, {}).get("sha256"), str):
@@ -173,7 +171,7 @@ def _is_paper(name: str) -> bool:
 
 def plan_manifest(files: Source, data: bytes) -> Plans:
     """Scenes of a JSONL manifest: a row has "path" (or "image") and maybe masks, depth, camera, pointmap, objects,
-    sha256, licence, attribution; what it does not name is found beside the image."""
+    sha256, licence, attribution, consent; what it does not name is found beside the image."""
     records = parse_jsonl(data, what="manifest")
     rows: dict[str, dict[str, Any]] = {}
     for row in records.rows:

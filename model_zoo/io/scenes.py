@@ -51,6 +51,7 @@ class Scene:
     truths: dict[str, tuple[Path | bytes | None, Pose]] = field(default_factory=dict)
     licence: str = ""
     attribution: str = ""
+    consent: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -67,11 +68,16 @@ def scan(source: Path | str | bytes, *, title: str = "upload") -> Iterator[Scene
         if isinstance(plan, PlanRefusal):
             yield Refusal(plan.name, plan.reason)
             continue
-        for found in _Loader(files, plan).load():
+        for found in load(files, plan):
             if isinstance(found, Scene):
                 taken += 1
                 found.warnings = (files.warnings if taken == 1 else []) + found.warnings
             yield found
+
+
+def load(files: Source, plan: Plan) -> Iterator[Scene | Refusal]:
+    """The scene of one plan after what was refused of it; no scene where its photo was refused."""
+    return _Loader(files, plan).load()
 
 
 def _open(source: Path | str | bytes, title: str) -> tuple[Source, Iterator[Plan | PlanRefusal]]:
@@ -123,6 +129,7 @@ class _Loader:
             image,
             licence=plan.licence,
             attribution=plan.attribution,
+            consent=plan.consent,
             warnings=[*plan.warnings, *image.warnings],
         )
         self._load_masks(scene)

@@ -3,6 +3,7 @@
 import os
 import posixpath
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -34,9 +35,10 @@ class FolderSource:
         self.root = root
         self.title = root.resolve().name
         self.warnings: list[str] = []
-        self.names = sorted(self._walk())
 
-    def _walk(self) -> list[str]:
+    @cached_property
+    def names(self) -> list[str]:
+        """Every file, sorted; the folder is walked when this is first asked for."""
         found = []
         for folder, subfolders, files in os.walk(self.root, followlinks=False):
             subfolders[:] = [name for name in subfolders if not name.startswith(".")]
@@ -46,7 +48,7 @@ class FolderSource:
                     self.warnings.append(f'the link "{safe_text(name)}" was not followed')
                 elif not name.startswith("."):
                     found.append((below / name).as_posix())
-        return found
+        return sorted(found)
 
     def read(self, name: str) -> bytes:
         """Bytes of a file below the folder. Raises BadInput."""

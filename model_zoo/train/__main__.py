@@ -38,7 +38,14 @@ def parser() -> argparse.ArgumentParser:
         )
         p.add_argument("--model", choices=MODELS, default="geometry")
         p.add_argument(
-            "--data", nargs="+", required=True, metavar="DIR", help="release folders, or the word synthetic"
+            "--data",
+            nargs="+",
+            required=True,
+            metavar="DIR",
+            help="releases or built data sets (folders or s3://BUCKET/PREFIX), or the word synthetic",
+        )
+        p.add_argument(
+            "--where", metavar="FILTER", help="take only rows such as \"r >= 0.8 and category == 'mug'\""
         )
         p.add_argument("--recipe", choices=sorted(RECIPES), default="tiny")
         p.add_argument(
@@ -73,7 +80,10 @@ def parser() -> argparse.ArgumentParser:
         p.add_argument("--scenes", type=positive(int), help="pictures that --data synthetic composes")
         p.add_argument("--shapes", type=positive(int), help="shapes of each family in --data synthetic")
         p.add_argument(
-            "--cache", type=Path, metavar="DIR", help="where rendered scenes are kept (default: --out)"
+            "--cache",
+            type=Path,
+            metavar="DIR",
+            help="where rendered scenes and what is read from buckets are kept (default: OUT/cache)",
         )
     return top
 

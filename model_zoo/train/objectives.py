@@ -110,7 +110,7 @@ def flow_matching(
     x_tau = {n: flow.interpolate(x0[n], x1[n], tau) for n in x1}
     predicted = model.velocity(x_tau, tau, kv)
     wanted = {n: flow.velocity(x0[n], x1[n]) for n in x1}
-    known = batch.layout_weight.to(device).repeat_interleave(draws, 0)
+    known = {n: w.to(device).repeat_interleave(draws, 0) for n, w in batch.layout_weight.items()}
     return losses.flow_matching(predicted, wanted, weights, known)
 
 
@@ -151,7 +151,8 @@ def preference(
             errors[f"{side}_ref"] = losses.velocity_error(held, y - x0)
         moving = model.velocity({"shape": x_tau}, tau, kv)["shape"]
         errors[side] = losses.velocity_error(moving, y - x0)
-    result = losses.flow_dpo(**errors, beta=beta, anchor=anchor)
+    weights = batch.weight.to(device).repeat_interleave(draws, 0)
+    result = losses.flow_dpo(**errors, beta=beta, anchor=anchor, weights=weights)
     return result.loss, {
         n: getattr(result, n).detach() for n in ("delta", "winner_change", "loser_change", "accuracy")
     }

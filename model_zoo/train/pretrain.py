@@ -1,15 +1,16 @@
 """Pretrain: the occupancy codec, then flow matching on shape and layout, from nothing. Also mid-train: flow matching alone."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model_zoo.examples import Example, Joined, Source
+from model_zoo.examples import Example, Joined
 from model_zoo.geometry.model import GeometryModel
 from model_zoo.geometry.occupancy import rescale_latent
+from model_zoo.io.errors import BadInput
+from model_zoo.loader import Samples
 from model_zoo.loop import fit
 from model_zoo.losses import FLOW_WEIGHTS
 from model_zoo.synthetic import SyntheticSamples
@@ -75,18 +76,33 @@ class Grids:
     """Random batches of occupancy grids (B, 1, G, G, G), half of them mirrored; composed scenes give every family's."""
 
     def __init__(self, source: Joined) -> None:
-        self.read = [read for part in source.sources for read in _grids(part)]
+        self.parts = [_grids(part) for part in source.sources]
+        self.ends = np.cumsum([length for length, _ in self.parts])
 
     def batches(self, seed: int, start: int) -> Iterator[Tensor]:
         step = start
         while True:
             rng = np.random.default_rng([seed, 11, step])
-            picked = [self.read[int(i)]() for i in rng.integers(len(self.read), size=CODEC_BATCH)]
+            picked = self._read(rng.integers(int(self.ends[-1]), size=CODEC_BATCH))
             yield torch.stack([g.flip(1) if rng.random() < 0.5 else g for g in picked])
             step += 1
 
+    def _read(self, numbers: np.ndarray) -> list[Tensor]:
+        """The grids of these numbers; those that cannot be read are left out. Raises BadInput when none can."""
+        found, error = [], BadInput("the data holds no shape")
+        for number in numbers.tolist():
+            which = int(np.searchsorted(self.ends, number, side="right"))
+            length, read = self.parts[which]
+            try:
+                found.append(read(number - int(self.ends[which]) + length))
+            except BadInput as problem:
+                error = problem
+        if not found:
+            raise error
+        return found
 
-def _grids(source: Source[Example]) -> list[Callable[[], Tensor]]:
-    if isinstance(source, SyntheticSamples):
-        return [partial(source.occupancy, i) for i in range(len(source.families))]
-    return [lambda i=i: source[i].occupancy for i in range(len(source))]
+
+def _grids(source: SyntheticSamples | Samples) -> tuple[int, Callable[[int], Tensor]]:
+    """How many grids a source has, and how to get one."""
+    length = len(source.families) if isinstance(source, SyntheticSamples) else len(source)
+    return length, source.occupancy

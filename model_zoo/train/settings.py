@@ -13,7 +13,7 @@ from model_zoo.examples import Joined, Source, batches
 from model_zoo.geometry.model import GeometryModel
 from model_zoo.geometry.recipes import GeometryConfig
 from model_zoo.io.errors import BadInput
-from model_zoo.loader import Release, ReleasePairs, ReleaseSamples
+from model_zoo.loader import Pairs, Samples, chains
 from model_zoo.loop import LoopConfig
 from model_zoo.synthetic import SceneConfig, SyntheticSamples, cached
 
@@ -29,6 +29,7 @@ class Settings:
     recipe: str
     data: tuple[str, ...]
     out: Path
+    where: str | None = None
     init: Path | None = None
     resume: bool = False
     seed: int = 0
@@ -123,6 +124,7 @@ STEP_EMBEDDER = ("transformer.d_embedder.",)
 
 def samples(s: Settings, config: GeometryConfig) -> tuple[Joined, list[dict]]:
     """The training examples of every --data and a line about each for the card."""
+    chained = dict(chains([name for name in s.data if name != SYNTHETIC]))
     sources, notes = [], []
     for name in s.data:
         if name == SYNTHETIC:
@@ -136,22 +138,26 @@ def samples(s: Settings, config: GeometryConfig) -> tuple[Joined, list[dict]]:
                     "simulated": True,
                 }
             )
-        else:
-            release = ReleaseSamples(Path(name), config)
-            sources.append(release)
-            notes.append(release_note(release.release, release.rows))
+        elif name in chained:
+            rows = Samples(name, config, where=s.where, base=chained[name], cache=s.cache or s.out / "cache")
+            sources.append(rows)
+            notes.append(data_note(rows, s.where))
     return _some(Joined(sources), s), notes
 
 
 def pairs(s: Settings, config: GeometryConfig) -> tuple[Joined, list[dict]]:
     """The preference pairs of every --data and a line about each for the card."""
-    sources = [ReleasePairs(Path(name), config) for name in s.data]
-    return _some(Joined(sources), s), [release_note(p.release, p.rows) for p in sources]
+    sources = [
+        Pairs(name, config, where=s.where, base=base, cache=s.cache or s.out / "cache")
+        for name, base in chains(s.data)
+    ]
+    return _some(Joined(sources), s), [data_note(p, s.where) for p in sources]
 
 
 def _some(source: Joined, s: Settings) -> Joined:
     if not len(source):
-        raise BadInput(f"no rows of split train in {', '.join(s.data)}")
+        passed = f" that pass {s.where}" if s.where else ""
+        raise BadInput(f"no rows of split train{passed} in {', '.join(s.data)}")
     return source
 
 
@@ -165,14 +171,15 @@ def synthetic_samples(s: Settings, config: GeometryConfig) -> SyntheticSamples:
     return cached(scene_config(s), config, s.cache or s.out / "cache")
 
 
-def release_note(release: Release, rows: Sequence[dict]) -> dict:
-    """What a card says about a release: where it came from, how much of it, and whether people or a simulation answered."""
+def data_note(rows: Samples | Pairs, where: str | None) -> dict:
+    """What a card says about a data set: where it came from, how much of it, and whether people or a machine answered."""
     return {
-        "name": release.folder.name,
-        "id": release.manifest.get("id"),
-        "hash": release.manifest.get("hash"),
+        "name": rows.data.name,
+        "id": rows.data.manifest.get("id"),
+        "hash": rows.data.manifest.get("hash"),
         "rows": len(rows),
-        "simulated": any(bool(r.get("simulated")) for r in rows),
+        "simulated": rows.simulated,
+        **({"where": where} if where else {}),
     }
 
 

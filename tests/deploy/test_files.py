@@ -42,7 +42,7 @@ def test_compose_sets_only_what_the_settings_read() -> None:
     assert unknown == []
 
 
-@pytest.mark.parametrize("name", ["k8s/web.yaml", "k8s/workers.yaml"])
+@pytest.mark.parametrize("name", ["k8s/web.yaml", "k8s/workers.yaml", "k8s/build.yaml"])
 def test_kubernetes_documents_are_complete(name: str) -> None:
     for one in documents(name):
         assert one["apiVersion"] and one["kind"] and one["metadata"]["name"]

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from model_zoo.build import encode
-from model_zoo.geometry.voxels import voxelise
 from model_zoo.io.glb_writer import export_glb
 from model_zoo.io.shards import IndexWriter, ShardWriter, file_sha256, span_of
 from tests.model_zoo.releases import targets
@@ -113,7 +112,11 @@ def rendered_set(folder: Path, variant: str = "iso3do", count: int = 4, split: s
         K = camera_of(target.pointmap)
         members["json"] = encode.facts(**stored, **span, K=K.tolist())
         if shape.family not in grids:
-            grids[shape.family] = encode.occupancy_bytes(voxelise(mesh, 64, solid=True))
+            coarse = shape.occupancy
+            fine = (
+                coarse.repeat(64 // len(coarse), 0).repeat(64 // len(coarse), 1).repeat(64 // len(coarse), 2)
+            )
+            grids[shape.family] = encode.occupancy_bytes(fine)
         key = f"m{hashlib.sha256(shape.family.encode()).hexdigest()[:16]}"
         shape_members = {
             "mesh.glb": export_glb(mesh),

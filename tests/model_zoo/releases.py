@@ -68,7 +68,7 @@ def sft_release(folder, count=4, pose=True, split="train"):
             row |= (
                 dict(zip("Rts", (v.ravel().tolist() for v in (target.pose.R, target.pose.t, target.pose.s))))
                 if pose
-                else {}
+                else dict.fromkeys("Rts")
             )
             rows.append(row)
     return finish(folder, "sft", rows)
@@ -80,7 +80,8 @@ def dpo_release(folder, count=4):
     with ShardWriter(folder / "shards") as shards:
         for i, (target, shape) in enumerate(targets(count)):
             other = make(next(n for n in SHAPES if n != shape.family), 0)
-            row = {"pair_id": i, "split": "train", "simulated": True}
+            row = {"pair_id": i, "prompt": f"o{i}", "chosen": f"w{i}", "rejected": f"l{i}"}
+            row |= {"split": "train", "simulated": True, "weight": 0.75}
             row |= places(shards.write(f"o{i}", members(target)))
             row |= places(shards.write(f"w{i}", {"mesh.glb": export_glb(shape.mesh)}), {"mesh.glb": "chosen"})
             row |= places(shards.write(f"l{i}", {"mesh.glb": export_glb(other)}), {"mesh.glb": "rejected"})

@@ -8,7 +8,8 @@ import torch
 
 from model_zoo import evaluate
 from model_zoo.examples import Example
-from model_zoo.loader import ReleaseSamples
+from model_zoo.loader import Samples
+from tests.model_zoo.built import rendered_set
 
 
 class Known:
@@ -25,7 +26,7 @@ class Known:
             "mask": torch.ones(1, 16, 16),
             "pointmap": torch.zeros(3, 16, 16),
         }
-        return Example(views, grid, {}, torch.tensor(0.0))
+        return Example(views, grid, {}, {})
 
 
 def test_a_perfect_prediction_scores_one():
@@ -47,6 +48,16 @@ def test_a_checkpoint_is_scored_beside_another(start, sft, tmp_path, capsys):
     mine, other = report["results"].values()
     assert mine["f1"] == other["f1"] and report["simulated"] and report["split"] == "all"
     assert "rotation_degrees" in mine and "truth from a simulation" in capsys.readouterr().out
+
+
+def test_a_built_set_is_scored_on_the_rows_that_pass_a_filter(start, tmp_path):
+    data = rendered_set(tmp_path / "set", count=3, split="validation")
+    arguments = [str(start), "--data", str(data), "--where", "r >= 0.7", "--steps", "1"]
+    assert evaluate.main([*arguments, "--out", str(tmp_path / "m.json")]) == 0
+    report = json.loads((tmp_path / "m.json").read_text())
+    assert report["examples"] == 1 and report["split"] == "validation" and report["simulated"]
+    figures = next(iter(report["results"].values()))
+    assert "rotation_degrees" in figures and "translation" not in figures
 
 
 def test_pairs_are_scored_against_a_reference(start, dpo, tmp_path):
@@ -80,7 +91,7 @@ def test_bad_input_is_one_line(start, sft, capsys, more, said):
 def test_sampling_follows_its_seed(start, sft):
     model, samples = (
         evaluate.checkpoint.load(start).model,
-        ReleaseSamples(sft, evaluate.checkpoint.load(start).model.config),
+        Samples(sft, evaluate.checkpoint.load(start).model.config),
     )
     a, b = (
         next(iter(evaluate.predict(model, samples, [0], seed=3, steps=2, strength=1.0))) for _ in range(2)

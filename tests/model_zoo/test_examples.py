@@ -16,7 +16,7 @@ class Numbers:
 
     def __getitem__(self, index):
         value = torch.tensor(float(self.values[index]))
-        return Pair({"image": value}, value, value)
+        return Pair({"image": value}, value, value, torch.tensor(1.0))
 
 
 def drawn(source, size, seed, start, count):

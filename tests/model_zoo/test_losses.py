@@ -22,7 +22,9 @@ def test_flow_matching_weighs_modalities():
 def test_rows_without_a_pose_teach_no_layout():
     predicted = {"shape": torch.zeros(2, 1, 1), "scale": torch.ones(2, 1, 1)}
     target = {n: torch.zeros_like(v) for n, v in predicted.items()}
-    total, _ = losses.flow_matching(predicted, target, {"shape": 1.0, "scale": 1.0}, torch.tensor([1.0, 0.0]))
+    total, _ = losses.flow_matching(
+        predicted, target, {"shape": 1.0, "scale": 1.0}, {"scale": torch.tensor([1.0, 0.0])}
+    )
     assert float(total) == pytest.approx(0.5)
 
 
@@ -44,6 +46,17 @@ def test_dpo_gradient_lowers_the_winner_and_raises_the_loser():
     w, l = torch.tensor([1.0], requires_grad=True), torch.tensor([1.0], requires_grad=True)
     losses.flow_dpo(w, torch.ones(1), l, torch.ones(1), beta=2.0).loss.backward()
     assert w.grad.item() == pytest.approx(0.5) and l.grad.item() == pytest.approx(-0.5)
+
+
+def test_dpo_listens_to_each_pair_as_far_as_it_is_sure():
+    w, l = (torch.tensor(values, requires_grad=True) for values in ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0]))
+    ones, sure = torch.ones(3), torch.tensor([0.9, 0.6, 0.6])
+    result = losses.flow_dpo(w, ones, l, ones, beta=2.0, weights=sure)
+    result.loss.backward()
+    assert w.grad.tolist() == pytest.approx((0.5 * sure / sure.sum()).tolist())
+    same = losses.flow_dpo(w * 0.7, ones, l, ones, beta=2.0, weights=torch.full((3,), 0.75)).loss.detach()
+    plain = losses.flow_dpo(w * 0.7, ones, l, ones, beta=2.0).loss.detach()
+    assert float(same) == pytest.approx(float(plain))
 
 
 def test_codec_loss_has_no_divergence_at_the_prior():

@@ -199,3 +199,16 @@ def test_a_pointmap_without_camera_gets_the_one_that_made_it(photo: Path) -> Non
     run("import_images", photo, "--batch", "photos")
     found = Pointmap.objects.get().camera
     assert [found[name] for name in ("fx", "fy", "cx", "cy")] == pytest.approx([500, 510, 300, 200], rel=1e-3)
+
+
+def test_consent_comes_from_the_manifest_or_else_from_the_command(photo: Path) -> None:
+    (photo / "plain.jpg").write_bytes(plain())
+    (photo / "manifest.jsonl").write_text(json.dumps({"path": "mug.jpg", "consent": "signed release form"}) + "\n")
+    run("import_images", photo, "--batch", "photos", "--consent", "public place")
+    assert dict(Image.objects.values_list("name", "consent")) == {"mug": "signed release form", "plain": "public place"}
+
+
+def plain() -> bytes:
+    data = io.BytesIO()
+    Picture.effect_noise((64, 48), 60).convert("RGB").save(data, "JPEG")
+    return data.getvalue()

@@ -11,6 +11,8 @@ from backend.models import Job
 from backend.training import services
 from backend.training.models import Checkpoint, Evaluation, TrainingRun
 from model_zoo import checkpoint
+from model_zoo.data.reader import DataSet
+from model_zoo.loader import chains
 from tests.backend.datasets.rows import PLAIN, World
 from tests.backend.training.folders import checkpoint_folder
 from workers import releasing, training_runs
@@ -18,17 +20,29 @@ from workers import releasing, training_runs
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def release(kind: str) -> Release:
+def release(kind: str, world: World | None = None, base: Release | None = None, objects: int = 3) -> Release:
     """Three objects that Ada decided, in the store."""
-    world = World({"asks_alignment": True})
-    for _ in range(3):
+    world = world or World({"asks_alignment": True})
+    for _ in range(objects):
         target = world.target()
         world.bracket(target, PLAIN, winner=0)
         world.align(target, target.candidates[0])
-    made = datasets.begin(kind=kind, batches=[world.batch])
+    made = datasets.begin(kind=kind, batches=[world.batch], base=base)
     releasing.release_job(datasets.order(made))
     made.refresh_from_db()
     return made
+
+
+def test_a_release_is_learnt_together_with_those_it_builds_on(tiny: Checkpoint, tmp_path: Path) -> None:
+    world = World({"asks_alignment": True})
+    first = release("sft", world)
+    second = release("sft", world, first, objects=1)
+    run = services.start_run(stage="sft", releases=[second], init=tiny, options={"steps": 2, "batch": 2})
+    command = training_runs.train_command(run, tmp_path)
+    places = command[command.index("--data") + 1 : command.index("--init")]
+    assert len(places) == 2
+    [(place, base)] = chains(places)
+    assert len(DataSet(place)) == 1 and len(DataSet(place, base=base)) == 4
 
 
 @pytest.fixture

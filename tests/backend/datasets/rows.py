@@ -60,7 +60,7 @@ class World:
         self.bot = users.get_or_create(username="bot", simulated=True)[0]
         options = {"name": "street", "asks_alignment": False, **self.options}
         self.batch = Batch.objects.create(**options)
-        self.proposer = Proposer.objects.get_or_create(name="retrieval", defaults={"kind": "retrieval"})[0]
+        self.proposer = Proposer.objects.get_or_create(name="flow-tiny", defaults={"kind": "flow"})[0]
         self.count = 0
 
     def target(self, candidates: int = 3) -> SimpleNamespace:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from backend import storage
-from backend.datasets import services
+from backend.datasets import removal, services
 from backend.datasets.models import Release
 from backend.models import Job
 from tests.backend.datasets.rows import PLAIN, World
@@ -64,7 +64,7 @@ def test_the_list_costs_the_same_however_long(people: SimpleNamespace, api: Any)
         with CaptureQueriesContext(connection) as queries:
             client.get(URL)
         counts.append(len(queries))
-    assert counts == [4, 4]
+    assert counts == [5, 5]
 
 
 def test_a_file_of_a_release_downloads_in_ranges(people: SimpleNamespace, api: Any) -> None:
@@ -95,3 +95,55 @@ def test_verifying_twice_at_once_is_one_job(people: SimpleNamespace, api: Any) -
     answers = [api(people.res).post(f"{URL}{made.pk}/verify/") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 202]
     assert Job.objects.count() == 1
+
+
+def test_a_release_says_what_it_builds_on_and_how_many_removed_photos_it_holds(
+    people: SimpleNamespace, api: Any
+) -> None:
+    world = World()
+    target = world.target()
+    world.bracket(target, PLAIN, winner=0)
+    first = frozen(world)
+    second = services.begin(kind="dpo", base=first)
+    manifest = storage.put(b"second", "application/json")
+    services.freeze(second, manifest=manifest, rows=0, counts={})
+    removal.remove(target.image, reason="asked")
+    client = api(people.res)
+    listed = {row["id"]: row for row in client.get(URL).json()["results"]}
+    assert (listed[first.pk]["removed_images"], listed[second.pk]["removed_images"]) == (1, 0)
+    assert (listed[second.pk]["base"], listed[second.pk]["collection"]) == (first.pk, "shape")
+    lineage = client.get(f"{URL}{second.pk}/").json()["lineage"]
+    assert [(row["id"], row["sha256"], row["distance"]) for row in lineage] == [(first.pk, first.sha256, 1)]
+    assert [row["distance"] for row in client.get(f"{URL}{first.pk}/").json()["lineage"]] == [-1]
+
+
+def test_a_release_over_http_takes_every_option(people: SimpleNamespace, api: Any) -> None:
+    world = World({"judges": "texture"})
+    world.bracket(world.target(), PLAIN, winner=0)
+    base = frozen(world)
+    options = {
+        "own_negatives": False,
+        "aesthetic": True,
+        "collection": "texture",
+        "base": base.pk,
+        "min_rating": 0.5,
+    }
+    made = api(people.res).post(URL, {"kind": "dpo", **options}).json()["release"]
+    assert {name: made[name] for name in options} == options
+    assert [batch["id"] for batch in made["batches"]] == [world.batch.pk]
+
+
+@pytest.mark.parametrize(
+    ("fields", "at", "message"),
+    [
+        ({"base": 987654}, "base", "no release 987654"),
+        ({"collection": "texture"}, "batches", "shape and texture are released apart"),
+        ({"collection": "colour"}, "collection", "colour"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_by_name(
+    people: SimpleNamespace, api: Any, fields: dict[str, Any], at: str, message: str
+) -> None:
+    answer = api(people.res).post(URL, {"kind": "sft", "batches": [World().batch.pk], **fields})
+    assert answer.status_code == 400 and at in answer.json()["error"]["fields"]
+    assert message in answer.json()["error"]["message"]

@@ -59,6 +59,13 @@ def test_the_tail_makes_ranks_equal(data: DataSet, tail: str, each: int) -> None
     assert len({i for r in read for i in r}) == (96 if tail == "drop" else ROWS)
 
 
+@pytest.mark.parametrize("order", ["shuffle", "shards", "index"])
+def test_a_filter_that_lets_nothing_through_gives_an_empty_epoch(plain: Path, order: str) -> None:
+    for tail in ("keep", "drop", "pad"):
+        stream = Stream(DataSet(plain, where="r > 2"), order=order, tail=tail, share=Share(1, 2, batch=4))
+        assert list(stream) == [] and stream.epoch == 1
+
+
 def test_epochs_differ_and_follow_each_other(data: DataSet) -> None:
     stream = Stream(data, then=name)
     first, second = list(stream), list(stream)

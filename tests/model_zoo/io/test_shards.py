@@ -11,7 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from model_zoo.io.errors import BadInput
-from model_zoo.io.shards import IndexWriter, ShardWriter, file_sha256, read_member
+from model_zoo.io.shards import (
+    BUFFER,
+    DamagedMember,
+    IndexWriter,
+    ShardReader,
+    ShardWriter,
+    Stored,
+    file_sha256,
+    header,
+    read_member,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = pa.schema([("id", pa.string()), ("number", pa.int64()), ("score", pa.float64())])
@@ -99,6 +109,80 @@ def test_a_changed_byte_is_found_by_its_hash(tmp_path: Path) -> None:
         read_member(path, 10**6, 10)
 
 
+def stored(folder: Path, data: bytes) -> Stored:
+    """A member that lies in a file named by its hash."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    (folder / sha256).write_bytes(data)
+    return Stored(sha256, len(data), str(folder / sha256))
+
+
+@pytest.mark.parametrize("size", [0, 1, BUFFER - 512, BUFFER, 2 * BUFFER + 77])
+def test_a_stored_member_gives_the_same_shard_as_its_bytes(tmp_path: Path, size: int) -> None:
+    data = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    file = stored(tmp_path, data)
+    chunks = Stored(file.sha256, size, lambda: (data[at : at + 70_000] for at in range(0, size, 70_000)))
+    made = []
+    for name, member in (("bytes", data), ("file", file), ("chunks", chunks)):
+        with ShardWriter(tmp_path / name) as writer:
+            writer.write("a", {"bin": member, "json": b"{}"})
+        made.append(writer.shards)
+    assert made[0] == made[1] == made[2]
+    assert file_sha256(tmp_path / "file" / "shard-000000.tar") == made[0][0]["sha256"]
+
+
+@pytest.mark.parametrize("found", [b"", b"rust", b"rusty iron", b"rusty nails"])
+def test_a_stored_member_that_changed_is_refused_and_leaves_nothing(tmp_path: Path, found: bytes) -> None:
+    member = stored(tmp_path, b"shiny nail")
+    (tmp_path / member.sha256).write_bytes(found)
+    chunked = Stored(member.sha256, member.length, lambda: iter([found]))
+    for each in (member, chunked):
+        with (
+            pytest.raises(DamagedMember, match=r"a\.bin is not what"),
+            ShardWriter(tmp_path / "out") as writer,
+        ):
+            writer.write("a", {"bin": each})
+        assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_headers_are_those_of_tarfile() -> None:
+    for name, size in (
+        ("a.json", 0),
+        ("o000000001.image.jpg", 12345),
+        ("k" * 60 + "." + "m" * 36, 8 * 2**30 - 1),
+    ):
+        wanted = tarfile.TarInfo(name)
+        wanted.size = size
+        assert header(name, size) == wanted.tobuf(tarfile.USTAR_FORMAT)
+    with pytest.raises(BadInput, match="too large"):
+        header("a", 8 * 2**30)
+
+
+def test_a_shard_is_read_back_in_one_pass(tmp_path: Path) -> None:
+    writer, rows = written(tmp_path)
+    read = []
+    for shard in writer.shards:
+        reader = ShardReader(tmp_path / shard["name"])
+        read += [(shard["name"], member) for member in reader]
+        assert reader.sha256 == shard["sha256"]
+    assert [(name, m.name, m.offset, m.length, m.sha256) for name, m in read] == [
+        (row["shard"], f"{row['key']}.{row['member']}", row["offset"], row["length"], row["sha256"])
+        for row in rows
+    ]
+    assert {m.text for _, m in read if m.name == "00000003.meta.json"} == {b"{}" * 3}
+
+
+@pytest.mark.parametrize("length", [300, 700, 1600])
+def test_a_shard_that_is_cut_off_is_refused_by_name(tmp_path: Path, length: int) -> None:
+    writer, _ = written(tmp_path)
+    path = tmp_path / writer.shards[0]["name"]
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(BadInput, match="shard-000000.tar ends in the middle"):
+        list(ShardReader(path))
+    path.write_bytes(b"not a tar file".ljust(1024))
+    with pytest.raises(BadInput, match="no header of a plain file at byte 0"):
+        list(ShardReader(path))
+
+
 def index_rows(count: int) -> list[dict]:
     return [
         {"id": hashlib.md5(str(n).encode()).hexdigest(), "number": n, "score": n / 7} for n in range(count)
@@ -113,6 +197,20 @@ def test_the_index_reads_back_and_is_the_same_every_time(tmp_path: Path) -> None
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.to_pylist() == index_rows(1000) and writer.rows == 1000
     assert pq.ParquetFile(tmp_path / "a.parquet").num_row_groups == 4
+
+
+def test_the_index_is_the_same_however_its_rows_come_in(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist(index_rows(1000), schema=SCHEMA)
+    for number, sizes in enumerate([[1000], [7, 293, 0, 600, 100], [301] * 3]):
+        with IndexWriter(tmp_path / f"{number}.parquet", SCHEMA, rows_per_group=300) as writer:
+            at = 0
+            for size in sizes:
+                writer.write_table(table.slice(at, size))
+                at += size
+            writer.write_rows(index_rows(1000)[at:])
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    groups = pq.ParquetFile(tmp_path / "0.parquet").metadata
+    assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [300, 300, 300, 100]
 
 
 def test_a_hundred_thousand_rows_take_less_than_a_hundred_megabytes(tmp_path: Path) -> None:

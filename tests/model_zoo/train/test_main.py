@@ -5,7 +5,9 @@ import json
 import pytest
 
 from model_zoo import checkpoint
+from model_zoo.data.reader import DataSet
 from model_zoo.train.__main__ import main
+from tests.model_zoo.built import rendered_set
 
 
 def train(stage, data, out, *more):
@@ -39,6 +41,31 @@ def test_pretraining_starts_from_nothing_on_a_release(sft, tmp_path):
     assert found.card["parents"] == [] and "codec_iou" in found.card["last_figures"]
 
 
+@pytest.mark.parametrize(
+    ("stage", "variant", "more"),
+    [("pretrain", "iso3do", ["--codec-steps", 1]), ("midtrain", "rp3do-osr", ["--init"])],
+)
+def test_a_stage_reads_the_filtered_rows_of_a_built_set(stage, variant, more, start, tmp_path):
+    data = rendered_set(tmp_path / "set", variant, 3)
+    more = [*more, start] if more == ["--init"] else more
+    assert train(stage, data, tmp_path / "out", "--steps", 1, "--where", "r < 0.65", *more) == 0
+    note = checkpoint.load(tmp_path / "out/checkpoint").card["data"][0]
+    assert note["id"] == f"{variant}-test" and note["rows"] == 2 and note["where"] == "r < 0.65"
+
+
+def test_a_row_that_cannot_be_read_is_left_out_and_told(start, tmp_path, capsys):
+    data = rendered_set(tmp_path / "set", "rp3do-osr", 4)
+    found = DataSet(data)
+    span = found.spans["sample"].at(2)
+    shard = data / "shards" / found.shards[span.shard][1]
+    content = bytearray(shard.read_bytes())
+    content[span.offset + 900] ^= 1
+    shard.write_bytes(bytes(content))
+    assert train("midtrain", data, tmp_path / "out", "--steps", 2, "--init", start) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out")]
+    assert len(told) == 1 and "example 2" in told[0] and shard.name in told[0]
+
+
 def refusal(capsys, *arguments):
     code = main([str(a) for a in arguments])
     text = capsys.readouterr().err.strip()
@@ -67,6 +94,13 @@ def test_a_release_without_training_rows_is_refused(start, tmp_path, capsys):
     assert "no rows of split train" in refusal(
         capsys, "sft", "--data", data, "--out", tmp_path / "o", "--init", start
     )
+
+
+def test_a_filter_that_cannot_be_used_is_refused(start, sft, tmp_path, capsys):
+    for where, said in (("quality > 1", "no column"), ("simulated == false", "that pass simulated == false")):
+        assert said in refusal(
+            capsys, "sft", "--data", sft, "--where", where, "--out", tmp_path, "--init", start
+        )
 
 
 def test_a_recipe_that_does_not_match_is_refused(start, sft, tmp_path, capsys):

@@ -9,7 +9,7 @@ from model_zoo import checkpoint, losses
 from model_zoo.examples import collate
 from model_zoo.geometry import pose
 from model_zoo.geometry.recipes import tiny
-from model_zoo.loader import ReleasePairs, ReleaseSamples
+from model_zoo.loader import Pairs, Samples
 from model_zoo.train import objectives
 
 
@@ -20,7 +20,7 @@ def model(start):
 
 @pytest.fixture(scope="module")
 def batch(sft):
-    samples = ReleaseSamples(sft, tiny())
+    samples = Samples(sft, tiny())
     return collate([samples[i] for i in range(2)])
 
 
@@ -84,7 +84,7 @@ def test_the_codec_overfits_one_batch(model, batch):
 
 
 def test_dpo_moves_the_margin_towards_the_chosen(model, dpo):
-    pairs, reference = ReleasePairs(dpo, tiny()), copy.deepcopy(model).requires_grad_(False)
+    pairs, reference = Pairs(dpo, tiny()), copy.deepcopy(model).requires_grad_(False)
     batch = collate([pairs[i] for i in range(2)])
     optimiser = torch.optim.AdamW(model.transformer.parameters(), lr=3e-4)
     deltas = []

@@ -24,6 +24,9 @@ class Command(BaseCommand):
         parser.add_argument("--batch", required=True, help="name of the batch; made when it does not exist")
         parser.add_argument("--licence", default="", help="licence of photos whose source names none")
         parser.add_argument("--attribution", default="", help="whom to credit where the source does not say")
+        parser.add_argument(
+            "--consent", default="", help="what those shown agreed to, for photos whose source does not say"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Import and report; exit code 1 when nothing came in."""
@@ -31,7 +34,7 @@ class Command(BaseCommand):
             Batch._meta.get_field("name").clean(options["batch"], None)
         except ValidationError:
             raise CommandError("--batch: at most 60 letters, digits, - and _") from None
-        given = {name: options[name] for name in ("licence", "attribution")}
+        given = {name: options[name] for name in ("licence", "attribution", "consent")}
         with (
             sources.opened(options["source"]) as path,
             tqdm(unit=" photos", desc="importing", disable=None) as bar,

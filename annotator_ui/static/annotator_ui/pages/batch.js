@@ -50,6 +50,7 @@ function drawActions() {
     ...fields([
       { name: "licence", label: t("Licence"), maxlength: 100 },
       { name: "attribution", label: t("Attribution"), maxlength: 2000 },
+      { name: "consent", label: t("Consent"), maxlength: 200, hint: t("What the people shown agreed to, for photos whose manifest does not say.") },
     ]),
     h("p", {}, h("button", { class: "primary", type: "submit" }, t("Upload"))),
     progress,
@@ -204,12 +205,14 @@ function tile(row) {
 }
 
 async function picture(canvas, row) {
+  if (row.removed) return;
   const [photo, mask] = await Promise.all([loadImage(row.photo_url), row.mask_url ? loadImage(row.mask_url) : null]);
   drawPhoto(canvas, photo, mask && stencil(mask));
 }
 
 function describe(row) {
-  const { text } = tiles.get(row.id);
+  const { element, text } = tiles.get(row.id);
+  if (row.removed) $("canvas", element)?.remove();
   const { queued, running, failed } = row.jobs;
   const waits = t("{running} running, {queued} queued", { running, queued });
   const stages = Object.entries(row.stage_states).map(([stage, state]) => `${words(stage)} ${words(state)}`);
@@ -222,8 +225,28 @@ function describe(row) {
     failed ? h("button", { type: "button", class: "plain bad", onclick: () => busy(null, () => why(row)) }, t("{failed} failed: why?", { failed })) : null,
     h("br"),
     h("span", { class: "muted" }, stages.join(", ")),
-    row.rejected ? h("span", { class: "bad" }, " · ", t("mask rejected: {reason}", { reason: words(row.rejected) })) : null,
+    row.removed ? h("span", { class: "bad" }, " · ", t("photo removed on request")) : null,
+    me.role === "admin" && !row.removed ? h("button", { type: "button", class: "plain", onclick: () => busy(null, () => removePhoto(row)) }, t("Remove photo")) : null,
+    row.rejected && !row.removed ? h("span", { class: "bad" }, " · ", t("mask rejected: {reason}", { reason: words(row.rejected) })) : null,
   );
+}
+
+/** Take a photo out for good, after asking why; names the releases that hold it. */
+async function removePhoto(row) {
+  const reason = h("textarea", { rows: 3, maxlength: 2000, id: "removal-reason" });
+  const erase = h("input", { type: "checkbox", id: "removal-erase" });
+  const form = [
+    h("label", { for: "removal-reason" }, t("Reason"), reason),
+    h("label", { class: "check", for: "removal-erase" }, erase, t("Also delete its bytes, unless a release in the store holds it")),
+  ];
+  const text = t("Its tasks end, no later release holds it, and the same file is not imported again. This cannot be undone.");
+  const choices = [[null, t("Cancel")], ["remove", t("Remove photo"), "primary"]];
+  if ((await ask(t("Remove this photo?"), text, choices, [h("div", { class: "form" }, ...form)])) !== "remove") return;
+  const done = await api.post(`images/${row.image_id}/remove/`, { reason: reason.value, erase: erase.checked });
+  const held = done.releases.map((each) => h("li", { translate: "no" }, `${each.kind} ${each.id} · ${each.sha256.slice(0, 12)} · ${number(each.rows)}`));
+  const said = held.length ? t("These frozen releases hold it and stay as they are:") : t("No release holds it.");
+  await ask(t("The photo is removed."), said, [[null, t("Close"), "primary"]], [h("ul", {}, ...held)]);
+  await refresh();
 }
 
 /** What the failed jobs of an object said. */

@@ -1,4 +1,4 @@
-// Releases: freeze, look into, compare, download, and the three lines that load one.
+// Releases: freeze, look into, compare, download, what one builds on, and the three lines that load one.
 
 import * as api from "../api.js";
 import { counts, number, size, when, words } from "../format.js";
@@ -17,8 +17,11 @@ async function list() {
       t("All releases"),
       [
         [t("Release"), (row) => h("button", { type: "button", class: "plain", onclick: () => busy(null, () => open(row.id)) }, `${words(row.kind)} ${row.id}`)],
-        [t("State"), (row) => stateOf(row.state)],
+        [t("State"), (row) => h("span", {}, stateOf(row.state), row.removed_images ? h("span", { class: "bad small" }, " ", removed(row)) : null)],
         [t("Rows"), (row) => number(row.rows)],
+        [t("Train / validation"), split],
+        [t("Collection"), (row) => collection(row)],
+        [t("Builds on"), (row) => (row.base ? String(row.base) : null)],
         [t("Batches"), (row) => named(batchNames(row))],
         [t("Simulated"), (row) => (row.include_simulated ? t("included") : t("left out"))],
         [t("Hash"), (row) => h("code", { title: row.sha256 }, row.sha256 ? row.sha256.slice(0, 12) : "–")],
@@ -32,6 +35,10 @@ async function list() {
 }
 
 const batchNames = (row) => row.batches.map((batch) => batch.name).join(", ");
+const split = (row) => (row.counts?.train || row.counts?.validation ? `${number(row.counts.train ?? 0)} / ${number(row.counts.validation ?? 0)}` : null);
+const collection = (row) => (row.collection ? words(row.collection) : t("not told apart"));
+const removed = (row) => t("holds removed photos: {n}", { n: number(row.removed_images) });
+const title = (row) => t("{kind} {id} ({n} rows)", { kind: words(row.kind), id: row.id, n: number(row.rows) });
 
 async function drawForms() {
   const batches = await api.all("batches/");
@@ -40,15 +47,23 @@ async function drawForms() {
     create,
     ...fields([
       { name: "kind", label: t("Kind"), type: "select", options: [["sft", t("SFT: accepted samples")], ["dpo", t("DPO: preference pairs")]] },
+      { name: "collection", label: t("Collection"), type: "select", options: [["shape", t("Shape")], ["texture", t("Texture")]], hint: t("Batches that judge shape and batches that judge texture are released apart.") },
       { name: "batches", label: t("Batches"), type: "choices", options: batches.map((batch) => [batch.id, named(batch.name)]), hint: t("There is no batch yet.") },
+      { name: "base", label: t("Build on"), type: "select", options: [], hint: t("Only what that release does not hold is written, and what no longer counts is listed. Its batches are taken too.") },
       { name: "min_rating", label: t("Least rating"), type: "number", min: 0, max: 1, step: 0.05, value: 0 },
+      { name: "own_negatives", label: t("Reject only what our own models made"), type: "checkbox", value: true, hint: t("Preference pairs whose loser came from retrieval, inflation or another program are left out, as in the paper.") },
+      { name: "aesthetic", label: t("Only objects of high aesthetics"), type: "checkbox", hint: t("Whole, unhidden objects in bright, contrasty, colourful, sharp photos.") },
       { name: "include_simulated", label: t("Include answers of simulated annotators"), type: "checkbox" },
       { name: "include_fallback_layout", label: t("Include layouts placed on fallback depth"), type: "checkbox" },
     ]),
     h("p", {}, h("button", { class: "primary", type: "submit" }, t("Freeze"))),
     h("div", { class: "job", "aria-live": "polite" }),
   );
-  const options = releases.filter((row) => row.state === "frozen").map((row) => [row.id, t("{kind} {id} ({n} rows)", { kind: words(row.kind), id: row.id, n: number(row.rows) })]);
+  const judged = new Map(batches.map((batch) => [String(batch.id), batch.judges]));
+  const fit = () => fitChoices(create, judged);
+  for (const name of ["kind", "collection"]) create.elements[name].addEventListener("change", fit);
+  fit();
+  const options = releases.filter((row) => row.state === "frozen").map((row) => [row.id, title(row)]);
   fill(
     $("#comparison"),
     ...fields([
@@ -61,9 +76,22 @@ async function drawForms() {
   );
 }
 
-async function freeze(values) {
-  if (!values.batches?.length) throw new Error(t("Choose at least one batch."));
-  const { release, job } = await api.post("releases/", values);
+/** Offers the batches, bases and filters that go with the kind and the collection. judged: what each batch judges, by id. */
+function fitChoices(form, judged) {
+  const { kind, collection: wanted, base, own_negatives: own } = form.elements;
+  for (const input of form.querySelectorAll("[name=batches]")) {
+    input.disabled = judged.get(input.value) !== wanted.value;
+    input.closest("label").hidden = input.disabled;
+  }
+  own.disabled = kind.value !== "dpo";
+  own.closest("label").hidden = own.disabled;
+  const bases = releases.filter((row) => row.state === "frozen" && row.kind === kind.value && row.collection === wanted.value);
+  fill(base, h("option", { value: "" }, t("nothing: a whole release")), ...bases.map((row) => h("option", { value: row.id }, title(row))));
+}
+
+async function freeze({ base, ...values }) {
+  if (!values.batches?.length && !base) throw new Error(t("Choose at least one batch."));
+  const { release, job } = await api.post("releases/", { ...values, base: base ? Number(base) : null });
   const line = $("#create .job");
   const ended = await watchJob(job.id, (now) => fill(line, jobLine(now)));
   await list();
@@ -79,13 +107,19 @@ async function open(id) {
   fill(
     $("#one"),
     h("h2", {}, t("{kind} release {id}", { kind: words(row.kind), id: row.id }), " ", stateOf(row.state)),
+    row.removed_images ? h("p", { class: "bad" }, t("This release holds removed photos: {n}. A frozen release never changes; no later one holds them.", { n: number(row.removed_images) })) : null,
     facts([
       [t("Rows"), number(row.rows)],
+      [t("Train / validation"), split(row) ?? "–"],
+      [t("Collection"), collection(row)],
       [t("Batches"), named(batchNames(row) || "–")],
+      ...lineage(row),
+      row.kind === "dpo" ? [t("Rejected"), row.own_negatives ? t("only what our own models made") : t("whatever lost")] : null,
+      row.aesthetic ? [t("Objects"), t("of high aesthetics only")] : null,
       [t("Simulated answers"), row.include_simulated ? t("included") : t("left out")],
       [t("Layouts on fallback depth"), row.include_fallback_layout ? t("included") : t("left out")],
       [t("Least rating"), number(row.min_rating)],
-    ]),
+    ].filter(Boolean)),
     Object.keys(row.counts ?? {}).length ? h("p", { class: "small" }, counts(row.counts)) : null,
     row.sha256 ? h("p", {}, t("Manifest sha256"), " ", h("code", {}, row.sha256)) : null,
     h("p", { class: "row" }, verify, h("span", { id: "verified", "aria-live": "polite" })),
@@ -102,6 +136,16 @@ async function open(id) {
   );
   $("#one").hidden = false;
   $("#one").scrollIntoView({ block: "nearest" });
+}
+
+/** What it builds on, nearest first, and what builds on it, each to be opened. */
+function lineage(row) {
+  const line = (found) => found.map((each) => h("button", { type: "button", class: "plain", title: each.sha256, onclick: () => busy(null, () => open(each.id)) }, title({ ...each, kind: row.kind })));
+  const [later, before] = [row.lineage.filter((each) => each.distance < 0), row.lineage.filter((each) => each.distance > 0)];
+  return [
+    before.length ? [t("Builds on"), h("span", { class: "row" }, ...line(before))] : null,
+    later.length ? [t("Built on by"), h("span", { class: "row" }, ...line(later))] : null,
+  ];
 }
 
 /** The lines that load it, as the server knows them. */

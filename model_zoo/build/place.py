@@ -1,0 +1,128 @@
+"""Where a build is written: a place of model_zoo.data.places that also takes files, each there whole or not at all."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from model_zoo.data import places
+from model_zoo.data.places import S3
+from model_zoo.io.errors import BadInput, safe_text
+
+TMP = "tmp"
+
+
+class Place(places.Place, Protocol):
+    """Files by relative names with slashes. Every method raises BadInput."""
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+
+    def put(self, name: str, path: Path) -> None:
+        """Take over a finished file of the scratch folder; it appears under its name in one step."""
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to a local path."""
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """An empty folder for files on their way in; gone afterwards."""
+
+    def tidy(self) -> None:
+        """Delete what killed processes left behind; only when nobody writes here any more."""
+
+
+def place_of(out: str, endpoint: str = "") -> Place:
+    """The place that --out names: a folder, or s3://BUCKET/PREFIX at an endpoint (default: boto3's own)."""
+    return Bucket(out, endpoint) if out.startswith(S3) else Folder(Path(out))
+
+
+class Folder(places.Folder):
+    """A folder; it is made when the first file comes."""
+
+    def __init__(self, root: Path) -> None:
+        if root.exists() and not root.is_dir():
+            raise BadInput(f"{root} is a file, not a folder", "bad_place")
+        super().__init__(root)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        return (self.root / name).is_file()
+
+    def put(self, name: str, path: Path) -> None:
+        """Rename a file of the scratch folder to its place."""
+        target = self.root / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+        except OSError as error:
+            raise BadInput(f"cannot write {target}: {error.strerror}", "unwritable") from None
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to a local path."""
+        try:
+            shutil.copyfile(self.root / name, path)
+        except OSError as error:
+            raise self._wrong(name, error) from None
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder on the same disk, so that `put` is one step. What a killed process left in it is in nobody's way."""
+        try:
+            (self.root / TMP).mkdir(parents=True, exist_ok=True)
+            folder = tempfile.mkdtemp(dir=self.root / TMP)
+        except OSError as error:
+            raise BadInput(f"cannot write to {self.root}: {error.strerror}", "unwritable") from None
+        try:
+            yield Path(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Delete what killed processes left behind; only when nobody writes here any more."""
+        shutil.rmtree(self.root / TMP, ignore_errors=True)
+
+
+class Bucket(places.Bucket):
+    """Below s3://BUCKET/PREFIX."""
+
+    def __init__(self, where: str, endpoint: str = "") -> None:
+        super().__init__(where, endpoint)
+        if not self.prefix:
+            raise BadInput(f"{safe_text(where)} names no prefix: s3://BUCKET/PREFIX", "bad_place")
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of this name."""
+        try:
+            self.size(name)
+        except BadInput as error:
+            if error.code == "missing_file":
+                return False
+            raise
+        return True
+
+    def put(self, name: str, path: Path) -> None:
+        """Upload a file; S3 shows an object only when all of it is there."""
+        try:
+            self.client.upload_file(str(path), self.bucket, self._key(name))
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise self._wrong(name, error, "s3") from None
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy an object to a local path."""
+        try:
+            self.client.download_file(self.bucket, self._key(name), str(path))
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise self._wrong(name, error, "missing_file") from None
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A temporary folder of this machine."""
+        with tempfile.TemporaryDirectory(prefix="maquette-build-") as folder:
+            yield Path(folder)
+
+    def tidy(self) -> None:
+        """Nothing is ever left in a bucket."""

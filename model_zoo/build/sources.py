@@ -1,0 +1,291 @@
+"""What a build is made from: the meshes and photos of a folder, S3 prefix or ZIP, of a release, or of Iso-3DO itself.
+
+A manifest.jsonl at the top gives sha256, licence, attribution and category by path; a file whose hash it gives is not
+read for the plan, and is refused later when its bytes are others.
+"""
+
+import dataclasses
+import hashlib
+import json
+import posixpath
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from model_zoo.build.kinds import MeshItem, PhotoItem, Refused, Shape
+from model_zoo.build.shapes import open_shape, read_shape
+from model_zoo.data.places import S3, Bucket, open_place
+from model_zoo.data.reader import MANIFEST as DATA_MANIFEST
+from model_zoo.data.reader import DataSet
+from model_zoo.io.errors import BadInput, safe_text
+from model_zoo.io.plan import Plan, PlanRefusal
+from model_zoo.io.plans import plan_files
+from model_zoo.io.records import parse_json, parse_jsonl
+from model_zoo.io.scenes import Refusal, Scene, load
+from model_zoo.io.sniff import kind_of
+from model_zoo.io.sources import MAX_FILE_BYTES, FolderSource, Source, ZipSource, check_relative
+
+MANIFEST = "manifest.jsonl"
+MESHES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".zip")
+# An image in a folder with one of these is a texture, not a photo.
+TEXTURED = (".gltf", ".obj", ".mtl")
+TRAIN = "train"
+INSTANCE = "object"  # what the one object of a release's photo is called
+
+
+class BucketSource:
+    """The files below an S3 prefix; listed when the names are asked for, read one at a time."""
+
+    def __init__(self, url: str, endpoint: str = "") -> None:
+        self._bucket = Bucket(url, endpoint)
+        self.title = posixpath.basename(url.rstrip("/"))
+        self.warnings: list[str] = []
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Keys below the prefix."""
+        return [name for name in self._bucket.names("") if not name.endswith("/") and ".." not in name]
+
+    def read(self, name: str) -> bytes:
+        """Bytes of an object that is not too large. Raises BadInput."""
+        data = self._bucket.read(check_relative(name))
+        if len(data) > MAX_FILE_BYTES:
+            raise BadInput(f'"{safe_text(name)}" is larger than {MAX_FILE_BYTES >> 20} MB', "too_large")
+        return data
+
+    def find_mesh(self, folder: str, reference: str) -> bytes | None:
+        """The mesh that objects.json in `folder` names, there or in a folder above it."""
+        place = check_relative(reference)
+        while True:
+            try:
+                return self.read(posixpath.join(folder, place))
+            except BadInput as error:
+                if error.code != "missing_file":
+                    raise
+            if not folder:
+                return None
+            folder = posixpath.dirname(folder)
+
+
+def open_stock(source: str, endpoint: str = "") -> "Stock":
+    """The items that --from or --meshes names. Raises BadInput."""
+    place = open_place(source, endpoint)
+    try:
+        manifest = parse_json(place.read(DATA_MANIFEST), what=DATA_MANIFEST)
+    except BadInput:
+        return Stock(open_source(source, endpoint))
+    kind = manifest.get("kind") if isinstance(manifest, dict) else None
+    if kind == "iso3do":
+        return IsoStock(DataSet(source, endpoint=endpoint))
+    if kind == "sft":
+        return ReleaseStock(DataSet(source, where=f"split == '{TRAIN}'", endpoint=endpoint))
+    raise BadInput(
+        f'"{safe_text(source)}" is a data set of kind {safe_text(kind)}: meshes come from a folder or iso3do, photos from a '
+        "folder or an SFT release",
+        "wrong_kind",
+    )
+
+
+def open_source(source: str, endpoint: str = "") -> Source:
+    """The files that --from names. Raises BadInput."""
+    if source.startswith(S3):
+        return BucketSource(source, endpoint)
+    path = Path(source)
+    if path.is_dir():
+        return FolderSource(path)
+    if path.is_file():
+        with path.open("rb") as stream:
+            if kind_of(stream.read(1 << 16)) == "archive":
+                return ZipSource(path, path.stem)
+    raise BadInput(f'"{safe_text(source)}" is no folder, ZIP or s3:// prefix', "missing_file")
+
+
+class Stock:
+    """The items of a source, in the order of their names, and how to open them."""
+
+    def __init__(self, files: Source) -> None:
+        self.files = files
+
+    @cached_property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Rows of the manifest by path."""
+        if MANIFEST not in self.files.names:
+            return {}
+        rows = parse_jsonl(self.files.read(MANIFEST), what=MANIFEST).rows
+        return {str(row.get("path")): row for row in rows}
+
+    def meshes(self) -> Iterator[MeshItem | Refused]:
+        """Every mesh file; of files with equal bytes the first."""
+        seen: dict[str, str] = {}
+        for name in self.files.names:
+            if not name.lower().endswith(MESHES):
+                continue
+            try:
+                sha256 = self._hash(name)
+            except BadInput as error:
+                yield Refused(safe_text(name, 255), error.code, error.message)
+                continue
+            if sha256 in seen:
+                yield Refused(
+                    safe_text(name, 255), "duplicate", f"the same bytes as {safe_text(seen[sha256])}"
+                )
+                continue
+            seen[sha256] = name
+            row = self.facts.get(name, {})
+            said = {key: safe_text(row.get(key) or "", 300) for key in ("licence", "attribution", "category")}
+            yield MeshItem(name, sha256, **said)
+
+    def photos(self) -> Iterator[PhotoItem | Refused]:
+        """Every photo with its masks, depth and known objects; of photos with equal bytes the first."""
+        textured = {posixpath.dirname(name) for name in self.files.names if name.lower().endswith(TEXTURED)}
+        seen: dict[str, str] = {}
+        for plan in plan_files(self.files, look=False):
+            if isinstance(plan, PlanRefusal):
+                # Files that belong to no photo are none of a build's business, unless they claim to.
+                if not plan.name.lower().endswith((*MESHES, ".jsonl")):
+                    yield Refused(plan.name, "no_photo", plan.reason)
+                continue
+            if posixpath.dirname(plan.image) in textured:
+                continue
+            try:
+                sha256 = plan.hashes.get(plan.image) or self._hash(plan.image)
+            except BadInput as error:
+                yield Refused(plan.name, error.code, error.message)
+                continue
+            if sha256 in seen:
+                yield Refused(plan.name, "duplicate", f"the same bytes as {seen[sha256]}")
+                continue
+            seen[sha256] = plan.name
+            yield PhotoItem(plan.name, sha256, dataclasses.asdict(plan), plan.licence, plan.attribution)
+
+    def _hash(self, name: str) -> str:
+        told = self.facts.get(name, {}).get("sha256")
+        if isinstance(told, str) and len(told) == 64:
+            return told.lower()
+        return hashlib.sha256(self.files.read(name)).hexdigest()
+
+    def mesh_bytes(self, item: MeshItem) -> bytes:
+        """An item's file, which must still be what the plan saw. Raises BadInput."""
+        return self._same(self.files.read(item.name), item.name, item.sha256)
+
+    def shape(self, item: MeshItem) -> Shape:
+        """An item's shape. Raises BadInput."""
+        return open_shape(self.mesh_bytes(item), item)
+
+    def scene(self, item: PhotoItem) -> Scene:
+        """A photo with what came with it; what was refused of its sidecars is in the warnings. Raises BadInput."""
+        refusals = []
+        for found in load(self.files, Plan(**item.files)):
+            if isinstance(found, Scene):
+                self._same(found.image_bytes, item.name, item.sha256)
+                found.warnings += [f"{refusal.name}: {refusal.reason}" for refusal in refusals]
+                return found
+            refusals.append(found)
+        last: Refusal = refusals[-1]
+        raise BadInput(last.reason, "refused_photo")
+
+    @staticmethod
+    def _same(data: bytes, name: str, sha256: str) -> bytes:
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise BadInput(
+                f'"{safe_text(name)}" is not the file that the plan (or the manifest) names', "hash_mismatch"
+            )
+        return data
+
+
+class IsoStock(Stock):
+    """The shapes of an Iso-3DO that was built before: filtered, normalised and made solid already."""
+
+    def __init__(self, data: DataSet) -> None:
+        """Holds the number of one row of each shape."""
+        self.data = data
+        self._rows: dict[str, int] = {}
+        for row, key in enumerate(data.facts["shape_id"].to_pylist()):
+            self._rows.setdefault(key, row)
+
+    def meshes(self) -> Iterator[MeshItem | Refused]:
+        """Every shape."""
+        for key, number in sorted(self._rows.items()):
+            row = self.data.row(number)
+            yield MeshItem(
+                key, row["mesh_sha256"], 0, row["mesh_licence"], row["mesh_attribution"], row["category"]
+            )
+
+    def photos(self) -> Iterator[PhotoItem | Refused]:
+        """None."""
+        return iter(())
+
+    def shape(self, item: MeshItem) -> Shape:
+        """An item's shape, as it is stored. Raises BadInput."""
+        if item.name not in self._rows:
+            raise BadInput(f"{safe_text(item.name)} is not in {self.data.name}", "missing_file")
+        return read_shape(self.data.shape(self._rows[item.name]), item)
+
+
+class ReleaseFiles:
+    """A release as files: KEY.jpg with KEY.mask_object.png, KEY.pointmap.npz and KEY.objects.json, and CANDIDATE.glb."""
+
+    def __init__(self, data: DataSet) -> None:
+        self.data, self.title, self.warnings = data, data.name, list[str]()
+        self.photos: dict[str, int] = {}
+        self.meshes: dict[str, int] = {}
+        keys = zip(*(data.facts[name].to_pylist() for name in ("object_key", "candidate_key")), strict=True)
+        for row, (photo, mesh) in enumerate(keys):
+            self.photos.setdefault(photo, row)
+            self.meshes.setdefault(f"{mesh}.glb", row)
+
+    @property
+    def names(self) -> list[str]:
+        """The meshes; photos are taken from the index."""
+        return sorted(self.meshes)
+
+    def read(self, name: str) -> bytes:
+        """Bytes of a member. Raises BadInput."""
+        if name in self.meshes:
+            return self.data.sample(self.meshes[name])["mesh"]
+        key, _, what = name.partition(".")
+        if key not in self.photos:
+            raise BadInput(f'"{safe_text(name)}" is not in {self.data.name}', "missing_file")
+        if what == "objects.json":
+            return self._objects(self.data.row(self.photos[key]))
+        member = {"jpg": "image", f"mask_{INSTANCE}.png": "mask", "pointmap.npz": "pointmap"}[what]
+        return self.data.sample(self.photos[key])[member]
+
+    @staticmethod
+    def _objects(row: dict[str, Any]) -> bytes:
+        found = {"instance": INSTANCE, "mesh": f"{row['candidate_key']}.glb"}
+        rotation = [row["R"][at : at + 3] for at in (0, 3, 6)]
+        return json.dumps({"objects": [{**found, "R": rotation, "t": row["t"], "s": row["s"]}]}).encode()
+
+    def find_mesh(self, folder: str, reference: str) -> bytes | None:
+        """The mesh of a candidate."""
+        return self.read(reference) if reference in self.meshes else None
+
+
+class ReleaseStock(Stock):
+    """The training rows of an SFT release: its validation photos stay unseen."""
+
+    files: ReleaseFiles
+
+    def __init__(self, data: DataSet) -> None:
+        super().__init__(ReleaseFiles(data))
+
+    def photos(self) -> Iterator[PhotoItem | Refused]:
+        """Every photographed object, with its pose where the release gives one."""
+        files = self.files
+        for key, number in sorted(files.photos.items()):
+            row = files.data.row(number)
+            plan = Plan(
+                key,
+                f"{key}.jpg",
+                {INSTANCE: f"{key}.mask_{INSTANCE}.png"},
+                {INSTANCE: row["category"] or ""},
+                pointmap=f"{key}.pointmap.npz" if files.data.spans["pointmap"].at(number) else "",
+                objects=f"{key}.objects.json" if row["R"] is not None else "",
+                pointmap_source=row["pointmap_source"] or "",
+                licence=row["licence"] or "",
+                attribution=row["attribution"] or "",
+            )
+            sha256 = hashlib.sha256(files.read(plan.image)).hexdigest()
+            yield PhotoItem(key, sha256, dataclasses.asdict(plan), plan.licence, plan.attribution)

@@ -1,0 +1,146 @@
+"""Plans: from names and hashes alone, the same wherever the source lies, readable by a person."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from model_zoo.build.kinds import MeshItem, PhotoItem, Settings, chance, side_of
+from model_zoo.build.place import Folder
+from model_zoo.build.plan import (
+    PLAN,
+    POOL,
+    _pool,
+    iso_works,
+    make_plan,
+    paste_works,
+    read_plan,
+    read_work,
+    same_build,
+)
+from model_zoo.build.sources import Stock, open_source
+from model_zoo.io.errors import BadInput
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Three meshes (two with equal bytes), two photos of which one has a mask, a texture beside an OBJ, a broken link."""
+    folder = tmp_path / "here"
+    (folder / "obj").mkdir(parents=True)
+    trimesh.creation.icosphere(1).export(folder / "ball.glb")
+    shutil.copy(folder / "ball.glb", folder / "copy.glb")
+    trimesh.creation.box().export(folder / "obj" / "box.obj")
+    rng = np.random.default_rng(0)
+    for name in ("obj/wood.png", "a.jpg", "b.jpg"):
+        Image.fromarray(rng.integers(0, 255, (40, 60, 3), np.uint8)).save(folder / name)
+    Image.fromarray(np.pad(np.full((20, 20), 255, np.uint8), ((10, 10), (20, 20)))).save(
+        folder / "a.mask_cup.png"
+    )
+    (folder / "away.glb").symlink_to("/nowhere.glb")
+    (folder / "manifest.jsonl").write_text(
+        json.dumps({"path": "a.jpg", "licence": "CC0-1.0", "attribution": "somebody"}) + "\n"
+    )
+    return folder
+
+
+def planned(settings: Settings, out: Path) -> dict[str, str]:
+    """The files of a plan."""
+    stock = Stock(open_source(settings.source))
+    make_plan(settings, stock, stock, Folder(out))
+    return {path.name: path.read_text() for path in (out / "plan").iterdir()}
+
+
+def test_the_plan_is_the_same_wherever_the_source_lies(source: Path, tmp_path: Path) -> None:
+    shutil.copytree(source, tmp_path / "there", symlinks=True)
+    for variant in ("iso3do", "rp3do-fo"):
+        first = planned(Settings(variant, str(source), seed=3), tmp_path / f"{variant}-1")
+        second = planned(Settings(variant, str(tmp_path / "there"), seed=3), tmp_path / f"{variant}-2")
+        other = planned(Settings(variant, str(source), seed=4), tmp_path / f"{variant}-3")
+        assert first == second != other
+        assert str(tmp_path) not in "".join(first.values())
+
+
+def test_a_plan_names_every_item_once_and_what_it_leaves_out(source: Path, tmp_path: Path) -> None:
+    settings = Settings("rp3do-fo", str(source))
+    planned(settings, tmp_path / "out")
+    place = Folder(tmp_path / "out")
+    summary = read_plan(place)
+    assert summary is not None
+    works = [read_work(place, number) for number in range(summary.shards)]
+    assert sorted(photo.name for work in works for photo in work.photos) == ["a", "b"]
+    assert {mesh.name for work in works for mesh in work.meshes} == {"ball.glb", "obj/box.obj"}
+    photo = next(photo for work in works for photo in work.photos if photo.name == "a")
+    assert photo.files["masks"] == {"cup": "a.mask_cup.png"}
+    assert (photo.licence, photo.attribution) == ("CC0-1.0", "somebody")
+    assert [(one["name"], one["code"]) for one in summary.refused] == [("copy.glb", "duplicate")]
+    assert summary.counts == {"meshes": 2, "photos": 2, "refused": 1}
+
+
+def test_another_build_in_the_same_place_is_refused(source: Path, tmp_path: Path) -> None:
+    settings = Settings("iso3do", str(source), seed=1)
+    planned(settings, tmp_path / "out")
+    summary = read_plan(Folder(tmp_path / "out"))
+    assert summary is not None
+    same_build(summary, settings)
+    with pytest.raises(BadInput, match="seed 1, not 2"):
+        same_build(summary, Settings("iso3do", str(source), seed=2))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "other"}', '{"format": "maquette-plan/1"}'])
+def test_a_broken_plan_is_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "plan").mkdir()
+    (tmp_path / PLAN).write_text(text)
+    with pytest.raises(BadInput):
+        read_plan(Folder(tmp_path))
+
+
+@pytest.mark.parametrize("variant", ["iso3do", "rp3do-fo", "rp3do-osa"])
+def test_nothing_to_build_is_said(variant: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    stock = Stock(open_source(str(tmp_path / "empty")))
+    with pytest.raises(BadInput, match="nothing to build"):
+        make_plan(Settings(variant, "empty"), stock, stock, Folder(tmp_path / "out"))
+    assert not list((tmp_path / "out").glob("plan/*"))
+
+
+def items(count: int) -> list[MeshItem]:
+    """Mesh items with hashes of their own."""
+    return [MeshItem(f"{i}.glb", chance(9, i).bytes(32).hex()) for i in range(count)]
+
+
+def test_a_limit_takes_a_random_part_and_shards_share_it() -> None:
+    works = list(iso_works(Settings("iso3do", "", limit=100), items(1000)))
+    assert sum(len(work.meshes) for work in works) == 100
+    assert len(works) == 8
+    assert [int(mesh.name[:-4]) for mesh in works[0].meshes] != list(range(13))
+    photos = [PhotoItem(f"{i}", f"{i:064x}") for i in range(900)]
+    for limit in (3, 100, 2000, 0):
+        works = list(paste_works(Settings("rp3do-fo", "", limit=limit), photos, items(200)))
+        assert sum(work.samples for work in works) == limit
+        assert [work.number for work in works] == list(range(len(works)))
+        assert all(work.photos for work in works)
+
+
+def test_the_pool_of_a_shard_has_meshes_of_both_sides_and_all_meshes_get_their_turn() -> None:
+    everything = items(1000)
+    sides: dict[str, list[MeshItem]] = {}
+    for item in everything:
+        sides.setdefault(side_of(item.sha256), []).append(item)
+    pools = [_pool(sides, len(everything), number) for number in range(20)]
+    for pool in pools:
+        assert {side_of(item.sha256) for item in pool} == {"train", "validation"}
+        assert abs(len(pool) - POOL) <= 1
+        assert len(set(pool)) == len(pool)
+    assert {item for pool in pools for item in pool} == set(everything)
+
+
+def test_a_changed_file_is_refused_when_its_shard_is_built(source: Path) -> None:
+    stock = Stock(open_source(str(source)))
+    ball = next(item for item in stock.meshes() if isinstance(item, MeshItem) and item.name == "ball.glb")
+    trimesh.creation.icosphere(2).export(source / "ball.glb")
+    with pytest.raises(BadInput, match="not the file that the plan"):
+        stock.mesh_bytes(ball)

@@ -1,0 +1,188 @@
+"""Whole builds by the command: resumed after a kill, into a bucket, of hostile meshes, opened by other libraries."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import mlcroissant
+import pytest
+import trimesh
+import webdataset
+from datasets import load_dataset
+
+from model_zoo.build import verify
+from model_zoo.build.__main__ import main
+from model_zoo.build.sources import open_stock
+from model_zoo.data.reader import DataSet
+from tests.buckets import KEYS
+
+SMALL = ["--size", "96", "--views", "3", "--seed", "5"]
+
+
+@pytest.fixture(scope="module")
+def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Meshes in four formats, two of them one shape, and files that are refused."""
+    folder = tmp_path_factory.mktemp("meshes")
+    ball = trimesh.creation.icosphere(3)
+    ball.export(folder / "ball.glb")
+    ball.apply_scale(40).export(folder / "ball_in_mm.stl")
+    trimesh.creation.torus(1, 0.4).export(folder / "ring.obj")
+    trimesh.creation.box((1, 2, 3)).export(folder / "box.ply")
+    trimesh.creation.box((1, 1, 1e-7)).export(folder / "sheet.ply")
+    far = trimesh.creation.icosphere(1)
+    far.apply_translation((1e8, 0, 0))
+    far.export(folder / "far.ply")
+    (folder / "torn.glb").write_bytes((folder / "ball.glb").read_bytes()[:500])
+    (folder / "empty.stl").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(meshes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Iso-3DO of them."""
+    out = tmp_path_factory.mktemp("data") / "iso"
+    assert main(["iso3do", "--from", str(meshes), "--out", str(out), "--workers", "1", *SMALL]) == 0
+    return out
+
+
+def contents(out: Path) -> dict[str, str]:
+    """Every file's hash."""
+    return {
+        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in out.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_what_cannot_be_used_is_refused_one_by_one_with_what_was_measured(built: Path) -> None:
+    lines = [json.loads(line) for line in (built / "report.jsonl").read_text().splitlines()]
+    refused = {line["refused"]["name"]: line["refused"] for line in lines if "refused" in line}
+    assert set(refused) == {"sheet.ply", "far.ply", "torn.glb", "empty.stl"}
+    assert refused["far.ply"]["code"] == "bad_scale"
+    assert refused["far.ply"]["measures"]["offset"] > 1e7
+    assert refused["sheet.ply"]["code"] in ("flat", "no_volume")
+    shapes = [line["measures"] for line in lines if "shape" in line]
+    assert len(shapes) == 4
+    assert all({"volume", "normal_spread", "stray_extent"} <= set(one) for one in shapes)
+    report = (built / "report.md").read_text()
+    assert "12 samples with 4 shapes" in report
+    assert all(name in report for name in refused)
+
+
+def test_a_kill_in_mid_shard_leaves_no_half_and_the_same_bytes_come_of_it(
+    meshes: Path, built: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "iso"
+    command = ["iso3do", "--from", str(meshes), "--out", str(out), *SMALL]
+    assert main([*command, "--plan"]) == 0
+    number = next(n for n in range(9) if "ball.glb" in (out / "plan" / f"{n:06d}.json").read_text())
+    child = subprocess.Popen(
+        [sys.executable, "-m", "model_zoo.build", *command, "--shard", str(number)], stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not list(out.glob("tmp/*/*.part")):
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.002)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not list(out.glob("shards/*")) and not list(out.glob("parts/*"))
+    assert main([*command, "--finish"]) == 1  # and says that shards are missing
+    assert main([*command, "--workers", "2"]) == 0
+    assert contents(out) == contents(built)
+
+
+def test_the_steps_say_what_is_missing(meshes: Path, tmp_path: Path, capsys: Any) -> None:
+    out = str(tmp_path / "iso")
+    command = ["iso3do", "--from", str(meshes), "--out", out]
+    for arguments, said in (
+        ([*command, "--shard", "0"], "no plan"),
+        ([*command, "--finish"], "has no plan to finish"),
+        ([*command, "--plan"], ""),
+        ([*command, "--shard", "99"], "shards 0 to"),
+        ([*command, "--finish"], "shards are not built yet"),
+        ([*command, "--seed", "1"], "another build's (seed 0, not 1)"),
+        (["iso3do", "--from", f"{meshes}/ball.glb", "--out", out], "no folder, ZIP or s3:// prefix"),
+        ([*command[:-1], f"{meshes}/ball.glb"], "is a file, not a folder"),
+    ):
+        assert main(arguments) == (0 if said == "" else 1)
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == (said != "")
+
+
+def test_a_build_into_a_bucket_from_a_bucket_is_the_same(
+    meshes: Path, built: Path, bucket_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": bucket_server}.items():
+        monkeypatch.setenv(name, value)
+    stock = open_stock("s3://builds/meshes")
+    client = stock.files._bucket.client  # type: ignore[attr-defined]
+    client.create_bucket(Bucket="builds")
+    for path in sorted(meshes.iterdir()):
+        client.upload_file(str(path), "builds", f"meshes/{path.name}")
+    out = ["--out", "s3://builds/out/iso", "--workers", "1"]
+    assert main(["iso3do", "--from", "s3://builds/meshes", *out, *SMALL]) == 0
+    data = DataSet("s3://builds/out/iso")
+    assert data.manifest == json.loads((built / "manifest.json").read_text())
+    assert data.sample(5).rgb().shape == (96, 96, 3)
+
+
+def test_near_twins_are_on_one_side(built: Path) -> None:
+    rows = DataSet(built).facts.to_pylist()
+    sides = {json.loads(row["provenance"])["mesh"]: row["split"] for row in rows}
+    assert len(sides) == 4 and set(sides.values()) <= {"train", "validation", "none"}
+    assert {sides["ball.glb"], sides["ball_in_mm.stl"]} != {"train", "validation"}
+
+
+def test_other_libraries_open_it(built: Path) -> None:
+    rows = load_dataset("parquet", data_files=str(built / "index" / "*.parquet"), split="train")
+    members = next(
+        iter(
+            webdataset.WebDataset(
+                [str(p) for p in sorted((built / "shards").glob("*.tar"))], shardshuffle=False
+            )
+        )
+    )
+    croissant = mlcroissant.Dataset(jsonld=str(built / "croissant.json"))
+    with tarfile.open(built / "shards" / rows[0]["shard"]) as shard:
+        names = shard.getnames()
+    assert len(rows) == 12
+    assert {"mesh.glb", "occupancy.png"} <= set(members)
+    assert f"{rows[0]['id']}.image.jpg" in names
+    assert not croissant.metadata.ctx.issues.errors and not croissant.metadata.ctx.issues.warnings
+
+
+def test_iso_3do_is_itself_a_source_of_meshes(built: Path) -> None:
+    stock = open_stock(str(built))
+    items = list(stock.meshes())
+    shape = stock.shape(items[0])
+    assert len(items) == 4
+    assert shape.occupancy.shape == (64, 64, 64)
+    assert abs(shape.mesh.extents.max() - 1) < 1e-5
+
+
+def test_verify_finds_a_flipped_bit_a_missing_file_and_a_changed_row(
+    built: Path, tmp_path: Path, capsys: Any
+) -> None:
+    assert verify.main([str(built)]) == 0
+    copy = tmp_path / "copy"
+    shutil.copytree(built, copy)
+    shard = next((copy / "shards").iterdir())
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    (copy / "report.md").unlink()
+    (copy / "more.txt").write_text("not mine")
+    assert verify.main([str(copy)]) == 1
+    error = capsys.readouterr().err
+    assert f"{shard.name} is damaged" in error and "the bytes at " in error
+    assert "report.md" in error and "more.txt is not part of" in error
+    (copy / "manifest.json").write_text("{}")
+    assert verify.main([str(copy)]) == 1
