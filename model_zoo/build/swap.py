@@ -46,11 +46,12 @@ LEAST_VISIBLE = 0.2  # of the mesh's pixels
 LEAST_OCCLUDED = 0.1  # of the contour
 LEAST_SUPPORTED = 0.3  # of the contour at the mesh's foot
 LEAST_IN_FRAME = 0.9  # of the mesh's points
-LEAST_IN_ONE = 0.6  # of the visible pixels in one piece: noisy depth cuts a mesh to shreds
+LEAST_IN_ONE = 0.75  # of the visible pixels in one piece: noisy depth cuts a mesh to shreds
 LEAST_SHARE, MOST_SHARE = 0.001, 0.6  # of the picture that an object covers
 TIGHT = 0.006  # of the photo's longer side: what is taken out around an object that is drawn in place
 LEAST_IOU = 0.75  # of OS-A's visible part with the mask that people drew
-DIRECTIONS = 64  # tried for the light on an annotated object
+SMOOTH = 0.005  # of the photo's longer side
+DIRECTIONS = 200  # tried for the light on an annotated object
 LEAST_LIT = 150  # pixels that tell it
 BEHIND = 0.01  # of its depth that a mesh may be behind the scene and still be drawn: noise, and contact
 COLUMNS: list[tuple[str, pa.DataType]] = [
@@ -261,12 +262,13 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
 def hidden_part(picture: Picture, scene: np.ndarray) -> np.ndarray:
     """The pixels (H,W) of a mesh that the scene hides: where it is nearer by more than noise and contact can be.
 
-    What most of a pixel's 5 x 5 neighbours on the mesh say counts, against a sensor's speckles, and for the soft rim
-    around the mesh. Where nothing was measured, nothing hides.
+    What most of a pixel's neighbours on the mesh say counts, within about 0.6 % of the photo's side, against a sensor's
+    speckles, and for the soft rim around the mesh. Where nothing was measured, nothing hides.
     """
+    window = 3 + 2 * int(SMOOTH * max(scene.shape))
     with np.errstate(invalid="ignore"):
         hidden = picture.mask & (scene < picture.depth * (1 - BEHIND))
-    near, far = (uniform_filter(a.astype(np.float32), 5) for a in (picture.mask, hidden))
+    near, far = (uniform_filter(a.astype(np.float32), window) for a in (picture.mask, hidden))
     return (picture.alpha > 0) & (far > 0.5 * near)
 
 
@@ -367,7 +369,7 @@ def matched_light(rgb: np.ndarray, picture: Picture, where: np.ndarray) -> Light
     at = np.flatnonzero(sure)
     if len(at) < LEAST_LIT:
         return None
-    at = at[:: 1 + len(at) // 2000]
+    at = at[:: 1 + len(at) // 800]
     seen, base = (TO_LINEAR[a.reshape(-1, 3)[at]].astype(float) for a in (rgb, picture.base))
     normals = picture.normals.reshape(-1, 3)[at].astype(float)
     even = np.stack([np.ones(len(at)), 0.5 - 0.5 * normals[:, 1]], 1)
