@@ -75,6 +75,13 @@ def fill(rgb: np.ndarray, hole: np.ndarray, regions: np.ndarray, plane: np.ndarr
     return with_grain(_completed(rgb, left, regions) if left.any() else rgb, hole)
 
 
+def smooth(rgb: np.ndarray, hole: np.ndarray, regions: np.ndarray, plane: np.ndarray | None) -> np.ndarray:
+    """An inpainter for a hole of which only a rim will be seen: it goes on from its edge, smoothly, with grain."""
+    known = ~hole & (regions != FRONT)
+    filled = np.where(hole[..., None], np.rint(push_pull(rgb, known)), rgb).astype(np.uint8)
+    return with_grain(filled, hole)
+
+
 def with_grain(rgb: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """rgb uint8 (H,W,3) with the photo's noise in the hole, of which averaging has taken some away."""
     around = binary_dilation(hole, iterations=12) & ~binary_dilation(hole, iterations=2)

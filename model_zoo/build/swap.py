@@ -14,6 +14,7 @@ from scipy.ndimage import binary_erosion, uniform_filter
 from scipy.optimize import nnls
 
 from model_zoo.build import encode, inpaint, site
+from model_zoo.build.exemplar import smooth
 from model_zoo.build.iso3do import light_facts, on_plain
 from model_zoo.build.kinds import (
     SPLITS,
@@ -293,11 +294,12 @@ def _fault(measures: dict[str, float]) -> tuple[str, str] | None:
 
 
 def build_annotated(
-    work: Work, room: Room, inpainter: inpaint.Inpainter = inpaint.fill
+    work: Work, room: Room, inpainter: inpaint.Inpainter = smooth
 ) -> Iterator[Made | Refused]:
     """OS-A: one sample of every object of the work's photos that has an accepted mesh and pose (Scene.truths).
 
-    work.meshes: where an accepted mesh is among them (by its hash), its licence and category come from there.
+    The mesh covers nearly all of the hole that its object leaves, so the rim is filled smoothly unless another inpainter
+    is given. work.meshes: where an accepted mesh is among them (by its hash), its licence and category come from there.
     """
     raster, left = Raster(), work.samples or None
     items = {mesh.sha256: mesh for mesh in work.meshes}
