@@ -86,12 +86,13 @@ Encode = Callable[[Shape, Sequence[TargetView]], dict[str, bytes]]
 
 @dataclass
 class Made:
-    """One sample: its members by extension ("image.jpg"), the row of its variant's columns, and its shape."""
+    """One sample: its members by extension ("image.jpg"), the row of its variant's columns, its shape and its photo."""
 
     key: str
     members: dict[str, bytes]
     row: dict[str, Any]
     shape: Shape
+    photo: PhotoItem | None = None
 
 
 class Unfit(BadInput):

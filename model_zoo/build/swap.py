@@ -146,7 +146,7 @@ def build_random(
     A photo gets meshes of its own side (train or validation) only.
     """
     left = work.samples or None
-    raster = Raster()
+    raster = room.raster
     pools = {side: Pool([m for m in work.meshes if side_of(m.sha256) == side], room) for side in SPLITS}
     for place in _places(work, room, inpainter):
         if isinstance(place, Refused):
@@ -301,7 +301,7 @@ def build_annotated(
     The mesh covers nearly all of the hole that its object leaves, so the rim is filled smoothly unless another inpainter
     is given. work.meshes: where an accepted mesh is among them (by its hash), its licence and category come from there.
     """
-    raster, left = Raster(), work.samples or None
+    raster, left = room.raster, work.samples or None
     items = {mesh.sha256: mesh for mesh in work.meshes}
     for place in _places(work, room, inpainter, annotated=True):
         if left == 0:
@@ -431,4 +431,4 @@ def _made(
     if target:
         alpha = picture.alpha * ~pasted.hidden
         members["target.jpg"] = encode.jpeg(on_plain(picture.base, alpha, (0, 0, 0)))
-    return Made(key, members, {"instance": place.name, "r": place.photo.r, **row}, pasted.shape)
+    return Made(key, members, {"instance": place.name, **row}, pasted.shape, place.photo)

@@ -12,10 +12,9 @@ import trimesh
 from PIL import Image
 
 from model_zoo.build import encode, inpaint, site, swap
-from model_zoo.build.annotated import release_photos, release_scene
 from model_zoo.build.kinds import Made, MeshItem, PhotoItem, Refused, Room, Settings, Shape, Work, side_of
 from model_zoo.build.shapes import canonical, open_shape
-from model_zoo.data.reader import DataSet
+from model_zoo.build.sources import open_stock
 from model_zoo.io.errors import BadInput
 from model_zoo.io.meshes import export_glb, load_mesh
 from model_zoo.io.poses import Pose
@@ -430,13 +429,14 @@ def test_the_light_on_a_surface_is_found_again(seen):
 
 
 def test_rows_of_a_release_are_annotated_photos(tmp_path, source):
-    release = DataSet(sft_release(tmp_path / "sft", 2))
-    photos = list(release_photos(release))
-    assert photos and all(p.files["row"] == n for n, p in enumerate(photos))
-    room = Room(Settings("rp3do-osa", "x", size=128), source[2], lambda item: release_scene(release, item))
-    made = [m for m in swap.build_annotated(Work(0, (), tuple(photos)), room) if isinstance(m, Made)]
+    stock = open_stock(str(sft_release(tmp_path / "sft", 2)))
+    photos = tuple(stock.photos())
+    assert [photo.r for photo in photos] == [0.75] * 2
+    room = Room(Settings("rp3do-osa", "x", size=128), source[2], stock.scene)
+    made = [m for m in swap.build_annotated(Work(0, (), photos), room) if isinstance(m, Made)]
     assert len(made) == 2 and len({m.key for m in made}) == 2
+    assert [m.photo for m in made] == list(photos)
     mesh = open_shape(export_glb(made[0].shape.mesh), MeshItem("again", "0" * 64))
     assert mesh.side == pytest.approx(1, abs=1e-5)
-    without_pose = DataSet(sft_release(tmp_path / "bare", 2, pose=False))
-    assert [p.code for p in release_photos(without_pose)] == ["no_pose"] * 2
+    bare = open_stock(str(sft_release(tmp_path / "bare", 2, pose=False)))
+    assert not any(photo.files["objects"] for photo in bare.photos())
