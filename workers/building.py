@@ -13,8 +13,9 @@ from backend.datasets.models import Build
 from backend.models import Job
 from model_zoo.build.finish import finish
 from model_zoo.build.kinds import MeshItem, Refused, Settings
+from model_zoo.build.local import encoder_of, planned
 from model_zoo.build.place import Place, place_of
-from model_zoo.build.plan import make_plan, read_plan, read_work, same_build
+from model_zoo.build.plan import read_plan, read_work, same_build
 from model_zoo.build.run import Opener, is_done, run_shard
 from model_zoo.build.sources import Stock, open_stock
 from model_zoo.io.errors import BadInput
@@ -73,10 +74,7 @@ def plan_job(job: Job) -> dict[str, Any]:
     build = Build.objects.get(pk=job.args["build"])
     try:
         opened = _Open(build)
-        summary = read_plan(opened.place)
-        if summary is None:
-            summary = make_plan(opened.settings, opened.stock, opened.meshes, opened.place)
-        same_build(summary, opened.settings)
+        summary, _settings = planned(opened.settings, opened.place, (opened.stock, opened.meshes))
         missing = [number for number in range(summary.shards) if not is_done(opened.place, number)]
     except BadInput as error:
         raise jobs.UserError(error.message) from None
@@ -96,8 +94,12 @@ def shard_job(job: Job) -> dict[str, Any]:
         opened = _Open(build)
         if is_done(opened.place, number):
             return {}
+        summary = read_plan(opened.place)
+        if summary is None:
+            raise BadInput(_("%(out)s has no plan") % {"out": build.out})
+        wanted = same_build(summary, opened.settings)
         work, opener = read_work(opened.place, number), Opener(opened.stock, opened.meshes)
-        report = run_shard(opened.settings, work, opened.place, opener, tick=tick)
+        report = run_shard(wanted, work, opened.place, opener, encoder_of(wanted), tick)
     except BadInput as error:
         raise jobs.UserError(error.message) from None
     return {"rows": report["rows"], "refused": len(report["refused"])}

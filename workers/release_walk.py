@@ -1,22 +1,23 @@
 """Reads what a snapshot copied out: objects, their candidates and their rows side by side, in tables of some objects."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import IO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-BLOCK_BYTES = 2 * 2**20
+BLOCK_BYTES = 2**19  # up to 32 of them are read ahead
 OBJECTS_AT_ONCE = 1000
 
 
 class Chunk(NamedTuple):
-    """Some objects, ascending, with all of their candidates and rows."""
+    """Some objects, ascending, with all of their candidates. `rows()`: all of their rows, to ask for before the next."""
 
     objects: pa.Table
     candidates: pa.Table
-    rows: pa.Table
+    rows: Callable[[], pa.Table]
 
 
 class Orphan(Exception):
@@ -27,12 +28,16 @@ class Orphan(Exception):
         self.number = number
 
 
-def tables(file: IO[bytes], types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
-    """The CSV of a COPY with a header, block by block: an unquoted nothing is null, t and f are true and false."""
+def tables(
+    file: IO[bytes], types: dict[str, pa.DataType], wait: Callable[[], object] = lambda: None
+) -> Iterator[pa.Table]:
+    """The CSV of a COPY with a header, block by block: an unquoted nothing is null, t and f are true and false.
+    `wait` returns once the file is written."""
+    wait()
     file.seek(0)
     reader = pacsv.open_csv(
         pa.PythonFile(file, mode="r"),
-        pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+        pacsv.ReadOptions(block_size=BLOCK_BYTES),
         pacsv.ParseOptions(newlines_in_values=True),
         pacsv.ConvertOptions(
             column_types=types,
@@ -56,11 +61,8 @@ def walk(
     for table in objects:
         for start in range(0, len(table), OBJECTS_AT_ONCE):
             some = table.slice(start, OBJECTS_AT_ONCE)
-            last = some["id"][-1].as_py()
-            chunk = Chunk(some, theirs.take(last), found.take(last))
-            for part in chunk[1:]:
-                _all_there(some["id"].to_numpy(), part["object_id"].to_numpy())
-            yield chunk
+            numbers = some["id"].to_numpy()
+            yield Chunk(some, theirs.take(numbers), partial(found.take, numbers))
     for stream in (theirs, found):
         if (rest := stream.peek()) is not None:
             raise Orphan(rest["object_id"][0].as_py())
@@ -87,13 +89,15 @@ class _UpTo:
                 return None
         return self._kept
 
-    def take(self, last: int) -> pa.Table:
-        """All rows of the objects up to `last`."""
+    def take(self, objects: np.ndarray) -> pa.Table:
+        """All rows up to the last of these objects, each of which has some."""
         taken: list[pa.Table] = []
         while (table := self.peek()) is not None:
-            count = int(np.searchsorted(table["object_id"].to_numpy(), last, side="right"))
+            count = int(np.searchsorted(table["object_id"].to_numpy(), objects[-1], side="right"))
             taken.append(table.slice(0, count))
             self._kept = table.slice(count)
             if len(self._kept):
                 break
-        return pa.concat_tables(taken).combine_chunks()
+        rows = pa.concat_tables(taken).combine_chunks()
+        _all_there(objects, rows["object_id"].to_numpy())
+        return rows

@@ -8,11 +8,12 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -74,14 +75,18 @@ class Writer:
         """Write shards and index; the hashes of the shards, by the name of the file."""
         done, counts = 0, self.maker.counts
         counts["objects"] = counts["candidates"] = 0
-        with ShardWriter(self.folder / "shards", SHARD_BYTES) as shards:
+        with (
+            closing(self._chunks(contents)) as chunks,
+            ShardWriter(self.folder / "shards", SHARD_BYTES) as shards,
+        ):
             copier = Copier(shards, with_fallback=self.release.include_fallback_layout)
-            for chunk in self._chunks(contents):
+            for chunk in chunks:
                 with self._copying():
                     objects, candidates = copier.copy(chunk.objects, chunk.candidates)
-                self.shown.look(objects, chunk.rows)
-                self._add(self.maker.table(chunk.rows, objects, candidates))
-                done += len(chunk.rows)
+                rows = chunk.rows()
+                self.shown.look(objects, rows)
+                self._add(self.maker.table(rows, objects, candidates))
+                done += len(rows)
                 counts["objects"] += len(objects)
                 counts["candidates"] += len(candidates)
                 self.progress(done, contents.rows)
@@ -92,20 +97,24 @@ class Writer:
                 shards.close()
         return {f"shards/{shard['name']}": shard["sha256"] for shard in shards.shards}
 
-    def _chunks(self, contents: services.Snapshot) -> Iterator[Chunk]:
-        """Objects with their candidates and rows, read back from what the database copied out."""
-        with ExitStack() as files:
-            streams = []
-            for what, types in (
-                ("objects", OBJECTS),
-                ("candidates", CANDIDATES),
-                ("rows", ROWS[self.release.kind]),
-            ):
-                file = files.enter_context(tempfile.TemporaryFile(dir=self.folder))
-                contents.copy(what, file)
-                streams.append(tables(file, types))
+    def _chunks(self, contents: services.Snapshot) -> Generator[Chunk]:
+        """Objects with their candidates and rows, read back from what the database copied out; it copies the rows out
+        while the blobs of the first objects are copied."""
+        with ExitStack() as opened:
+
+            def scratch() -> IO[bytes]:
+                return opened.enter_context(tempfile.TemporaryFile(dir=self.folder))
+
+            objects, candidates, rows = scratch(), scratch(), scratch()
+            contents.copy("objects", objects)
+            contents.copy("candidates", candidates)
+            copied = opened.enter_context(ThreadPoolExecutor(1)).submit(contents.copy, "rows", rows)
             try:
-                yield from walk(*streams)
+                yield from walk(
+                    tables(objects, OBJECTS),
+                    tables(candidates, CANDIDATES),
+                    tables(rows, ROWS[self.release.kind], copied.result),
+                )
             except Orphan as failure:
                 message = _("object %(pk)s has no mask; it cannot be part of a release")
                 raise jobs.UserError(message % {"pk": failure.number}) from None

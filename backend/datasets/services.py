@@ -22,6 +22,8 @@ from backend.models import Blob, Job
 from backend.proposals.models import OWN_MODELS
 from backend.words import word
 
+# One collector or choice a batch at a time: two could each drop what the other just added or chose.
+LOCK = "SELECT id FROM catalog_batch WHERE id = ANY(%(batches)s) ORDER BY id FOR NO KEY UPDATE"
 LOAD_DATASETS = """\
 from datasets import load_dataset
 rows = load_dataset("parquet", data_files="{path}/index/part-*.parquet", split="train")
@@ -64,10 +66,7 @@ def collect_recent(limit: int = 200) -> Collected:
 def _collect(batches: list[int], objects: list[int] | None) -> Collected:
     values = {"batches": batches, "objects": objects}
     with transaction.atomic(), connection.cursor() as cursor:
-        # One collector a batch at a time: two could each drop what the other just added.
-        cursor.execute(
-            "SELECT id FROM catalog_batch WHERE id = ANY(%(batches)s) ORDER BY id FOR NO KEY UPDATE", values
-        )
+        cursor.execute(LOCK, values)
         added, dropped, withdrawn = [], 0, 0
         for drop, add in ((sql.DROP_SAMPLES, sql.ADD_SAMPLES), (sql.DROP_PAIRS, sql.ADD_PAIRS)):
             cursor.execute(drop, values)
@@ -186,18 +185,23 @@ class Snapshot:
 
 @contextmanager
 def snapshot(release: Release) -> Iterator[Snapshot]:
-    """Choose the rows of a release and read them, all in one REPEATABLE READ transaction.
+    """Choose the rows of a release, and read them in one REPEATABLE READ transaction.
 
-    It runs on a connection of its own, so that progress is visible meanwhile; when the block fails nothing is chosen.
+    The choice is committed first, with the batches locked: a collector that comes while files are written finds the rows
+    in a release and leaves them as they are. It runs on a connection of its own, so that progress is visible meanwhile.
     """
     own = connections["default"].copy()
     try:
         own.ensure_connection()
         link = own.connection
-        link.set_session(isolation_level="REPEATABLE READ", autocommit=False)
+        link.set_session(autocommit=False)
+        with link.cursor() as cursor:
+            cursor.execute(LOCK, {"batches": list(release.batches.values_list("pk", flat=True))})
+            chosen, removed = choose(cursor, release)
+        link.commit()
+        link.set_session(isolation_level="REPEATABLE READ")
         with link.cursor() as cursor:
             cursor.execute("SET LOCAL work_mem = '64MB'")  # the sorts of the copies
-            chosen, removed = choose(cursor, release)
         yield Snapshot(link, release, chosen, removed)
         link.commit()
     finally:
@@ -233,7 +237,15 @@ def freeze(
     location: str = "",
     files: Sequence[tuple[str, Blob]] = (),
 ) -> Release:
-    """Seal a release whose files are written. From here on the database refuses to change it."""
+    """Seal a release whose files are written. From here on the database refuses to change it.
+
+    UserError when it is frozen already, or a photo of it was removed while the files were written.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql.REMOVED_MEANWHILE[release.kind], {"release": release.pk})
+        if removed := cursor.fetchone():
+            message = _("photo %(name)s was removed while the release was written: freeze it again")
+            raise jobs.UserError(message % {"name": removed[0]})
     ReleaseFile.objects.filter(release=release).delete()
     ReleaseFile.objects.bulk_create(
         ReleaseFile(release=release, name=name, blob=blob) for name, blob in files
@@ -254,9 +266,15 @@ def freeze(
     return release
 
 
+@transaction.atomic
 def fail(release: Release) -> None:
-    """Mark a release whose files a worker could not write; its job says why."""
-    Release.objects.filter(pk=release.pk, state=Release.State.BUILDING).update(state=Release.State.FAILED)
+    """Mark a release whose files a worker could not write, and let go of its rows; its job says why."""
+    moved = Release.objects.filter(pk=release.pk, state=Release.State.BUILDING).update(
+        state=Release.State.FAILED
+    )
+    if moved:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.THAW[release.kind], {"release": release.pk})
 
 
 def discard(release: Release) -> None:

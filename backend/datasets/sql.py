@@ -303,7 +303,16 @@ DELETE FROM datasets_release_removed_{table} WHERE release_id = %(release)s
 """
     for kind, (table, _column) in _LINKS.items()
 }
-# The same rows for the writer: id, object, candidates (sft: candidate_id; dpo: chosen_id, rejected_id) and why.
+# A photo of the chosen rows that was removed since they were chosen.
+REMOVED_MEANWHILE = {
+    kind: f"""
+SELECT i.name FROM catalog_image i JOIN catalog_targetobject o ON o.image_id = i.id
+JOIN datasets_{row} s ON s.object_id = o.id JOIN datasets_release_{table} l ON l.{column} = s.id
+WHERE i.removed_at IS NOT NULL AND l.release_id = %(release)s LIMIT 1
+"""
+    for kind, row, table, column in (("sft", "sample", "samples", "sample_id"), ("dpo", "preferencepair", "pairs", "preferencepair_id"))
+}
+# The rows that it takes back, for the writer: id, object, candidates (sft: candidate_id; dpo: chosen_id, rejected_id) and why.
 _WHY = """CASE WHEN i.removed_at IS NOT NULL THEN 'image removed' WHEN {row}.withdrawn_at IS NOT NULL THEN 'answers changed'
             WHEN {withdrawn} THEN 'candidate withdrawn' ELSE 'filtered out' END AS reason"""
 REMOVED = {
@@ -355,17 +364,22 @@ WHERE rp.release_id = %(release)s ORDER BY p.object_id, p.id
 """,
 }
 
-_MEMBERS = {
-    "sft": """SELECT s.object_id, s.candidate_id, l.pointmap_id FROM datasets_release_samples rs
+# Objects with the pointmap that their (latest) released pose stands on, and candidates, each as often as it comes.
+_TARGETS = {
+    "sft": """SELECT s.object_id, max(l.pointmap_id) AS pointmap_id FROM datasets_release_samples rs
 JOIN datasets_sample s ON s.id = rs.sample_id LEFT JOIN annotation_alignment l ON l.id = s.alignment_id
-WHERE rs.release_id = %(release)s""",
-    "dpo": """SELECT p.object_id, side.candidate_id, NULL::bigint AS pointmap_id FROM datasets_release_pairs rp
-JOIN datasets_preferencepair p ON p.id = rp.preferencepair_id
-CROSS JOIN LATERAL (VALUES (p.chosen_id), (p.rejected_id)) AS side(candidate_id)
-WHERE rp.release_id = %(release)s""",
+WHERE rs.release_id = %(release)s GROUP BY s.object_id""",
+    "dpo": """SELECT DISTINCT p.object_id, NULL::bigint AS pointmap_id FROM datasets_release_pairs rp
+JOIN datasets_preferencepair p ON p.id = rp.preferencepair_id WHERE rp.release_id = %(release)s""",
+}
+_MESHES = {
+    "sft": """SELECT s.candidate_id FROM datasets_release_samples rs
+JOIN datasets_sample s ON s.id = rs.sample_id WHERE rs.release_id = %(release)s""",
+    "dpo": """SELECT unnest(ARRAY[p.chosen_id, p.rejected_id]) AS candidate_id FROM datasets_release_pairs rp
+JOIN datasets_preferencepair p ON p.id = rp.preferencepair_id WHERE rp.release_id = %(release)s""",
 }
 
-# The pointmap of an object: the one its (latest) released pose stands on, else sensor before render, model, fallback.
+# The pointmap of an object: the one its released pose stands on, else sensor before render, model, fallback.
 _OBJECTS = """
 SELECT o.id, o.category, i.licence, i.attribution, i.consent, i.cluster, {side} AS split, o.aesthetic,
        (i.looks->>'brightness')::float8 AS brightness, (i.looks->>'contrast')::float8 AS contrast,
@@ -373,7 +387,7 @@ SELECT o.id, o.category, i.licence, i.attribution, i.consent, i.cluster, {side} 
        i.width, i.height, i.blob_id AS original, i.display_id AS image, d.size AS image_size, d.media_type AS image_type,
        o.mask_id AS mask, k.size AS mask_size, p.id AS pointmap_id, p.blob_id AS pointmap, q.size AS pointmap_size,
        p.source AS pointmap_source, p.metric, p.camera
-FROM (SELECT object_id, max(pointmap_id) AS pointmap_id FROM ({members}) m GROUP BY object_id) g
+FROM ({targets}) g
 JOIN catalog_targetobject o ON o.id = g.object_id
 JOIN catalog_image i ON i.id = o.image_id
 JOIN backend_blob d ON d.sha256 = i.display_id
@@ -386,13 +400,13 @@ LEFT JOIN LATERAL (
 LEFT JOIN backend_blob q ON q.sha256 = p.blob_id
 ORDER BY o.id
 """
-OBJECTS = {kind: _OBJECTS.format(members=members, side=SIDE) for kind, members in _MEMBERS.items()}
+OBJECTS = {kind: _OBJECTS.format(targets=targets, side=SIDE) for kind, targets in _TARGETS.items()}
 
 _CANDIDATES = """
 SELECT c.id, c.object_id, c.seed, c.job_id AS job, c."R", c.t, c.s, c.pointmap_source,
        p.name AS proposer, k.name AS checkpoint, k.weights_id AS weights, m.blob_id AS mesh, b.size AS mesh_size,
        m.triangles, m.licence, m.attribution, CASE WHEN p.kind = 'artist' THEN 'art3do' ELSE 'mitl3do' END AS data_set
-FROM (SELECT DISTINCT candidate_id FROM ({members}) m) g
+FROM (SELECT DISTINCT candidate_id FROM ({meshes}) m) g
 JOIN proposals_candidate c ON c.id = g.candidate_id
 JOIN proposals_proposer p ON p.id = c.proposer_id
 LEFT JOIN training_checkpoint k ON k.proposer_id = p.id
@@ -400,7 +414,7 @@ JOIN catalog_mesh m ON m.id = c.mesh_id
 JOIN backend_blob b ON b.sha256 = m.blob_id
 ORDER BY c.object_id, c.id
 """
-CANDIDATES = {kind: _CANDIDATES.format(members=members) for kind, members in _MEMBERS.items()}
+CANDIDATES = {kind: _CANDIDATES.format(meshes=meshes) for kind, meshes in _MESHES.items()}
 
 # The releases that one builds on, nearest first (distance 1, 2, ...), and those that build directly on it (distance -1).
 LINEAGE = """

@@ -12,13 +12,14 @@ import sys
 
 from model_zoo.build.finish import FORMAT, finish
 from model_zoo.build.kinds import Settings
-from model_zoo.build.local import build_all, build_shard, planned
+from model_zoo.build.local import build_all, build_shard, planned, stocks
 from model_zoo.build.place import place_of
 from model_zoo.build.plan import read_plan, same_build
 from model_zoo.build.variants import VARIANTS
 from model_zoo.io.errors import BadInput
 
 SIZES = (64, 2048)
+RENDERERS = ("gl", "embree")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,8 +56,15 @@ def add_arguments(top: argparse.ArgumentParser) -> None:
     )
     top.add_argument("--views", type=int, default=Settings.views, help="views of a mesh (iso3do)")
     top.add_argument(
-        "--encoder", default="", metavar="CHECKPOINT", help="also store the latents that its encoders give"
+        "--encoder",
+        default="",
+        metavar="CHECKPOINT",
+        help="also store the latents that its encoders give (iso3do)",
     )
+    top.add_argument(
+        "--renderer", choices=("auto", *RENDERERS), default="auto",
+        help="OpenGL or rays; auto: OpenGL where the machine that plans has it",
+    )  # fmt: skip
 
 
 def add_phases(top: argparse.ArgumentParser) -> None:
@@ -75,8 +83,20 @@ def settings_of(args: argparse.Namespace) -> Settings:
         raise BadInput(f"--size: {SIZES[0]} to {SIZES[1]} pixels", "bad_argument")
     if args.limit < 0 or args.seed < 0 or not 1 <= args.views <= 1000:
         raise BadInput("--limit and --seed cannot be negative, --views is 1 to 1000", "bad_argument")
+    if args.encoder and args.variant != "iso3do":
+        raise BadInput(
+            "--encoder: latents are made with iso3do; rp3do takes them over from --meshes ISO", "bad_argument"
+        )
     return Settings(
-        args.variant, args.source, args.seed, args.limit, args.size, args.views, args.meshes, args.encoder
+        args.variant,
+        args.source,
+        args.seed,
+        args.limit,
+        args.size,
+        args.views,
+        args.meshes,
+        args.encoder,
+        args.renderer,
     )
 
 
@@ -88,12 +108,11 @@ def run(settings: Settings, args: argparse.Namespace) -> str:
         if summary is None or not 0 <= args.shard < summary.shards:
             there = "no plan" if summary is None else f"shards 0 to {summary.shards - 1}"
             raise BadInput(f"there is no shard {args.shard} to build: {args.out} has {there}", "no_shard")
-        same_build(summary, settings)
-        rows, refused = build_shard(settings, args.out, args.shard)
+        rows, refused = build_shard(same_build(summary, settings), args.out, args.shard)
         return f"shard {args.shard}: {rows} samples, {refused} refused"
     if not args.finish:
-        summary = planned(settings, place)
         if args.plan:
+            summary, _ = planned(settings, place, stocks(settings))
             return f"{summary.shards} shards planned in {args.out}/plan"
         build_all(settings, args.out, max(1, args.workers))
     summary = read_plan(place)

@@ -105,7 +105,7 @@ def build(work: Work, room: Room) -> Iterator[Made | Refused]:
 
     A photo gets meshes of its own side (train or validation) only. A mesh that cannot be opened is refused once.
     """
-    raster, left, meshes = Raster(), work.samples or None, list(work.meshes)
+    raster, left, meshes = room.raster, work.samples or None, list(work.meshes)
     for photo in work.photos:
         if left == 0:
             return

@@ -9,7 +9,7 @@ from PIL import Image
 from model_zoo.build import cameras, encode
 from model_zoo.build.kinds import Made, Refused, Room, Shape, TargetView, Work
 from model_zoo.io.errors import BadInput
-from model_zoo.raster import Lighting, Raster
+from model_zoo.raster import Lighting
 
 VARIANT = "iso-3do"
 LEAST_SHARE = 0.001  # of the picture that the object covers
@@ -27,14 +27,13 @@ COLUMNS: list[tuple[str, pa.DataType]] = [
 
 def build(work: Work, room: Room) -> Iterator[Made | Refused]:
     """Every view of every mesh of the work; a mesh that cannot be used is one refusal, a view that shows nothing another."""
-    raster = Raster()
     for item in work.meshes:
         try:
             shape = room.shape(item)
         except BadInput as error:
             yield Refused.of(item.name, error)
             continue
-        views = (_view(shape, number, room, raster) for number in range(room.settings.views))
+        views = (_view(shape, number, room) for number in range(room.settings.views))
         if room.encode is None:
             yield from (made for made, _ in views)
             continue
@@ -43,13 +42,13 @@ def build(work: Work, room: Room) -> Iterator[Made | Refused]:
         yield from made
 
 
-def _view(shape: Shape, number: int, room: Room, raster: Raster) -> tuple[Made | Refused, TargetView]:
+def _view(shape: Shape, number: int, room: Room) -> tuple[Made | Refused, TargetView]:
     settings, name = room.settings, shape.item.sha256
     camera = cameras.camera(
         settings.seed, name, number, settings.views, np.asarray(shape.mesh.vertices), settings.size
     )
     light = cameras.lighting(settings.seed, name, number)
-    seen = raster.draw([(shape.mesh, camera)], camera.K, (settings.size, settings.size), light)
+    seen = room.raster.draw([(shape.mesh, camera)], camera.K, (settings.size, settings.size), light)
     target = TargetView(on_plain(seen.base, seen.alpha, BLACK), seen.depth, camera.R, camera.t, camera.K)
     share = float(seen.mask.mean())
     if share < LEAST_SHARE:

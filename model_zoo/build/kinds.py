@@ -13,6 +13,7 @@ import trimesh
 
 from model_zoo.io.errors import BadInput
 from model_zoo.io.scenes import Scene
+from model_zoo.raster import Raster
 
 SPLITS = ("train", "validation")
 VALIDATION_SHARE = 10  # one photo, one mesh in ten
@@ -128,6 +129,9 @@ class Settings:
     views: int = 24
     meshes: str = ""  # another source of meshes than `source`
     encoder: str = ""  # checkpoint folder: store latents too
+    renderer: str = (
+        "auto"  # "gl", "embree", or what the machine that plans can do; single pixels of outlines differ
+    )
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,7 @@ class Room:
     shape: Callable[[MeshItem], Shape]
     scene: Callable[[PhotoItem], Scene]
     encode: Encode | None = None  # where the settings name an encoder
+    raster: Raster = field(default_factory=Raster)
 
 
 # A variant makes the samples of one shard; nothing it meets may stop it: what cannot be used is yielded as Refused.

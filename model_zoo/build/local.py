@@ -1,16 +1,19 @@
 """The steps of a build on one machine: its plan, its shards in as many processes, each with its own sources."""
 
+import importlib
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
 from tqdm import tqdm
 
-from model_zoo.build.kinds import Settings
+from model_zoo.build.kinds import Encode, Settings
 from model_zoo.build.place import Place, place_of
 from model_zoo.build.plan import Summary, make_plan, read_plan, read_work, same_build
-from model_zoo.build.run import Opener, is_done, run_shard
+from model_zoo.build.run import Opener, is_done, open_raster, run_shard
 from model_zoo.build.sources import Stock, open_stock
 from model_zoo.io.errors import BadInput
 
@@ -21,13 +24,21 @@ def stocks(settings: Settings, endpoint: str = "") -> tuple[Stock, Stock]:
     return first, open_stock(settings.meshes, endpoint) if settings.meshes else first
 
 
-def planned(settings: Settings, place: Place) -> Summary:
-    """The plan in a place, made now if there is none. Raises BadInput when it is another build's."""
+def planned(settings: Settings, place: Place, stocks: tuple[Stock, Stock]) -> tuple[Summary, Settings]:
+    """The plan in a place, made now if there is none, and its settings. Raises BadInput when it is another build's."""
     summary = read_plan(place)
     if summary is None:
-        return make_plan(settings, *stocks(settings), place)
-    same_build(summary, settings)
-    return summary
+        definite = replace(settings, renderer=open_raster(settings).backend)
+        summary = make_plan(definite, *stocks, place)
+    return summary, same_build(summary, settings)
+
+
+def encoder_of(settings: Settings) -> Encode | None:
+    """What makes latents of shapes, where that is asked for: the one thing here that needs torch. Raises BadInput."""
+    if not settings.encoder:
+        return None
+    encode: Encode = importlib.import_module("model_zoo.build.latents").encoder(Path(settings.encoder))
+    return encode
 
 
 def build_shard(settings: Settings, out: str, number: int) -> tuple[int, int]:
@@ -36,7 +47,8 @@ def build_shard(settings: Settings, out: str, number: int) -> tuple[int, int]:
     os.environ.setdefault("LP_NUM_THREADS", "1")
     place = place_of(out)
     if not is_done(place, number):
-        report = run_shard(settings, read_work(place, number), place, Opener(*stocks(settings)))
+        opener = Opener(*stocks(settings))
+        report = run_shard(settings, read_work(place, number), place, opener, encoder_of(settings))
         return report["rows"], len(report["refused"])
     return 0, 0
 
@@ -44,7 +56,7 @@ def build_shard(settings: Settings, out: str, number: int) -> tuple[int, int]:
 def build_all(settings: Settings, out: str, workers: int) -> None:
     """Build every planned shard that is missing, in as many processes. Raises BadInput when one dies."""
     place = place_of(out)
-    summary = planned(settings, place)
+    summary, settings = planned(settings, place, stocks(settings))
     missing = [number for number in range(summary.shards) if not is_done(place, number)]
     print(f"{summary.shards} shards planned, {summary.shards - len(missing)} there already")
     if not missing:

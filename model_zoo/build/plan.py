@@ -40,7 +40,10 @@ class Summary(NamedTuple):
 
 
 def make_plan(settings: Settings, stock: Stock, meshes: Stock, place: Place) -> Summary:
-    """Write the plan of a build into its place and return its summary. Raises BadInput when nothing can be built."""
+    """Write the plan of a build into its place and return its summary. Raises BadInput when nothing can be built.
+
+    settings.renderer must be a definite one.
+    """
     refused: list[Refused] = []
 
     def kept(found: Iterator[Any]) -> list[Any]:
@@ -153,8 +156,10 @@ def read_work(place: Place, number: int) -> Work:
         raise BadInput(f"plan/{number:06d}.json is not the work of a shard", "bad_plan") from None
 
 
-def same_build(summary: Summary, settings: Settings) -> None:
-    """Raises BadInput when a place holds the plan of another build than the one that is asked for."""
+def same_build(summary: Summary, settings: Settings) -> Settings:
+    """The settings with what the plan made definite. Raises BadInput when the plan is that of another build."""
+    if settings.renderer == "auto":
+        settings = dataclasses.replace(settings, renderer=summary.settings.get("renderer", "auto"))
     wanted = {"variant": settings.variant, **portable(settings)}
     there = {"variant": summary.variant, **summary.settings}
     other = sorted(name for name in wanted if wanted[name] != there.get(name))
@@ -163,6 +168,7 @@ def same_build(summary: Summary, settings: Settings) -> None:
         raise BadInput(
             f"the plan in this place is another build's ({said}): choose a new --out", "other_plan"
         )
+    return settings
 
 
 def portable(settings: Settings) -> dict[str, Any]:

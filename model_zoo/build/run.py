@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import trimesh
 
-from model_zoo.build.kinds import Made, MeshItem, PhotoItem, Refused, Room, Settings, Shape, Work
+from model_zoo.build.kinds import Encode, Made, MeshItem, PhotoItem, Refused, Room, Settings, Shape, Work
 from model_zoo.build.place import Place
 from model_zoo.build.shapes import shape_members
 from model_zoo.build.sources import Stock
@@ -25,6 +25,7 @@ from model_zoo.build.variants import VARIANTS
 from model_zoo.io.errors import BadInput
 from model_zoo.io.scenes import Scene
 from model_zoo.io.shards import ShardWriter, span_of
+from model_zoo.raster import Raster
 
 KEPT_BYTES = 2**30  # opened meshes with their textures that one process holds
 KEPT_SCENES = 4
@@ -49,7 +50,6 @@ COMMON = [
 ]
 # Only in the rows of a shard, for the split: what tells near twins.
 SIGNATURES = [("shape_signature", pa.list_(pa.float32())), ("photo_signature", pa.uint64())]
-Encode = Callable[[Shape, list[Made]], dict[str, bytes]]
 
 
 def schema_of(variant: str, more: Sequence[tuple[str, pa.DataType]] = ()) -> pa.Schema:
@@ -70,6 +70,16 @@ def report_name(number: int) -> str:
 def rows_name(number: int) -> str:
     """A shard's rows until the index is made of them."""
     return f"parts/{number:06d}.parquet"
+
+
+def open_raster(settings: Settings) -> Raster:
+    """The renderer of a build. Raises BadInput where this machine has not got it."""
+    try:
+        return Raster(backend=settings.renderer)
+    except RuntimeError as error:
+        raise BadInput(
+            f"{error}: build on a machine that has it, or plan with --renderer embree", "no_renderer"
+        ) from None
 
 
 class Opener:
@@ -163,7 +173,9 @@ class _Shard:
     def write(self, tick: Callable[[int], None]) -> dict[str, Any]:
         """Write tar and rows; the report."""
         variant = self.settings.variant
-        room = Room(self.settings, self.opener.shape, self.opener.scene)
+        room = Room(
+            self.settings, self.opener.shape, self.opener.scene, self.encode, open_raster(self.settings)
+        )
         with ShardWriter(self.folder, WHOLE, prefix=variant, first=self.work.number) as writer:
             for made in VARIANTS[variant].build(self.work, room):
                 if isinstance(made, Refused):
@@ -187,10 +199,7 @@ class _Shard:
     def _add(self, writer: ShardWriter, made: Made) -> None:
         shape = made.shape
         if shape.key not in self.shapes:
-            members = shape_members(shape)
-            if self.encode is not None:
-                members |= self.encode(shape, [])
-            place = _write(writer, shape.key, members)
+            place = _write(writer, shape.key, shape_members(shape))
             self.shapes[shape.key] = {"place": place, "measures": shape.measures}
         place = _write(writer, made.key, made.members)
         item, photo = shape.item, made.row.get("photo_sha256")

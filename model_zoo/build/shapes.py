@@ -15,6 +15,7 @@ from model_zoo.io.records import parse_json
 from model_zoo.io.textures import MissingTexture
 
 SIDES = (1e-6, 1e7)  # of the file's unit: a micrometre in metres to a harbour in millimetres
+LATENTS = ("latent", "slat")
 FINEST = 1e-4  # of the longest side: coarser steps of float32 show as stairs
 
 
@@ -96,5 +97,5 @@ def read_shape(members: Mapping[str, bytes], item: MeshItem) -> Shape:
         raise BadInput("the facts of the shape are not those of a built data set", "bad_shape") from None
     return Shape(
         item, mesh, centre, side, encode.read_occupancy(members["occupancy"]), measures, signature_of(mesh),
-        facts.get("warnings", []),
+        facts.get("warnings", []), {f"{name}.npz": members[name] for name in LATENTS if name in members},
     )  # fmt: skip

@@ -48,6 +48,7 @@ def test_splits_are_kept_apart(sft):
 def test_pairs_hold_two_shapes_of_one_photo(tmp_path):
     pair = Pairs(dpo_release(tmp_path / "r", 1), tiny())[0]
     assert pair.chosen.shape == pair.rejected.shape and not torch.equal(pair.chosen, pair.rejected)
+    assert float(pair.weight) == 0.75
 
 
 def test_a_folder_that_is_no_release_is_refused(tmp_path):

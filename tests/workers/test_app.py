@@ -21,7 +21,7 @@ def registered() -> set[str]:
 
 
 def test_every_kind_of_job_has_its_task_and_every_task_its_kind() -> None:
-    assert registered() - {"workers.tasks.reap", "workers.tasks.collect"} == {f"workers.tasks.{kind}" for kind in jobs.KINDS}
+    assert registered() - {"workers.tasks.reap", "workers.tasks.collect", "workers.tasks.look"} == {f"workers.tasks.{kind}" for kind in jobs.KINDS}
 
 
 def test_every_kind_of_job_goes_to_a_queue_that_is_listened_to() -> None:

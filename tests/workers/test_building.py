@@ -18,7 +18,7 @@ from model_zoo.build.run import is_done
 from workers import building, importing
 from workers.tasks import build_finish, build_plan, build_shard
 
-OPTIONS = {"seed": 0, "limit": 0, "size": 64, "views": 2, "meshes": "", "encoder": ""}
+OPTIONS = {"seed": 0, "limit": 0, "size": 64, "views": 2, "meshes": "", "encoder": "", "renderer": "auto"}
 
 
 @pytest.fixture

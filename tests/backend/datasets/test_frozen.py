@@ -4,9 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 
+from backend import storage
+from backend.annotation.models import Review
+from backend.datasets import removal, services
 from backend.datasets.models import PreferencePair, Release, Sample
+from backend.jobs import UserError
 from tests.backend.datasets.rows import PLAIN, World
 from tests.backend.datasets.test_api import frozen
 
@@ -36,3 +41,37 @@ def test_the_database_refuses_to_change(what: str) -> None:
 def test_a_job_that_is_deleted_leaves_its_release() -> None:
     made = frozen(World())
     Release.objects.filter(pk=made.pk).update(job=None, created_by=None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_answers_that_come_while_files_are_written_leave_the_chosen_rows_alone() -> None:
+    world = World({"overlap": 3})
+    target = world.target(2)
+    world.bracket(target, [("left", 0, 1)], winner=0)
+    services.collect([world.batch])
+    made = services.begin(kind="dpo", batches=[world.batch])
+    with services.snapshot(made) as contents:
+        eve = get_user_model().objects.create(username="eve")
+        answer = world.bracket(target, [("left", 0, 1)], winner=0, by=eve)
+        found = services.collect([world.batch])
+        assert (found.pairs, found.dropped, found.withdrawn) == (1, 0, 1)
+        Review.objects.create(assignment=answer, reviewer=world.bot, verdict="return")
+        services.collect([world.batch])
+        assert contents.rows == 1
+    assert [row.weight for row in made.pairs.all()] == [0.75]
+    services.fail(made)
+    assert not made.pairs.exists() and made.samples.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_photo_that_is_removed_while_files_are_written_stops_the_release() -> None:
+    world = World()
+    target = world.target()
+    world.bracket(target, PLAIN, winner=0)
+    services.collect([world.batch])
+    made = services.begin(kind="sft", batches=[world.batch])
+    with services.snapshot(made):
+        removal.remove(target.image, reason="asked")
+    manifest = storage.put(b"manifest", "application/json")
+    with pytest.raises(UserError, match=r"photo 1\.jpg was removed while the release was written"):
+        services.freeze(made, manifest=manifest, rows=1, counts={})
