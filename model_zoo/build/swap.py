@@ -12,6 +12,7 @@ A photo is resized so that its longer side is the build's size; its K with it.
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,9 @@ def build_random(
             yield Refused.of(place.title, error)
             continue
         pool = pools[side_of(place.photo.sha256)]
-        for number in range(PER_OBJECT):
+        # A limit takes a little of every object rather than much of a few.
+        share = work.samples / (len(work.photos) * len(place.scene.masks))
+        for number in range(min(PER_OBJECT, ceil(share)) if work.samples else PER_OBJECT):
             if left == 0:
                 break
             made = _random(place, box, number, pool, room, raster)
