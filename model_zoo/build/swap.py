@@ -1,11 +1,18 @@
 """RP-3DO Object Swap (paper B.2.2, B.2.3): an object of a photo with depth is taken out and a mesh put in its place.
 
-OS-R: a random mesh in a random rotation, t and s from the scene. OS-A: the mesh, pose and mask that people accepted.
+OS-R, step by step: (1) the object's centroid and box, from the pointmap inside its mask (site.box_of); (2) it is taken
+out of photo and depth (inpaint.without); (3) a random mesh in a random rotation, as large as fits the box, resting on
+its bottom (site.fitted); (4) of it is drawn what the scene does not hide (hidden_part); (5) dropped when less than 20 %
+shows; (6) the pointmap gets the mesh's surface where it shows; (7) dropped unless its foot rests on something or 10 %
+of its contour is hidden (site.cues_of). A dropped one is drawn again, up to DRAWS times.
+OS-A: the mesh, pose and mask that people accepted, rendered in place in the light that the object has in the photo.
+A photo is resized so that its longer side is the build's size; its K with it.
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +165,9 @@ def build_random(
             yield Refused.of(place.title, error)
             continue
         pool = pools[side_of(place.photo.sha256)]
-        for number in range(PER_OBJECT):
+        # A limit takes a little of every object rather than much of a few.
+        share = work.samples / (len(work.photos) * len(place.scene.masks))
+        for number in range(min(PER_OBJECT, ceil(share)) if work.samples else PER_OBJECT):
             if left == 0:
                 break
             made = _random(place, box, number, pool, room, raster)
