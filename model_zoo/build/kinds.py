@@ -40,6 +40,9 @@ class PhotoItem:
     files: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     attribution: str = ""
+    # Of a photo that is a row of a release: the rating of its object, and the licence of the mesh people accepted.
+    r: float | None = None
+    mesh_licence: str = ""
 
 
 @dataclass
