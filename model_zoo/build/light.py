@@ -54,11 +54,19 @@ class Look:
         """Colours uint8 (...,3) with the photo's contrast and saturation."""
         if self.contrast == self.saturation == 1:
             return rgb
-        # One matrix and an offset: away from the grey of the same brightness, then away from the pivot.
+        turn, offset = self._curve()
+        return np.clip(rgb @ turn + offset + 0.5, 0, 255).astype(np.uint8)
+
+    def untoned(self, rgb: np.ndarray) -> np.ndarray:
+        """The colours uint8 (...,3) that `toned` makes these of, as far as there are such."""
+        turn, offset = self._curve()
+        return np.clip((rgb - offset) @ np.linalg.inv(turn) + 0.5, 0, 255).astype(np.uint8)
+
+    def _curve(self) -> tuple[np.ndarray, np.float32]:
+        """One matrix and an offset: away from the grey of the same brightness, then away from the pivot."""
         grey = np.outer(LUMA, np.ones(3, np.float32))
         turn = self.contrast * (self.saturation * np.eye(3, dtype=np.float32) + (1 - self.saturation) * grey)
-        toned = rgb @ turn.astype(np.float32) + np.float32((1 - self.contrast) * PIVOT)
-        return np.clip(toned + 0.5, 0, 255).astype(np.uint8)
+        return turn.astype(np.float32), np.float32((1 - self.contrast) * PIVOT)
 
 
 def look_of(rgb: np.ndarray, points: np.ndarray | None = None) -> Look:

@@ -346,7 +346,7 @@ def _annotated(place: Place, items: dict[str, MeshItem], room: Room, raster: Ras
             measures,
         )
     look = pasted.look
-    lighting = matched_light(place.view.rgb, pasted.picture, visible & place.mask)
+    lighting = matched_light(look.untoned(place.view.rgb), pasted.picture, visible & place.mask)
     picture = pasted.picture
     if lighting is not None:
         look = replace(look, lighting=lighting)
@@ -374,9 +374,10 @@ def matched_light(rgb: np.ndarray, picture: Picture, where: np.ndarray) -> Light
     """The light under which the picture's base colours are most like the photo's on `where` bool (H,W).
 
     Ambient, sky and one directional light: of DIRECTIONS of it the one with the least squares in linear luminance (none
-    of the three below zero), then the three in each channel. None where too little is seen to tell.
+    of the three below zero), then the three in each channel. Burnt-out pixels count as they are: without them the rest
+    would be too dark. None where too little is seen to tell.
     """
-    sure = binary_erosion(where, iterations=2) & (rgb.max(-1) < 250) & (picture.base.max(-1) > 40)
+    sure = binary_erosion(where, iterations=2) & (picture.base.max(-1) > 40)
     at = np.flatnonzero(sure)
     if len(at) < LEAST_LIT:
         return None

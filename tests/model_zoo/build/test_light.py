@@ -115,3 +115,9 @@ def test_tones_follow_a_hard_vivid_photo_and_a_hazy_one(test_data):
     assert np.ptp(up[3]) > 130 and np.ptp(down[3]) < 110
     plain = look_of(rgb)
     assert (replace(plain, contrast=1.0, saturation=1.0).toned(swatches) == swatches).all()
+
+
+def test_untoned_takes_the_tone_back():
+    colours = np.random.default_rng(0).integers(70, 180, (200, 3)).astype(np.uint8)
+    look = replace(look_of(np.full((32, 32, 3), 128, np.uint8)), contrast=1.2, saturation=1.1)
+    assert abs(look.untoned(look.toned(colours)).astype(int) - colours).max() <= 1
