@@ -1,6 +1,6 @@
 """The rasteriser of the data sets: textured meshes to colour, base colour, coverage, depth, mask, normals, instances.
 
-What each pixel's centre sees comes first; where it shows an edge, embree's rays find what 8 more samples see; then the
+What each pixel's centre sees comes first; where it shows an edge, embree's rays find what 4 more samples see; then the
 samples are shaded. OpenGL without a window does the first and the last where EGL can be opened (raster_gl.py), embree
 and numpy elsewhere (raster_numpy.py), alike to 1/255 but for single pixels of an outline.
 
@@ -22,6 +22,7 @@ import trimesh
 from model_zoo import raster_gl, raster_numpy
 from model_zoo.raster_parts import (
     AMBIENT,
+    EDGE_STEP,
     LIGHTS,
     TO_LINEAR,
     Hits,
@@ -43,9 +44,8 @@ BACKENDS = ("auto", "gl", "embree")
 CACHE_BYTES = 512 << 20
 TILE = raster_gl.SIDES[-1] - 2  # pixels a side that are drawn at a time
 MOST_FACES = 1 << 24  # a face's number passes through a float32
-OFFSETS = [
-    (x / 3, y / 3) for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y
-]  # an edge's samples beside the centre
+# An edge's samples beside the centre: a turned square, so that all five differ in x, in y and along the diagonals.
+OFFSETS = [(0.125, 0.375), (-0.375, 0.125), (-0.125, -0.375), (0.375, -0.125)]
 SAMPLES = len(OFFSETS) + 1
 TURN = 0.84  # tangent: a surface that turns by more than 40 degrees from one pixel to the next has an edge there,
 JUMP = 3.0  # and one whose slope changes by more than this times itself
@@ -182,7 +182,7 @@ class Raster:
     def _shade_edges(
         self, placed: list[Placed], middle: Hits, centres: np.ndarray, lighting: Lighting
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of pixels at an edge: samples that hit something (N,) of 9, and their mean colours, packed: lit and base."""
+        """Of pixels at an edge: samples that hit something (N,) of SAMPLES, and their mean colours, packed: lit and base."""
         around = (centres[:, None] + np.array(OFFSETS, np.float32)).reshape(-1, 2)
         more = _cast(placed, around)
         hits = Hits(*(np.concatenate([getattr(one, name) for one in (middle, more)]) for name in FIELDS))
@@ -191,7 +191,7 @@ class Raster:
         hits, owner, pixels = hits.take(found), owner[found], np.concatenate([centres, around])[found]
         normals = _face_normals(placed, hits) if lighting.shadows else np.zeros((0, 3))
         reached = _reached(placed, hits, pixels, normals, lighting)
-        colours = self._shade(placed, hits, pixels, reached, 1 / 3, lighting)
+        colours = self._shade(placed, hits, pixels, reached, EDGE_STEP, lighting)
         covered = np.bincount(owner, minlength=len(centres))
         means = []
         for packed in colours:

@@ -14,9 +14,8 @@ import weakref
 import moderngl
 import numpy as np
 
-from model_zoo.raster_parts import LIGHTS, Hits, Lighting, Placed, Samples, Surface, unit
+from model_zoo.raster_parts import EDGE_STEP, LIGHTS, SHARPER, Hits, Lighting, Placed, Samples, Surface, unit
 
-TAPS = 4  # texture look-ups along the longer side of a pixel's footprint, at most
 ROW = 512  # faces in one row of a record texture
 TEXELS = 7  # RGBA texels of a record
 WIDE, HIGH = 1024, 512  # samples that are shaded at a time
@@ -84,23 +83,14 @@ void main() {{
     vec3 la = vec3(r4.zw, r5.x), lb = vec3(r5.yzw), lc = r6.xyz;
     vec3 base = la * s.x + lb * s.y + lc * s.z;
     if (textured) {{
-        float step = (code & 1) == 1 ? {1 / 3} : 1.0;
+        float step = (code & 1) == 1 ? {EDGE_STEP} : 1.0;
         vec3 dx = ray(pixel + vec2(step, 0)), dy = ray(pixel + vec2(0, step));
         vec3 qx = dx * (pn / dot(dx, n)) - p - q, qy = dy * (pn / dot(dy, n)) - p - q;
         vec2 u = (lb - la).xy * texels, v = (lc - la).xy * texels;
         vec2 ax = dot(qx, fn) * u + dot(qx, en) * v, ay = dot(qy, fn) * u + dot(qy, en) * v;
         float lx = dot(ax, ax), ly = dot(ay, ay);
-        vec2 along = lx > ly ? ax : ay;
-        float most = sqrt(max(lx, ly)), least = sqrt(min(lx, ly));
-        if (!(most < 1e9)) {{ most = 1e9; along = vec2(0); }}
-        float taps = clamp(ceil(most / max(least, 1e-9) - 0.5), 1.0, {TAPS}.0);
-        float level = log2(max(max(most / taps, least), 1.0));
-        vec2 uv = base.xy;
-        along /= texels;
-        base = vec3(0);
-        for (float k = 0; k < taps; k += 1)
-            base += textureLod(picture, uv + along * ((k + 0.5) / taps - 0.5), level).rgb;
-        base /= taps;
+        float level = 0.5 * log2(max(max(lx, ly) / {SHARPER**2}, max(min(lx, ly), 1.0)));
+        base = textureLod(picture, base.xy, min(level, 30.0)).rgb;
     }}
     base *= factor;
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from model_zoo.raster_gl import TAPS
-from model_zoo.raster_parts import TO_LINEAR, Lighting, Placed, Samples, Surface, to_srgb, unit
+from model_zoo.raster_parts import SHARPER, TO_LINEAR, Lighting, Placed, Samples, Surface, to_srgb, unit
 
 PART = 1 << 16
 
@@ -65,27 +64,19 @@ def _meet(placed: Placed, samples: Samples, part: slice) -> tuple[np.ndarray, np
 
 
 def _sampled(levels: list[np.ndarray], uv: np.ndarray, ax: np.ndarray, ay: np.ndarray) -> np.ndarray:
-    """Linear colours (N,3) of footprints with sides ax and ay (N,2) in texels."""
+    """Linear colours (N,3) of footprints with sides ax and ay (N,2) in texels: between two levels, bilinear in each."""
     lx, ly = _dot(ax, ax), _dot(ay, ay)
-    along = np.where((lx > ly)[:, None], ax, ay)
-    most, least = np.sqrt(np.maximum(lx, ly)), np.nan_to_num(np.sqrt(np.minimum(lx, ly)))
-    wild = ~(most < 1e9)
-    most, along = np.where(wild, 1e9, most), np.where(wild[:, None], 0, along)
-    taps = np.clip(np.ceil(most / np.maximum(least, 1e-9) - 0.5), 1, TAPS)
-    level = np.clip(np.log2(np.maximum(np.maximum(most / taps, least), 1)), 0, len(levels) - 1)
-    along = along / levels[0].shape[1::-1]
+    longest = np.fmax(np.fmax(lx, ly) / SHARPER**2, np.fmax(np.fmin(lx, ly), 1))
+    level = np.minimum(0.5 * np.log2(longest), len(levels) - 1)
+    low = np.floor(level).astype(int)
     total = np.zeros((len(uv), 3))
-    for k in range(TAPS):
-        rows = np.flatnonzero(taps > k)
-        at = uv[rows] + along[rows] * ((k + 0.5) / taps[rows, None] - 0.5)
-        low = np.floor(level[rows]).astype(int)
-        for extra in (0, 1):
-            share = abs(1 - extra - (level[rows] - low))
-            which = np.minimum(low + extra, len(levels) - 1)
-            for number in np.unique(which):
-                some = np.flatnonzero(which == number)
-                total[rows[some]] += share[some, None] * _bilinear(levels[number], at[some])
-    return total / taps[:, None]
+    for extra in (0, 1):
+        share = abs(1 - extra - (level - low))
+        which = np.minimum(low + extra, len(levels) - 1)
+        for number in np.unique(which):
+            some = np.flatnonzero(which == number)
+            total[some] += share[some, None] * _bilinear(levels[number], uv[some])
+    return total
 
 
 def _bilinear(image: np.ndarray, uv: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ from embreex.rtcore_scene import EmbreeScene
 from model_zoo.io.textures import linear_from_srgb, srgb_from_linear
 
 LIGHTS = 4  # directional lights at most
+EDGE_STEP = 0.5  # pixels from sample to sample where a pixel shows an edge, about; 1 elsewhere
+SHARPER = 1.5  # how much longer than a texel's a footprint may be: sharper than without, and still at rest
 CREASE = 0.7  # cosine: a corner bent further than this keeps the face's own normal, as in model_zoo.render
 GREY = 190  # sRGB of a mesh that has no colour
 TO_LINEAR = linear_from_srgb(np.arange(256) / 255).astype(np.float32)  # by sRGB byte

@@ -99,7 +99,7 @@ def _facts(manifest: dict[str, Any]) -> dict[str, object]:
         why = "".join(f"; {name}: {count}" for name, count in reasons.items())
         facts["builds on"] = (
             f"{lineage['base']['id']} (sha256 {lineage['base']['hash']}): adds {lineage['added']} rows and takes back"
-            f" {lineage['removed']}{why}"
+            f' {lineage["removed"]}{why}. Read together: DataSet("RELEASE", base=[...])'
         )
     return facts
 

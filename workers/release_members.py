@@ -1,6 +1,9 @@
 """Copies the blobs of a release into its shards, each checked against its hash while it is copied."""
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -25,7 +28,10 @@ OBJECT = (
     "pointmap_size",
 )
 CANDIDATE = ("object_id", "id", "mesh", "mesh_size")
+FETCHERS = 16
+AHEAD_BYTES, AHEAD_SAMPLES = 128 * 2**20, 64
 Members = Mapping[str, bytes | Stored]
+Sample = tuple[str, Members]
 
 
 class Copier:
@@ -38,38 +44,56 @@ class Copier:
     def copy(self, objects: pa.Table, candidates: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Write each object's photo, mask, pointmap and facts, then mesh and facts of each of its candidates; both tables,
         ordered by object, come back with the columns of the places."""
-        places, mesh_places = _Places(OBJECT_MEMBERS), _Places(("mesh",))
+        places, meshes = _Places(OBJECT_MEMBERS), _Places(("mesh",))
+        samples = self._samples(objects, candidates)
+        with closing(samples if self._root else self._ahead(samples)) as ready:
+            for key, members in ready:
+                (meshes if "mesh.glb" in members else places).add(self._write(key, members))
+        return places.beside(objects), meshes.beside(candidates)
+
+    def _samples(self, objects: pa.Table, candidates: pa.Table) -> Generator[Sample]:
+        """Key and members of each object, followed by those of its candidates."""
         facts = candidate_facts(candidates, with_fallback=self.with_fallback)
         theirs = groupby(_walk(candidates, CANDIDATE, facts), key=itemgetter(0))
-        for target in _walk(objects, OBJECT, object_facts(objects)):
-            places.add(self._object(*target))
-            for _number, *candidate in next(theirs)[1]:
-                mesh_places.add(self._candidate(*candidate))
-        return places.beside(objects), mesh_places.beside(candidates)
+        for number, image, size, kind, mask, mask_size, points, points_size, text in _walk(
+            objects, OBJECT, object_facts(objects)
+        ):
+            members: dict[str, bytes | Stored] = {
+                f"image.{PICTURES[kind]}": self._stored(image, size),
+                "json": _line(text),
+                "mask.png": self._stored(mask, mask_size),
+            }
+            if points is not None:
+                members["pointmap.npz"] = self._stored(points, points_size)
+            yield object_key(number), members
+            for _object, candidate, mesh, size, text in next(theirs)[1]:
+                yield candidate_key(candidate), {"json": _line(text), "mesh.glb": self._stored(mesh, size)}
 
-    def _object(
-        self, number: int, image: str, size: int, kind: str, mask: str, mask_size: int,
-        points: str | None, points_size: int, facts: str,
-    ) -> list[dict[str, Any]]:  # fmt: skip
-        members: dict[str, bytes | Stored] = {
-            f"image.{PICTURES[kind]}": self._stored(image, size),
-            "json": _line(facts),
-            "mask.png": self._stored(mask, mask_size),
-        }
-        if points is not None:
-            members["pointmap.npz"] = self._stored(points, points_size)
-        return self._write(object_key(number), members)
+    def _ahead(self, samples: Iterator[Sample]) -> Generator[Sample]:
+        """Samples whose blobs are fetched from the bucket, many at once, while those before are written."""
+        waiting: deque[tuple[str, Members, int]] = deque()
+        held = 0
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            for key, members in samples:
+                size = sum(data.length for data in members.values() if isinstance(data, Stored))
+                fetched: Members = {name: self._fetched(pool, data) for name, data in members.items()}
+                waiting.append((key, fetched, size))
+                held += size
+                while held > AHEAD_BYTES or len(waiting) > AHEAD_SAMPLES:
+                    key, fetched, size = waiting.popleft()
+                    held -= size
+                    yield key, fetched
+            for key, fetched, _size in waiting:
+                yield key, fetched
 
-    def _candidate(self, number: int, mesh: str, size: int, facts: str) -> list[dict[str, Any]]:
-        return self._write(
-            candidate_key(number), {"json": _line(facts), "mesh.glb": self._stored(mesh, size)}
-        )
+    def _fetched(self, pool: ThreadPoolExecutor, data: bytes | Stored) -> bytes | Stored:
+        if not isinstance(data, Stored):
+            return data
+        coming = pool.submit(storage.read, data.sha256)
+        return Stored(data.sha256, data.length, lambda: [coming.result()])
 
     def _stored(self, sha256: str, size: int) -> Stored:
-        name = storage.blob_name(sha256)
-        if self._root:
-            return Stored(sha256, size, self._root + name)
-        return Stored(sha256, size, lambda: self._store.open(name))
+        return Stored(sha256, size, self._root + storage.blob_name(sha256))
 
     def _write(self, key: str, members: Members) -> list[dict[str, Any]]:
         try:

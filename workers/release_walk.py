@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-BLOCK_BYTES = 2 * 2**20
+BLOCK_BYTES = 2**18  # up to 32 of them are read ahead
 OBJECTS_AT_ONCE = 1000
 
 

@@ -106,6 +106,8 @@ def build(work: Work, room: Room) -> Iterator[Made | Refused]:
     A photo gets meshes of its own side (train or validation) only. A mesh that cannot be opened is refused once.
     """
     raster, left, meshes = room.raster, work.samples or None, list(work.meshes)
+    # A limit takes a little of every photo rather than much of a few.
+    each = min(PER_PHOTO, -(-work.samples // max(len(work.photos), 1))) if work.samples else PER_PHOTO
     for photo in work.photos:
         if left == 0:
             return
@@ -114,7 +116,7 @@ def build(work: Work, room: Room) -> Iterator[Made | Refused]:
         except BadInput as error:
             yield Refused.of(photo.name, error)
             continue
-        for number in range(PER_PHOTO):
+        for number in range(each):
             if left == 0:
                 return
             for made in _sample(backdrop, number, meshes, room, raster):
@@ -321,4 +323,4 @@ def _made(
         "other_licence": item.licence,
         "other_attribution": item.attribution,
     }
-    return Made(f"p{backdrop.photo.sha256[:16]}_{number:02d}", members, row, target.shape)
+    return Made(f"p{backdrop.photo.sha256[:16]}_{number:02d}", members, row, target.shape, backdrop.photo)

@@ -40,6 +40,9 @@ class PhotoItem:
     files: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     attribution: str = ""
+    # Of a photo that is a row of a release: the rating of its object, and the licence of the mesh people accepted.
+    r: float | None = None
+    mesh_licence: str = ""
 
 
 @dataclass
@@ -83,12 +86,13 @@ Encode = Callable[[Shape, Sequence[TargetView]], dict[str, bytes]]
 
 @dataclass
 class Made:
-    """One sample: its members by extension ("image.jpg"), the row of its variant's columns, and its shape."""
+    """One sample: its members by extension ("image.jpg"), the row of its variant's columns, its shape and its photo."""
 
     key: str
     members: dict[str, bytes]
     row: dict[str, Any]
     shape: Shape
+    photo: PhotoItem | None = None
 
 
 class Unfit(BadInput):
@@ -148,8 +152,8 @@ class Room:
     settings: Settings
     shape: Callable[[MeshItem], Shape]
     scene: Callable[[PhotoItem], Scene]
-    raster: Raster = field(default_factory=Raster)
     encode: Encode | None = None  # where the settings name an encoder
+    raster: Raster = field(default_factory=Raster)
 
 
 # A variant makes the samples of one shard; nothing it meets may stop it: what cannot be used is yielded as Refused.

@@ -2,8 +2,8 @@
 
 Small on purpose. How bright: so that middle grey and white look as the photo's middle and brightest parts do. What colour: the photo's cast,
 half believed, for half of it is the things and not the light. From where: with a pointmap, brightness fitted to the
-surfaces' normals by first-order spherical harmonics; without, from above and from the brighter side. How sharp and how
-grainy: measured on the photo's sharpest edges and its smoothest parts. Linear light, OpenCV camera.
+surfaces' normals by first-order spherical harmonics; without, from above and from the brighter side. How hard and
+vivid its tones are, half believed too. How sharp and how grainy: measured on the photo's sharpest edges and its smoothest parts. Linear light, OpenCV camera.
 """
 
 from dataclasses import dataclass, replace
@@ -22,6 +22,11 @@ CASTS = (0.75, 1.35)
 DIRECTNESS = (0.15, 0.75)  # share of the directional light where it falls straight on
 FACING = 0.4  # share of the directional light on a surface as it comes
 PRIOR_SHARE = 0.2  # points that speak for the assumed light, for each point of the pointmap
+USUAL_SPREAD, USUAL_CHROMA, PIVOT = (
+    58.0,
+    60.0,
+    110.0,
+)  # sRGB steps: of brightness, of vivid colours; middle grey
 GRID = 128  # pixels of the longer side at which brightness and colour are looked at
 ABOVE, TOWARDS_CAMERA = 0.8, 0.6  # the assumed light comes from above and from behind the camera's shoulder
 HIGHEST = np.array(
@@ -34,13 +39,26 @@ class Look:
     """The light on an object, and how the camera shows it.
 
     blur: standard deviation in pixels of the photo's sharpest edges. grain: standard deviation of its noise in sRGB
-    steps of 255. fitted: whether the light's direction was measured on a pointmap.
+    steps of 255. contrast, saturation: of its tone curve, 1 is usual. fitted: whether the light's direction was
+    measured on a pointmap.
     """
 
     lighting: Lighting
     blur: float
     grain: float
+    contrast: float = 1.0
+    saturation: float = 1.0
     fitted: bool = False
+
+    def toned(self, rgb: np.ndarray) -> np.ndarray:
+        """Colours uint8 (...,3) with the photo's contrast and saturation."""
+        if self.contrast == self.saturation == 1:
+            return rgb
+        # One matrix and an offset: away from the grey of the same brightness, then away from the pivot.
+        grey = np.outer(LUMA, np.ones(3, np.float32))
+        turn = self.contrast * (self.saturation * np.eye(3, dtype=np.float32) + (1 - self.saturation) * grey)
+        toned = rgb @ turn.astype(np.float32) + np.float32((1 - self.contrast) * PIVOT)
+        return np.clip(toned + 0.5, 0, 255).astype(np.uint8)
 
 
 def look_of(rgb: np.ndarray, points: np.ndarray | None = None) -> Look:
@@ -57,7 +75,7 @@ def look_of(rgb: np.ndarray, points: np.ndarray | None = None) -> Look:
     gain = min(BRIGHTEST / (direct + even), 1.0)
     lighting = _lighting(towards, gain * direct, gain * even, _cast(small))
     grey = (rgb @ LUMA).astype(np.float32)
-    return Look(lighting, _blur(grey), _grain(grey), fit is not None)
+    return Look(lighting, _blur(grey), _grain(grey), *_tone(rgb[::stride, ::stride]), fit is not None)
 
 
 def exposure_of(luma: np.ndarray) -> float:
@@ -74,8 +92,8 @@ def exposure_of(luma: np.ndarray) -> float:
 
 def nearby(look: Look, rgb: np.ndarray, box: tuple[int, int, int, int]) -> Look:
     """The look at a place of the photo: its exposure drawn half-way to that of the box (left, top, right, bottom)."""
-    left, top, right, bottom = box
-    part = TO_LINEAR[rgb[max(top, 0) : bottom : 2, max(left, 0) : right : 2]] @ LUMA
+    left, top, right, bottom = (max(n, 0) for n in box)
+    part = TO_LINEAR[rgb[top:bottom:2, left:right:2]] @ LUMA
     if not part.size:
         return look
     everywhere = exposure_of(TO_LINEAR[rgb[::8, ::8]] @ LUMA)
@@ -108,6 +126,14 @@ def _cast(linear: np.ndarray) -> np.ndarray:
     power = np.mean(np.minimum(linear, 0.95).reshape(-1, 3).astype(np.float64) ** 6, axis=0) ** (1 / 6)
     cast = np.clip(np.sqrt(power / max(float(power @ LUMA), 1e-6)), *CASTS)
     return cast / float(cast @ LUMA)
+
+
+def _tone(rgb: np.ndarray) -> tuple[float, float]:
+    """Contrast and saturation of a photo's tone curve: its spread and its colours against usual ones, half believed."""
+    colours = rgb.astype(np.float32)
+    spread, vivid = float((colours @ LUMA).std()), float(np.percentile(np.ptp(colours, axis=2), 90))
+    contrast = float(np.clip((spread / USUAL_SPREAD) ** 0.5, 0.9, 1.25))
+    return contrast, float(np.clip((vivid / USUAL_CHROMA) ** 0.3, 0.85, 1.25))
 
 
 def _assumed(luma: np.ndarray) -> tuple[np.ndarray, float]:

@@ -13,7 +13,8 @@ RESOLUTION = 64
 TOUCH = 1e-5  # of a voxel: what lies in the plane between two voxels touches both, whatever its last digit
 LONGEST = 4.0  # voxels: longer triangles are cut before they are tested
 DOUBLED = 0.9  # of the area: beyond this the exporter wrote both sides of everything
-CHUNK = 400_000
+CHUNK = 400_000  # pairs of triangle and voxel, or triangles, at once
+MOST_PIECES = 2_000_000
 
 
 def solid(mesh: trimesh.Trimesh, resolution: int = RESOLUTION) -> np.ndarray:
@@ -48,7 +49,14 @@ def touched(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
     points (V,3) in voxels, faces (F,3). Outside the grid nothing is marked.
     """
     full = np.zeros((resolution,) * 3, bool)
-    corners = cut(points[faces], LONGEST)
+    for part in _portions(_pieces(points[faces], LONGEST), CHUNK):
+        _mark(full, cut(points[faces[part]], LONGEST))
+    return full
+
+
+def _mark(full: np.ndarray, corners: np.ndarray) -> None:
+    """Marks the voxels that triangles (N,3,3) with no long edge touch."""
+    resolution = len(full)
     low = np.floor(corners.min(1) - TOUCH).astype(int).clip(0, resolution)
     high = np.floor(corners.max(1) + TOUCH).astype(int).clip(-1, resolution - 1)
     # A triangle's own plane z = 3.0 also touches voxel 2, whose upper face it is.
@@ -64,7 +72,6 @@ def touched(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
         cell = low[of] + np.stack([rank // (ny * nz), rank // nz % ny, rank % nz], 1)
         cell = cell[_overlap(corners[of], cell + 0.5)]
         full[tuple(cell.T)] = True
-    return full
 
 
 def _portions(sizes: np.ndarray, most: int) -> list[slice]:
@@ -140,11 +147,24 @@ def enclosed(points: np.ndarray, faces: np.ndarray, free: np.ndarray) -> np.ndar
 
 
 def winding(corners: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Winding number (Q,) of triangles (N,3,3) in voxels at points (Q,3); long triangles slow the tree down, so they
-    are cut."""
-    corners = cut(corners, 2 * LONGEST)
-    index = np.arange(3 * len(corners), dtype=np.int64).reshape(-1, 3)
-    return np.asarray(igl.fast_winding_number(corners.reshape(-1, 3), index, np.ascontiguousarray(at)))
+    """Winding number (Q,) of triangles (N,3,3) in voxels at points (Q,3), by the fast approximation.
+
+    Long triangles slow its tree down, so they are cut for it: less finely where they would become too many.
+    """
+    longest = LONGEST
+    while _pieces(corners, longest).sum() > max(MOST_PIECES, 2 * len(corners)):
+        longest *= 2
+    pieces = cut(corners, longest)
+    soup = np.arange(3 * len(pieces), dtype=np.int64).reshape(-1, 3)
+    return np.asarray(igl.fast_winding_number(pieces.reshape(-1, 3), soup, np.ascontiguousarray(at)))
+
+
+def _pieces(corners: np.ndarray, longest: float) -> np.ndarray:
+    """About how many pieces `cut` makes of each triangle, int (N,)."""
+    edges = np.roll(corners, -1, 1) - corners
+    length = np.sqrt(np.einsum("nij,nij->ni", edges, edges)).max(1) / longest
+    area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) / longest**2
+    return np.ceil(np.maximum(2 * length, 2 * area)).astype(np.int64)
 
 
 def consistent(points: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Pastes a rendered picture into a photo: linear light, soft edges, the photo's own sharpness and grain."""
+"""Pastes a rendered picture into a photo: linear light, soft edges, the photo's own tones, sharpness and grain."""
 
 from collections.abc import Sequence
 
@@ -44,7 +44,7 @@ def paste(
     here = np.s_[top - at[1] : bottom - at[1], left - at[0] : right - at[0]]
     layer = np.empty((bottom - top, right - left, 4), np.float32)
     layer[..., 3] = picture.alpha[here] / np.float32(255)
-    layer[..., :3] = TO_LINEAR[picture.rgb[here]] * layer[..., 3:]
+    layer[..., :3] = TO_LINEAR[look.toned(picture.rgb[here])] * layer[..., 3:]
     spread = np.sqrt(max(look.blur**2 - SHARPEST**2, 0))
     if spread > 0.2:
         layer = ndimage.gaussian_filter(layer, (spread, spread, 0), mode="nearest")

@@ -25,7 +25,8 @@ PHOTOS_PER_SHARD = 400
 # A small source is cut finer, so that several cores have something to do; its shards are smaller than 256 MB.
 SHARDS_AT_LEAST = 8
 POOL = 64  # meshes that the photos of one shard share: each is opened once and pasted many times
-PER_PHOTO = 5  # samples per photo (FO) or object (OS-R), as the paper has: 55.1 M of 11.17 M images
+CUT_OUTS = (".png", ".webp")  # may have their mask in their alpha channel
+NO_POSE = "nobody accepted a mesh and a pose for an object of it (objects.json, or a row of a release)"
 
 
 class Summary(NamedTuple):
@@ -56,6 +57,7 @@ def make_plan(settings: Settings, stock: Stock, meshes: Stock, place: Place) -> 
         works = list(iso_works(settings, kept(meshes.meshes())))
     else:
         photos = kept(stock.photos())
+        photos = [photo for photo in photos if _has_what_it_takes(settings.variant, photo, refused)]
         pool = [] if settings.variant == "rp3do-osa" else kept(meshes.meshes())
         works = list(paste_works(settings, photos, pool))
     if not works:
@@ -94,9 +96,7 @@ def iso_works(settings: Settings, items: list[MeshItem]) -> Iterator[Work]:
 
 def paste_works(settings: Settings, photos: list[PhotoItem], pool: list[MeshItem]) -> Iterator[Work]:
     """RP-3DO: every photo once with a pool of meshes, which has meshes of either side (kinds.side_of) where there are."""
-    if settings.variant == "rp3do-osa":
-        photos = [photo for photo in photos if photo.files.get("objects")]
-    elif not pool:
+    if settings.variant != "rp3do-osa" and not pool:
         return
     order = chance(settings.seed, "photos").permutation(len(photos))
     chosen = [photos[i] for i in order][: settings.limit or None]
@@ -108,6 +108,20 @@ def paste_works(settings: Settings, photos: list[PhotoItem], pool: list[MeshItem
     for number, part in enumerate(parts):
         few = _shared(settings.limit, len(parts), number) if settings.limit else 0
         yield Work(number, _pool(sides, len(pool), number), tuple(part), few)
+
+
+def _has_what_it_takes(variant: str, photo: PhotoItem, refused: list[Refused]) -> bool:
+    """Whether a photo has the files that its variant cannot do without; what has not is noted."""
+    files, code, reason = photo.files, "", ""
+    if variant == "rp3do-osa" and not files.get("objects"):
+        code, reason = "no_pose", NO_POSE
+    elif variant != "rp3do-fo" and not (files.get("depth") or files.get("pointmap")):
+        code, reason = "no_pointmap", "the photo has no depth or pointmap"
+    elif variant != "rp3do-fo" and not (files.get("masks") or files["image"].lower().endswith(CUT_OUTS)):
+        code, reason = "no_mask", "the photo has no mask"
+    if code:
+        refused.append(Refused(photo.name, code, reason))
+    return not code
 
 
 def per_shard(count: int, most: int) -> int:

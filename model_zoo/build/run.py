@@ -174,7 +174,7 @@ class _Shard:
         """Write tar and rows; the report."""
         variant = self.settings.variant
         room = Room(
-            self.settings, self.opener.shape, self.opener.scene, open_raster(self.settings), self.encode
+            self.settings, self.opener.shape, self.opener.scene, self.encode, open_raster(self.settings)
         )
         with ShardWriter(self.folder, WHOLE, prefix=variant, first=self.work.number) as writer:
             for made in VARIANTS[variant].build(self.work, room):
@@ -202,7 +202,9 @@ class _Shard:
             place = _write(writer, shape.key, shape_members(shape))
             self.shapes[shape.key] = {"place": place, "measures": shape.measures}
         place = _write(writer, made.key, made.members)
-        item, photo = shape.item, made.row.get("photo_sha256")
+        item, photo = shape.item, made.photo
+        told = {"mesh": item.name, "seed": self.settings.seed} | ({"photo": photo.name} if photo else {})
+        source = photo or item
         self.rows.append(
             {
                 "id": made.key,
@@ -210,18 +212,18 @@ class _Shard:
                 "shape_id": shape.key,
                 **{f"shape_{n}": v for n, v in self.shapes[shape.key]["place"].items() if n != "shard"},
                 "split": None,
-                "r": None,
+                "r": photo.r if photo else None,
                 "category": item.category,
-                "licence": item.licence,
-                "attribution": item.attribution,
+                "licence": source.licence,
+                "attribution": source.attribution,
                 "mesh_licence": item.licence,
                 "mesh_attribution": item.attribution,
                 "mesh_sha256": item.sha256,
-                "photo_sha256": None,
-                "provenance": json.dumps({"mesh": item.name, "seed": self.settings.seed}, sort_keys=True),
+                "photo_sha256": photo.sha256 if photo else None,
+                "provenance": json.dumps(told, sort_keys=True, ensure_ascii=False),
                 **made.row,
                 "shape_signature": shape.signature,
-                "photo_signature": self.opener.signatures.get(photo) if photo else None,
+                "photo_signature": self.opener.signatures[photo.sha256] if photo else None,
             }
         )
 

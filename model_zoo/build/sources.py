@@ -280,12 +280,13 @@ class ReleaseStock(Stock):
                 key,
                 f"{key}.jpg",
                 {INSTANCE: f"{key}.mask_{INSTANCE}.png"},
-                {INSTANCE: row["category"] or ""},
+                {INSTANCE: row.get("category") or ""},
                 pointmap=f"{key}.pointmap.npz" if files.data.spans["pointmap"].at(number) else "",
-                objects=f"{key}.objects.json" if row["R"] is not None else "",
-                pointmap_source=row["pointmap_source"] or "",
-                licence=row["licence"] or "",
-                attribution=row["attribution"] or "",
+                objects=f"{key}.objects.json" if row.get("R") is not None else "",
+                pointmap_source=row.get("pointmap_source") or "",
+                licence=row.get("licence") or "",
+                attribution=row.get("attribution") or "",
             )
+            said = {"r": row.get("r"), "mesh_licence": row.get("mesh_licence") or ""}
             sha256 = hashlib.sha256(files.read(plan.image)).hexdigest()
-            yield PhotoItem(key, sha256, dataclasses.asdict(plan), plan.licence, plan.attribution)
+            yield PhotoItem(key, sha256, dataclasses.asdict(plan), plan.licence, plan.attribution, **said)

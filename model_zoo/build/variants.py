@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from model_zoo.build import flying, iso3do
+from model_zoo.build import flying, iso3do, swap
 from model_zoo.build.kinds import Builder
 
 
@@ -31,5 +31,19 @@ VARIANTS = {
         "learnt, the place in the scene is not (paper B.2.1).",
         flying.build,
         flying.COLUMNS,
+    ),
+    "rp3do-osr": Variant(
+        "RP-3DO, Object Swap - Random",
+        "Photographs with depth in which an object is replaced by a random mesh at its place and size, hidden by what "
+        "stands before it, with the updated pointmap and the pose (paper B.2.2).",
+        swap.build_random,
+        swap.COLUMNS,
+    ),
+    "rp3do-osa": Variant(
+        "RP-3DO, Object Swap - Annotated",
+        "Photographs in which an object is replaced in place by the mesh and pose that people accepted for it, aligned "
+        "to the pixel with its target under ambient light (paper B.2.3).",
+        swap.build_annotated,
+        swap.COLUMNS,
     ),
 }

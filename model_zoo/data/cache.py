@@ -50,11 +50,16 @@ class Cache:
                         raise BadInput(
                             f"{key} came with {file.tell()} bytes instead of {length}", "short_shard"
                         )
-                part.replace(path)
+                with self._lock("budget"):  # whoever counts must find it under one name or the other
+                    part.replace(path)
             except BaseException:
                 part.unlink(missing_ok=True)
                 raise
         return path
+
+    def forget(self, key: str) -> None:
+        """Delete the file of a key."""
+        self._name(key).unlink(missing_ok=True)
 
     def _name(self, key: str) -> Path:
         digest = hashlib.sha256(key.encode()).hexdigest()
@@ -176,6 +181,12 @@ class Cached:
                 if len(data) == length:
                     return data
                 break
+        return self.place.read_at(name, offset, length)
+
+    def read_again(self, name: str, offset: int, length: int) -> bytes:
+        """The same bytes past the cache, whose file is deleted: it was found to be broken."""
+        start, whole = (0, self.size(name)) if self.whole else (offset, length)
+        self.cache.forget(f"{self.identity}/{name}/{start}/{whole}")
         return self.place.read_at(name, offset, length)
 
     def _pieces(self, name: str, start: int, length: int) -> Iterator[bytes]:

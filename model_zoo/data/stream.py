@@ -94,14 +94,8 @@ class Stream(Generic[T]):
             raise BadInput(
                 f"order is one of {', '.join(ORDERS)}; tail one of {', '.join(TAILS)}", "bad_option"
             )
-        self.data, self.seed, self.order, self.tail, self.share, self.then = (
-            data,
-            seed,
-            order,
-            tail,
-            share,
-            then,
-        )
+        self.data, self.seed, self.order, self.tail = data, seed, order, tail
+        self.share, self.then = share, then
         self.threads, self.ahead, self.window, self.shapes = threads, ahead, window, shapes
         self.strict, self.on_problem = strict, on_problem
         self.epoch = self.position = self.done = 0

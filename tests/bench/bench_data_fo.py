@@ -23,7 +23,9 @@ from model_zoo.io.scenes import Scene, scan  # noqa: E402
 from model_zoo.raster import Raster  # noqa: E402
 
 GOAL = 8.0
-DATA = Path(os.environ.get("MAQUETTE_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared/data") / "dev"
+DATA = (
+    Path(os.environ.get("MAQUETTE_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared/data") / "dev"
+)
 PUBLISHED = (
     ("SAM 3D, FO", "55.1 M samples of 11.17 M images; no time given (paper B.2.1)"),
     ("estimate for a rasteriser on a CPU", "0.3 s a sample and core (spec/training.md 2d)"),
@@ -46,7 +48,9 @@ def main() -> None:
         return
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 150
     shapes = dict(opened(path) for path in sorted((DATA / "meshes").glob("*.glb")))
-    found = [scene for folder in ("images", "rgbd") for scene in scan(DATA / folder) if isinstance(scene, Scene)]
+    found = [
+        scene for folder in ("images", "rgbd") for scene in scan(DATA / folder) if isinstance(scene, Scene)
+    ]
     scenes = {hashlib.sha256(scene.image_bytes).hexdigest(): scene for scene in found}
     photos = [PhotoItem(scene.name, key) for key, scene in scenes.items() if side_of(key) == "train"]
     room = Room(Settings(flying.VARIANT, "bench"), shapes.__getitem__, lambda photo: scenes[photo.sha256])
@@ -59,8 +63,12 @@ def main() -> None:
             if not isinstance(one, Made):
                 codes[one.code] += 1
     taken = time.process_time() - begun
-    print(f"drawn with {Raster().backend}: {len(photos)} photos, {len(shapes)} meshes of which those of the same side")
-    print(f"  {made / taken:.1f} samples a second and core   goal {GOAL:.0f}   ({made} samples, {taken:.1f} s)")
+    print(
+        f"drawn with {Raster().backend}: {len(photos)} photos, {len(shapes)} meshes of which those of the same side"
+    )
+    print(
+        f"  {made / taken:.1f} samples a second and core   goal {GOAL:.0f}   ({made} samples, {taken:.1f} s)"
+    )
     print(f"  refused: {dict(codes) or 'none'}")
     print("published by others, not measured here:")
     for name, figure in PUBLISHED:

@@ -2,8 +2,8 @@
 beside `tar` of the same blobs.
 
 Limits (issue «The data sets»): >= 50,000 index rows a second apart from copying blobs, shards at >= 70 % of what tar
-reaches on the same disk in the same run, memory flat: the same at 100,000 pairs and at 1,000,000 within 60 MB. The pairs
-share a few small blobs; the shards of the comparison hold blobs of usual sizes, no two alike.
+reaches on the same disk in the same run, memory flat, of writing and of verifying: the same at 100,000 pairs and at
+1,000,000 within 60 MB. The pairs share a few small blobs; the shards of the comparison hold blobs of usual sizes, no two alike.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ from backend.catalog.models import Batch, Mesh  # noqa: E402
 from backend.datasets import services  # noqa: E402
 from backend.proposals.models import Proposer  # noqa: E402
 from model_zoo.io.shards import ShardWriter, Stored  # noqa: E402
+from workers.release_check import check  # noqa: E402
 from workers.releasing import Writer  # noqa: E402
 
 CANDIDATES = 8
@@ -174,7 +176,15 @@ def release(pairs: int, values: dict[str, object], folder: Path) -> float:
     print(f"  named cursor to JSON lines     {cursor:8.1f} s   {rows / cursor:10.0f} rows/s, fewer columns")
     print(f"  COPY to CSV                    {copied:8.1f} s   {rows / copied:10.0f} rows/s, fewer columns")
     print(f"  memory: {before:.0f} MB before, {megabytes():.0f} MB at most", flush=True)
-    return rows / apart
+    started = time.perf_counter()
+    found = check(writer.folder)
+    seconds = time.perf_counter() - started
+    print(
+        f"  verified                       {seconds:8.1f} s   {rows / seconds:10.0f} rows/s, {found.members} members"
+    )
+    print(f"  memory: {megabytes():.0f} MB at most", flush=True)
+    shutil.rmtree(writer.folder)
+    return 0 if found.problems else rows / apart
 
 
 def shards(folder: Path, megabyte: int) -> float:

@@ -62,7 +62,8 @@ def sft_release(folder, count=4, pose=True, split="train"):
     rows = []
     with ShardWriter(folder / "shards") as shards:
         for i, (target, shape) in enumerate(targets(count)):
-            row = {"sample_id": i, "split": split, "simulated": True}
+            row = {"sample_id": i, "object_key": f"o{i}", "candidate_key": f"c{i}", "r": 0.75}
+            row |= {"split": split, "simulated": True}
             row |= places(shards.write(f"o{i}", members(target)))
             row |= places(shards.write(f"c{i}", {"mesh.glb": export_glb(shape.mesh)}))
             row |= (

@@ -467,6 +467,12 @@ def test_a_release_in_a_bucket_comes_back_whole(tmp_path: Path, bucket: Any) -> 
     made = release(world, "s3://maquette/releases/first")
     assert made.location == "s3://maquette/releases/first"
     assert check(materialise(made, tmp_path / "fetched")).sha256 == made.sha256
+    missing = world.batch.candidates.last().mesh.blob_id
+    bucket.remove(storage.blob_name(missing))
+    with pytest.raises(
+        UserError, match=f"mesh of candidate .* is missing from the store .blob {missing[:12]}"
+    ):
+        release(world, tmp_path / "out", "dpo")
     with pytest.raises(UserError, match="not empty"):
         release(world, "s3://maquette/releases/first")
 

@@ -47,7 +47,7 @@ def rule(mesh: trimesh.Trimesh, resolution: int) -> np.ndarray:
     faces = np.asarray(mesh.faces, np.int64)
     voxels = np.argwhere(np.ones((resolution,) * 3, bool))
     full = (igl.winding_number(vertices, faces, voxels + 0.5) > 0.5).reshape((resolution,) * 3)
-    full[tuple(np.floor(vertices).astype(int).clip(0, resolution - 1).T)] = True
+    full[tuple(np.floor(vertices[faces].reshape(-1, 3)).astype(int).clip(0, resolution - 1).T)] = True
     corners = vertices[faces]
     low = np.floor(corners.min(1) - 1 - 1e-5).astype(int).clip(0)
     high = np.floor(corners.max(1) + 1e-5).astype(int).clip(max=resolution - 1)

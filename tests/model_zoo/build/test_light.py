@@ -1,5 +1,7 @@
 """The light and look of a photo: its direction from a pointmap, brightness, cast, sharpness and grain."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
@@ -100,3 +102,16 @@ def test_exposure_follows_the_middle_and_the_brightest_part():
     assert exposure_of(ramp / 2) == pytest.approx(exposure_of(ramp) / 2, rel=0.02)
     assert exposure_of(np.zeros((10, 10))) == exposure_of(np.full((10, 10), 1e-4)) == 0.2
     assert TO_LINEAR[188] == pytest.approx(0.5, abs=0.01)
+
+
+def test_tones_follow_a_hard_vivid_photo_and_a_hazy_one(test_data):
+    rgb = load_image((test_data / "dev/images/kodak_03.jpg").read_bytes()).rgb
+    hard = np.clip((rgb.astype(int) - 90) * 2.5 + 110, 0, 255).astype(np.uint8)
+    hazy = (rgb // 4 + 120).astype(np.uint8)
+    swatches = np.array([[20, 20, 20], [110, 110, 110], [230, 230, 230], [180, 90, 60]], np.uint8)
+    up, down = (look_of(photo).toned(swatches).astype(int) for photo in (hard, hazy))
+    assert up[0, 0] < 10 and up[2, 0] > 245 and abs(up[1] - 110).max() <= 1
+    assert down[0, 0] > 22 and down[2, 0] < 225 and abs(down[1] - 110).max() <= 1
+    assert np.ptp(up[3]) > 130 and np.ptp(down[3]) < 110
+    plain = look_of(rgb)
+    assert (replace(plain, contrast=1.0, saturation=1.0).toned(swatches) == swatches).all()

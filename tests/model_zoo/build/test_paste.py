@@ -33,8 +33,8 @@ def photo(size=SIZE, value=90):
 def test_inside_is_the_picture_outside_the_photo_and_edges_mix_in_linear_light(ball):
     done = paste(photo(value=0), ball, PLAIN, rng())
     assert (done[ball.alpha == 255] == [220, 60, 30]).all() and not done[ball.alpha == 0].any()
-    half = np.abs(ball.alpha.astype(int) - 128) < 16
-    assert half.any() and (done[half, 0] > 140).all()  # mixed as sRGB values it would be 110
+    half = np.abs(ball.alpha.astype(int) - 128) < 30
+    assert half.any() and (done[half, 0] > 140).all()  # mixed as sRGB values: 88 to 132
 
 
 def test_a_picture_may_hang_over_the_edge(ball):

@@ -1,6 +1,8 @@
 """Near twins: groups of signatures and photo hashes, found without comparing all pairs, on real photos."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -74,3 +76,14 @@ def test_nothing_has_no_groups() -> None:
     assert (
         len(clusters(np.zeros((0, 4), np.float32), 1.0)) == len(photo_clusters(np.zeros(0, np.uint64))) == 0
     )
+
+
+def test_photos_are_compared_without_a_mesh_library_and_meshes_built_without_torch() -> None:
+    code = """
+import sys
+import model_zoo.build.twins
+assert "trimesh" not in sys.modules
+import model_zoo.build.iso3do, model_zoo.build.shapes
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -23,10 +23,10 @@ def test_parts_are_those_of_the_whole_and_seeds_and_epochs_differ() -> None:
 
 
 def test_the_order_is_as_random_as_it_should_be() -> None:
-    """Where row 0 of 50 goes over 4,000 seeds, and how neighbours lie: as chance has it within 5 standard deviations."""
-    seen = np.array([permuted(np.arange(2), 50, seed, "x") for seed in range(4000)])
+    """Where row 0 of 50 goes over 1,500 seeds, and how neighbours lie: as chance has it within 5 standard deviations."""
+    seen = np.array([permuted(np.arange(2), 50, seed, "x") for seed in range(1500)])
     counts = np.bincount(seen[:, 0], minlength=50)
-    assert abs(counts - 80).max() < 5 * 80**0.5
+    assert abs(counts - 30).max() < 5 * 30**0.5
     assert abs(np.corrcoef(seen.T)[0, 1]) < 0.1
     rows = permuted(np.arange(100_000), 100_000, 1, "y")
     assert abs(np.corrcoef(rows[:-1], rows[1:])[0, 1]) < 0.02
