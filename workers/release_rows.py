@@ -92,6 +92,11 @@ SCHEMAS = {
         }
     ),
 }  # fmt: skip
+# Columns in which nearly every row has a value of its own.
+UNIQUE = {
+    "id", "sample_id", "pair_id", "candidate_key", "rejected", "rejected_sha256", "provenance",
+    *(name for schema in SCHEMAS.values() for name in schema.names if name.endswith("_offset")),
+}  # fmt: skip
 GONE = pa.schema({"id": pa.string(), "reason": pa.string()})
 ID_LETTER = {"sft": "s", "dpo": "p"}
 

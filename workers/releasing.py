@@ -29,7 +29,7 @@ from workers import release_card
 from workers.release_members import Copier
 from workers.release_pictures import Shown, caption
 from workers.release_places import MANIFEST, media_type, names, place_for
-from workers.release_rows import CANDIDATES, GONE, OBJECTS, ROWS, SCHEMAS, RowMaker, removed_rows
+from workers.release_rows import CANDIDATES, GONE, OBJECTS, ROWS, SCHEMAS, UNIQUE, RowMaker, removed_rows
 from workers.release_rows import REMOVED as REMOVED_ROWS
 from workers.release_walk import Chunk, Orphan, tables, walk
 
@@ -144,7 +144,7 @@ class Writer:
     def _add(self, rows: pa.Table) -> None:
         if self._index is None:
             path = self.folder / "index" / f"part-{self._parts:05d}.parquet"
-            self._index = IndexWriter(path, SCHEMAS[self.release.kind], ROWS_PER_GROUP)
+            self._index = IndexWriter(path, SCHEMAS[self.release.kind], ROWS_PER_GROUP, UNIQUE)
             self._in_part = 0
         some, rest = rows.slice(0, PART_ROWS - self._in_part), rows.slice(PART_ROWS - self._in_part)
         self._index.write_table(some)

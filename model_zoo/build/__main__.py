@@ -83,6 +83,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
         raise BadInput(f"--size: {SIZES[0]} to {SIZES[1]} pixels", "bad_argument")
     if args.limit < 0 or args.seed < 0 or not 1 <= args.views <= 1000:
         raise BadInput("--limit and --seed cannot be negative, --views is 1 to 1000", "bad_argument")
+    if args.meshes and args.variant == "iso3do":
+        raise BadInput("--meshes: iso3do takes its meshes from --from", "bad_argument")
     if args.encoder and args.variant != "iso3do":
         raise BadInput(
             "--encoder: latents are made with iso3do; rp3do takes them over from --meshes ISO", "bad_argument"

@@ -17,6 +17,14 @@ from model_zoo.build.run import Opener, is_done, open_raster, run_shard
 from model_zoo.build.sources import Stock, open_stock
 from model_zoo.io.errors import BadInput
 
+# A process a core, so one thread each; and memory that was freed is kept, or a tenth of the time goes to page faults.
+CHILDREN = {
+    "LP_NUM_THREADS": "0",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+}
+
 
 def stocks(settings: Settings, endpoint: str = "") -> tuple[Stock, Stock]:
     """The sources of photos and of meshes, which may be one. Raises BadInput."""
@@ -43,8 +51,6 @@ def encoder_of(settings: Settings) -> Encode | None:
 
 def build_shard(settings: Settings, out: str, number: int) -> tuple[int, int]:
     """Build one shard that is planned, unless it is there; (rows, refused)."""
-    # A software rasteriser with a thread per core would fight with the other processes.
-    os.environ.setdefault("LP_NUM_THREADS", "1")
     place = place_of(out)
     if not is_done(place, number):
         opener = Opener(*stocks(settings))
@@ -61,6 +67,8 @@ def build_all(settings: Settings, out: str, workers: int) -> None:
     print(f"{summary.shards} shards planned, {summary.shards - len(missing)} there already")
     if not missing:
         return
+    for name, value in CHILDREN.items():
+        os.environ.setdefault(name, value)
     with (
         tqdm(total=len(missing), unit=" shards", desc=settings.variant, disable=None) as bar,
         ProcessPoolExecutor(min(workers, len(missing)), get_context("spawn")) as pool,

@@ -61,7 +61,7 @@ def make_plan(settings: Settings, stock: Stock, meshes: Stock, place: Place) -> 
         pool = [] if settings.variant == "rp3do-osa" else kept(meshes.meshes())
         works = list(paste_works(settings, photos, pool))
     if not works:
-        raise BadInput(_nothing(settings), "nothing_to_build")
+        raise BadInput(_nothing(settings, refused), "nothing_to_build")
     counts = {
         "meshes": len({item.sha256 for work in works for item in work.meshes}),
         "photos": len({item.sha256 for work in works for item in work.photos}),
@@ -193,12 +193,15 @@ def portable(settings: Settings) -> dict[str, Any]:
     return {**values, "encoder": Path(settings.encoder).name}
 
 
-def _nothing(settings: Settings) -> str:
+def _nothing(settings: Settings, refused: list[Refused]) -> str:
     wants = {
         "iso3do": "no mesh (GLB, OBJ, PLY, STL, or a ZIP of one)",
+        "rp3do-osr": "no photo with depth and masks, or no mesh to paste",
         "rp3do-osa": "no photo whose objects have an accepted mesh and pose (objects.json, or an SFT release)",
     }
-    return f"there is nothing to build: the source has {wants.get(settings.variant, 'no photo, or no mesh to paste')}"
+    lacks = wants.get(settings.variant, "no photo, or no mesh to paste")
+    told = "".join(f"; {one.name}: {one.reason}" for one in refused[:3])
+    return f"there is nothing to build: the source has {lacks}{told}" + ("; ..." if len(refused) > 3 else "")
 
 
 def _text(value: Any) -> str:

@@ -88,6 +88,7 @@ class Opener:
     def __init__(self, stock: Stock, meshes: Stock) -> None:
         self.stock, self.meshes = stock, meshes
         self.signatures: dict[str, int] = {}  # of photos, by sha256
+        self.noted: list[Refused] = []  # files beside photos that were refused
         self._shapes: OrderedDict[str, Shape | BadInput] = OrderedDict()
         self._scenes: OrderedDict[str, Scene | BadInput] = OrderedDict()
 
@@ -100,7 +101,7 @@ class Opener:
 
     def scene(self, item: PhotoItem) -> Scene:
         """A photo with what came with it. Raises BadInput."""
-        found = _kept(self._scenes, item.sha256, lambda: self.stock.scene(item))
+        found = _kept(self._scenes, item.sha256, lambda: self.stock.scene(item, self.noted.append))
         if item.sha256 not in self.signatures:
             self.signatures[item.sha256] = int(photo_signature(found.image.rgb))
         while len(self._scenes) > KEPT_SCENES:
@@ -183,6 +184,8 @@ class _Shard:
                     continue
                 self._add(writer, made)
                 tick(len(self.rows))
+        for one in self.opener.noted:
+            self.refused.setdefault((one.name, one.code), one)
         shards = writer.shards
         if self.rows:
             table = pa.Table.from_pylist(self.rows, schema=schema_of(variant, SIGNATURES))

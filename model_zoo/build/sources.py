@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -173,13 +173,14 @@ class Stock:
         """An item's shape. Raises BadInput."""
         return open_shape(self.mesh_bytes(item), item)
 
-    def scene(self, item: PhotoItem) -> Scene:
-        """A photo with what came with it; what was refused of its sidecars is in the warnings. Raises BadInput."""
+    def scene(self, item: PhotoItem, note: Callable[[Refused], None] = lambda refused: None) -> Scene:
+        """A photo with what came with it; note() is told of each file beside it that is refused. Raises BadInput."""
         refusals = []
         for found in load(self.files, Plan(**item.files)):
             if isinstance(found, Scene):
                 self._same(found.image_bytes, item.name, item.sha256)
-                found.warnings += [f"{refusal.name}: {refusal.reason}" for refusal in refusals]
+                for refusal in refusals:
+                    note(Refused(refusal.name, "beside_photo", refusal.reason))
                 return found
             refusals.append(found)
         last: Refusal = refusals[-1]

@@ -26,7 +26,7 @@ from backend.jobs import UserError
 from backend.proposals.models import Proposer
 from model_zoo.data.reader import DataSet
 from model_zoo.io.shards import ShardReader, read_member
-from tests.backend.datasets.rows import PLAIN, World, picture
+from tests.backend.datasets.rows import PLAIN, World, job_here, picture
 from tests.buckets import bucket, bucket_server  # noqa: F401
 from workers import release_walk, releasing
 from workers.release_check import check
@@ -433,7 +433,7 @@ def test_a_row_that_two_releases_of_a_chain_hold_is_found(tmp_path: Path) -> Non
 def test_a_release_that_a_worker_cannot_write_says_so(tmp_path: Path) -> None:
     made = services.begin(kind="sft", batches=[World().batch])
     with pytest.raises(UserError, match="nothing to release: street has no samples"):
-        releasing.release_job(services.order(made))
+        releasing.release_job(job_here(made))
     made.refresh_from_db()
     assert made.state == "failed" and not made.samples.exists()
 
@@ -442,7 +442,7 @@ def test_the_store_gives_back_a_release_written_by_a_worker(tmp_path: Path) -> N
     world = loop()
     written = release(world, tmp_path / "out")
     made = services.begin(kind="sft", batches=[world.batch])
-    job = services.order(made)
+    job = job_here(made)
     assert releasing.release_job(job) == releasing.release_job(job)
     made.refresh_from_db()
     assert made.state == "frozen" and made.sha256 == written.sha256

@@ -13,7 +13,7 @@ from backend.training.models import Checkpoint, Evaluation, TrainingRun
 from model_zoo import checkpoint
 from model_zoo.data.reader import DataSet
 from model_zoo.loader import chains
-from tests.backend.datasets.rows import PLAIN, World
+from tests.backend.datasets.rows import PLAIN, World, job_here
 from tests.backend.training.folders import checkpoint_folder
 from workers import releasing, training_runs
 
@@ -28,7 +28,7 @@ def release(kind: str, world: World | None = None, base: Release | None = None, 
         world.bracket(target, PLAIN, winner=0)
         world.align(target, target.candidates[0])
     made = datasets.begin(kind=kind, batches=[world.batch], base=base)
-    releasing.release_job(datasets.order(made))
+    releasing.release_job(job_here(made))
     made.refresh_from_db()
     return made
 

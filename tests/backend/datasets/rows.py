@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,8 @@ from django.utils import timezone
 from backend import storage
 from backend.annotation.models import Alignment, Assignment, Comparison, Rating, Task
 from backend.catalog.models import Batch, Image, Mesh, Pointmap, TargetObject
+from backend.datasets.models import Release
+from backend.models import Job
 from backend.proposals.models import Candidate, Proposer
 from model_zoo.io.depth import Camera, encode_pointmap, unproject
 from model_zoo.io.images import encode_jpeg, encode_png
@@ -147,6 +150,14 @@ class World:
         return Alignment.objects.create(
             assignment=assignment, candidate=candidate, pointmap=target.pointmap, by=assignment.user, **POSE
         )
+
+
+def job_here(release: Release) -> Job:
+    """The job of a release as if this process were its worker: no other worker hears of it."""
+    return Job.objects.create(
+        kind="release", queue="export", key=f"here:{release.pk}", args={"release": release.pk}, state="running",
+        lease_until=timezone.now() + timedelta(hours=1),
+    )  # fmt: skip
 
 
 PLAIN = [("left", 0, 1), ("left", 0, 2)]
