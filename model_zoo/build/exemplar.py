@@ -307,10 +307,6 @@ class _Level:
         return np.clip(np.rint(out), 0, 255).astype(np.uint8)
 
 
-def _half(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple((side + 1) // 2 for side in shape)
-
-
 def _share(mask: np.ndarray) -> np.ndarray:
     """How much of every 2 x 2 cell a mask (h,w) covers."""
     cells = np.pad(mask, [(0, side % 2) for side in mask.shape], mode="edge").astype(np.float32)
