@@ -3,7 +3,7 @@
 Exemplar filling from coarse to fine (Wexler, Shechtman and Irani, "Space-time completion of video", 2007): on a coarse
 level the hole is peeled from its edge inwards, then every patch over it is replaced by its most alike in the picture;
 finer levels take their detail from the same places. What lies on a plane is filled as if seen without perspective.
-Searches compare whole numbers only, so that no two machines choose differently.
+Searches add up whole numbers only, exactly, so that the order in which a machine adds does not change what is chosen.
 """
 
 from dataclasses import dataclass
