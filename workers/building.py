@@ -37,6 +37,10 @@ class LibraryStock(Stock):
         ):
             yield MeshItem(f"{row[0]}.glb", *row)
 
+    def told(self, item: MeshItem) -> MeshItem:
+        """The item as it is."""
+        return item
+
     def photos(self) -> Iterator[Any]:
         """None: photos come from a folder, a bucket or a release."""
         return iter(())

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_zoo.build.kinds import chance
+from model_zoo.io.frames import rotation_from_quaternion
 from model_zoo.raster import Light, Lighting
 from model_zoo.render import intrinsics
 
@@ -151,3 +152,8 @@ def background(seed: int, name: str, view: int) -> tuple[int, int, int]:
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 FACING = np.array([n for n in fibonacci(512) if n[2] < 0])  # normals of surfaces that a camera sees
+
+
+def random_rotation(rng: np.random.Generator) -> np.ndarray:
+    """R (3,3), uniform on SO(3): a quaternion of normal numbers (Shoemake 1992)."""
+    return rotation_from_quaternion(rng.normal(size=4))

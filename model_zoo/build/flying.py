@@ -18,6 +18,7 @@ import pyarrow as pa
 from PIL import Image
 
 from model_zoo.build import encode
+from model_zoo.build.cameras import random_rotation
 from model_zoo.build.iso3do import light_facts
 from model_zoo.build.kinds import (
     Made,
@@ -34,7 +35,6 @@ from model_zoo.build.kinds import (
 from model_zoo.build.light import Look, look_of, nearby, scaled
 from model_zoo.build.paste import paste
 from model_zoo.io.errors import BadInput
-from model_zoo.io.frames import rotation_from_quaternion
 from model_zoo.io.poses import Pose
 from model_zoo.io.scenes import Scene
 from model_zoo.raster import Light, Picture, Raster
@@ -272,11 +272,6 @@ def _pose(K: np.ndarray, R: np.ndarray, side: float, place: tuple[float, float],
     """The pose at a distance that shows the mesh's longest side `side` pixels long around `place` (x, y)."""
     t = distance * (np.linalg.inv(K) @ [*place, 1])
     return Pose(R, t, np.full(3, side * distance / K[0, 0]))
-
-
-def random_rotation(rng: np.random.Generator) -> np.ndarray:
-    """R (3,3), uniform on SO(3): a quaternion of normal numbers (Shoemake 1992)."""
-    return rotation_from_quaternion(rng.normal(size=4))
 
 
 def _varied(look: Look, rng: np.random.Generator) -> Look:

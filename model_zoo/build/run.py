@@ -201,6 +201,7 @@ class _Shard:
 
     def _add(self, writer: ShardWriter, made: Made) -> None:
         shape = made.shape
+        shape.item = self.opener.meshes.told(shape.item)
         if shape.key not in self.shapes:
             place = _write(writer, shape.key, shape_members(shape))
             self.shapes[shape.key] = {"place": place, "measures": shape.measures}

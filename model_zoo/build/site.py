@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_erosion, label, median_filter
-from scipy.spatial.transform import Rotation
 
 from model_zoo.io.errors import BadInput
 from model_zoo.io.poses import Pose
@@ -181,11 +180,6 @@ def _upright(K: np.ndarray, plane: np.ndarray | None) -> tuple[np.ndarray, float
     away = ahead - (ahead @ up) * up
     away /= np.linalg.norm(away)
     return np.stack([np.cross(up, away) * -1, up, away]), height
-
-
-def random_rotation(rng: np.random.Generator) -> np.ndarray:
-    """R (3,3), uniform over all rotations."""
-    return Rotation.from_quat(rng.standard_normal(4)).as_matrix()
 
 
 def fitted(vertices: np.ndarray, R: np.ndarray, box: Box) -> tuple[Pose, float]:

@@ -30,6 +30,7 @@ MANIFEST = "manifest.jsonl"
 MESHES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".zip")
 # An image in a folder with one of these is a texture, not a photo.
 TEXTURED = (".gltf", ".obj", ".mtl")
+SAID = ("licence", "attribution", "category")
 TRAIN = "train"
 INSTANCE = "object"  # what the one object of a release's photo is called
 
@@ -115,6 +116,16 @@ class Stock:
         rows = parse_jsonl(self.files.read(MANIFEST), what=MANIFEST).rows
         return {str(row.get("path")): row for row in rows}
 
+    @cached_property
+    def _by_hash(self) -> dict[str, dict[str, Any]]:
+        return {str(row.get("sha256")).lower(): row for row in self.facts.values()}
+
+    def told(self, item: MeshItem) -> MeshItem:
+        """The item with what the manifest says of a file of these bytes, where nothing is known of it yet."""
+        row = {} if item.licence else self._by_hash.get(item.sha256, {})
+        said = {key: safe_text(row[key], 300) for key in SAID if row.get(key) and not getattr(item, key)}
+        return dataclasses.replace(item, **said)
+
     def meshes(self) -> Iterator[MeshItem | Refused]:
         """Every mesh file; of files with equal bytes the first."""
         seen: dict[str, str] = {}
@@ -133,7 +144,7 @@ class Stock:
                 continue
             seen[sha256] = name
             row = self.facts.get(name, {})
-            said = {key: safe_text(row.get(key) or "", 300) for key in ("licence", "attribution", "category")}
+            said = {key: safe_text(row.get(key) or "", 300) for key in SAID}
             yield MeshItem(name, sha256, **said)
 
     def photos(self) -> Iterator[PhotoItem | Refused]:
@@ -204,6 +215,10 @@ class IsoStock(Stock):
         self._rows: dict[str, int] = {}
         for row, key in enumerate(data.facts["shape_id"].to_pylist()):
             self._rows.setdefault(key, row)
+
+    def told(self, item: MeshItem) -> MeshItem:
+        """The item as it is."""
+        return item
 
     def meshes(self) -> Iterator[MeshItem | Refused]:
         """Every shape."""

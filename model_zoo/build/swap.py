@@ -21,6 +21,7 @@ from scipy.ndimage import binary_erosion, uniform_filter
 from scipy.optimize import nnls
 
 from model_zoo.build import encode, inpaint, site
+from model_zoo.build.cameras import random_rotation
 from model_zoo.build.exemplar import smooth
 from model_zoo.build.iso3do import light_facts, on_plain
 from model_zoo.build.kinds import (
@@ -129,7 +130,7 @@ class Pool:
         """
         best, most = None, -1.0
         for _ in range(TURNS if self.items else 0):
-            item, R = self.items[rng.integers(len(self.items))], site.random_rotation(rng)
+            item, R = self.items[rng.integers(len(self.items))], random_rotation(rng)
             if item.sha256 in self.refused:
                 continue
             try:

@@ -57,7 +57,7 @@ export const NAMED = [
   w("queued"), w("running"), w("done"), w("failed"), w("cancelled"),
   w("waiting"), w("open"), w("leased"), w("escalated"), w("paused"), w("closed"),
   w("submitted"), w("skipped"), w("released"), w("postponed"), w("expired"), w("returned"),
-  w("checking"), w("refused"), w("in review"), w("approved"), w("frozen"), w("building"),
+  w("checking"), w("refused"), w("in review"), w("approved"), w("frozen"), w("building"), w("planning"), w("finishing"), w("shapes"),
   w("select"), w("compare"), w("align"), w("art"), w("samples"), w("pairs"), w("objects"), w("candidates"), w("people"),
   w("problem"), w("below alpha"), w("pretrain"), w("midtrain"), w("distill"), w("stored"), w("outside taxonomy"), w("mitl"), w("art3do"), w("practice"), w("sft"), w("dpo"), w("tiny"), w("small"), w("full"),
   w("rows"), w("simulated"), w("train"), w("validation"), w("layouts"), w("without layout"), w("fallback layouts withheld"), w("other pointmap layouts withheld"),

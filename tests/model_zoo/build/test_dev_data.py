@@ -107,6 +107,7 @@ def test_every_accepted_pose_is_in_object_swap_annotated(build: Build, test_data
     )
     others = {name: code for name, code in refused(out).items() if code != "no_pose"}
     assert len(data) + len(others) == poses and len(data) >= poses - 2
+    assert all(row["mesh_licence"] and row["licence"] for row in data.facts.to_pylist())
     for number in range(len(data)):
         sample = data.sample(number)
         mask, target = sample.mask(), sample.rgb("target")

@@ -11,7 +11,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from model_zoo.build import encode, inpaint, site, swap
+from model_zoo.build import cameras, encode, inpaint, site, swap
 from model_zoo.build.kinds import Made, MeshItem, PhotoItem, Refused, Room, Settings, Shape, Work, side_of
 from model_zoo.build.shapes import canonical, open_shape
 from model_zoo.build.sources import open_stock
@@ -145,7 +145,7 @@ def test_a_mesh_is_as_large_as_fits_and_rests_on_the_bottom(stands):
     rng = np.random.default_rng(1)
     for _ in range(20):
         vertices = rng.normal(size=(200, 3)) * [1, 0.3, 0.6]
-        pose, fill = site.fitted(vertices, site.random_rotation(rng), box)
+        pose, fill = site.fitted(vertices, cameras.random_rotation(rng), box)
         along = pose.apply(vertices) @ axes.T
         room = box.high - box.low
         extent = np.ptp(along, axis=0)
@@ -158,7 +158,7 @@ def test_a_mesh_is_as_large_as_fits_and_rests_on_the_bottom(stands):
 
 def test_random_rotations_are_uniform():
     rng = np.random.default_rng(0)
-    many = np.stack([site.random_rotation(rng) for _ in range(3000)])
+    many = np.stack([cameras.random_rotation(rng) for _ in range(3000)])
     np.testing.assert_allclose(
         many @ many.transpose(0, 2, 1), np.broadcast_to(np.eye(3), many.shape), atol=1e-12
     )

@@ -170,6 +170,23 @@ async function compare({ one, other }) {
   fill($("#comparison .result"), facts(Object.entries(reply).map(([name, value]) => [t(COUNTS[name] ?? name), typeof value === "object" && value ? counts(value) : number(value)])));
 }
 
+async function listBuilds() {
+  const builds = await api.all("builds/");
+  const done = (row) => (row.state === "done" ? counts({ rows: row.counts.rows, shapes: row.counts.shapes, refused: row.counts.refused }) : row.error || null);
+  const columns = [
+    [t("Build"), (row) => `${row.variant} ${row.id}`],
+    [t("State"), (row) => stateOf(row.state)],
+    [t("Shards"), (row) => number(row.shards)],
+    [t("Outcome"), done],
+    [t("From"), (row) => h("code", {}, row.source)],
+    [t("Place"), (row) => h("code", {}, row.out)],
+    [t("Hash"), (row) => h("code", { title: row.sha256 }, row.sha256 ? row.sha256.slice(0, 12) : "–")],
+    [t("Begun"), (row) => when(row.created_at)],
+  ];
+  fill($("#builds"), h("h2", {}, t("Data sets built of meshes and photos")), table(t("Builds"), columns, builds, t("None yet: manage.py build starts one.")));
+}
+
 onSubmit($("#create"), freeze);
 onSubmit($("#comparison"), compare);
 list().catch(complain);
+listBuilds().catch(complain);
