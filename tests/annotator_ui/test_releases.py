@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from backend import storage
 from backend.catalog.models import Batch, Image
 from backend.datasets import services
-from backend.datasets.models import Release
+from backend.datasets.models import Build, Release
 from tests.annotator_ui import desk
 from tests.backend.datasets.rows import PLAIN, World
 
@@ -52,8 +52,17 @@ def test_the_form_offers_what_fits_and_builds_on_a_release(
     world: SimpleNamespace, sign_in: Callable[[str], Page]
 ) -> None:
     Image.objects.filter(targets__pairs__releases=world.first).update(removed_at="2026-11-20T00:00Z")
+    for state, told in (
+        ("done", {"counts": {"rows": 24, "shapes": 1, "refused": 3}}),
+        ("failed", {"error": "disk full"}),
+    ):
+        Build.objects.create(
+            variant="iso3do", source="library", out=f"/data/{state}", state=state, shards=2, **told
+        )
     page = sign_in("res")
     page.goto("/releases/")
+    expect(page.locator("#builds tbody tr", has_text="/data/done")).to_contain_text("24")
+    expect(page.locator("#builds tbody tr", has_text="/data/failed")).to_contain_text("disk full")
     row = page.locator("#list tbody tr", has_text=f"dpo {world.first.pk}")
     expect(row).to_contain_text("holds removed photos: 1")
     expect(row).to_contain_text("1,080 / 120")

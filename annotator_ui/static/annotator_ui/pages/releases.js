@@ -183,7 +183,7 @@ async function listBuilds() {
     [t("Hash"), (row) => h("code", { title: row.sha256 }, row.sha256 ? row.sha256.slice(0, 12) : "–")],
     [t("Begun"), (row) => when(row.created_at)],
   ];
-  fill($("#builds"), h("h2", {}, t("Data sets built of meshes and photos")), table(t("Builds"), columns, builds, t("None yet: manage.py build starts one.")));
+  fill($("#builds"), table(t("Data sets built of meshes and photos"), columns, builds, t("None yet: manage.py build starts one.")));
 }
 
 onSubmit($("#create"), freeze);
