@@ -12,11 +12,12 @@ from backend.datasets import builds
 from backend.datasets.models import Build
 from backend.models import Job
 from model_zoo.build.finish import finish
-from model_zoo.build.kinds import MeshItem, Refused, Settings
+from model_zoo.build.kinds import MeshItem, Refused, Settings, Shape
 from model_zoo.build.local import encoder_of, planned
 from model_zoo.build.place import Place, place_of
 from model_zoo.build.plan import read_plan, read_work, same_build
 from model_zoo.build.run import Opener, is_done, run_shard
+from model_zoo.build.shapes import open_shape
 from model_zoo.build.sources import Stock, open_stock
 from model_zoo.io.errors import BadInput
 
@@ -44,6 +45,10 @@ class LibraryStock(Stock):
     def photos(self) -> Iterator[Any]:
         """None: photos come from a folder, a bucket or a release."""
         return iter(())
+
+    def shape(self, item: MeshItem) -> Shape:
+        """An item's shape: the library holds whole GLBs. Raises BadInput."""
+        return open_shape(self.mesh_bytes(item), item)
 
     def mesh_bytes(self, item: MeshItem) -> bytes:
         """A mesh's blob. Raises BadInput when it is damaged or gone."""

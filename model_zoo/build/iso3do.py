@@ -11,7 +11,6 @@ from model_zoo.build.kinds import Made, Refused, Room, Shape, TargetView, Work
 from model_zoo.io.errors import BadInput
 from model_zoo.raster import Lighting
 
-VARIANT = "iso-3do"
 LEAST_SHARE = 0.001  # of the picture that the object covers
 BLACK = (0, 0, 0)
 MEASURES = ("volume", "normal_spread", "stray_area", "stray_extent")

@@ -10,7 +10,7 @@ from model_zoo.build.kinds import MeshItem, Shape, Unfit
 from model_zoo.build.occupancy import solid
 from model_zoo.build.signature import signature_of
 from model_zoo.io.errors import BadInput
-from model_zoo.io.meshes import export_glb, load_mesh
+from model_zoo.io.meshes import Finder, export_glb, load_mesh
 from model_zoo.io.records import parse_json
 from model_zoo.io.textures import MissingTexture
 
@@ -19,9 +19,10 @@ LATENTS = ("latent", "slat")
 FINEST = 1e-4  # of the longest side: coarser steps of float32 show as stairs
 
 
-def open_shape(data: bytes, item: MeshItem) -> Shape:
-    """The shape of a mesh file. Raises BadInput, Unfit where measured values decide, with one line for a person."""
-    loaded = load_mesh(data, name=item.name)
+def open_shape(data: bytes, item: MeshItem, find: Finder | None = None) -> Shape:
+    """The shape of a mesh file; find: as load_mesh. Raises BadInput, Unfit where measured values decide, with one line
+    for a person."""
+    loaded = load_mesh(data, name=item.name, find=find)
     missing = [warning for warning in loaded.warnings if isinstance(warning, MissingTexture)]
     if missing:
         raise BadInput(missing[0], "missing_texture")

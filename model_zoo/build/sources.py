@@ -19,6 +19,7 @@ from model_zoo.data.places import S3, Bucket, open_place
 from model_zoo.data.reader import MANIFEST as DATA_MANIFEST
 from model_zoo.data.reader import DataSet
 from model_zoo.io.errors import BadInput, safe_text
+from model_zoo.io.meshes import Finder, beside
 from model_zoo.io.plan import Plan, PlanRefusal
 from model_zoo.io.plans import plan_files
 from model_zoo.io.records import parse_json, parse_jsonl
@@ -182,7 +183,20 @@ class Stock:
 
     def shape(self, item: MeshItem) -> Shape:
         """An item's shape. Raises BadInput."""
-        return open_shape(self.mesh_bytes(item), item)
+        return open_shape(self.mesh_bytes(item), item, self._beside(item))
+
+    def _beside(self, item: MeshItem) -> Finder:
+        """Finds what a mesh names: material libraries, textures and buffers in its folder or near it in the source."""
+
+        def find(name: str) -> bytes | None:
+            try:
+                return self.files.read(beside(posixpath.dirname(item.name), name))
+            except BadInput as error:
+                if error.code != "missing_file":
+                    raise
+                return None
+
+        return find
 
     def scene(self, item: PhotoItem, note: Callable[[Refused], None] = lambda refused: None) -> Scene:
         """A photo with what came with it; note() is told of each file beside it that is refused. Raises BadInput."""

@@ -36,10 +36,11 @@ class LoadedMesh:
     dropped: int = 0  # faces without area that were left out
 
 
-def load_mesh(data: bytes, *, name: str = "") -> LoadedMesh:
+def load_mesh(data: bytes, *, name: str = "", find: Finder | None = None) -> LoadedMesh:
     """Read one mesh from untrusted bytes; the name helps only where the content says nothing (an empty OBJ).
 
-    Raises BadInput with one line that says what is wrong and where.
+    find: the bytes of a file beside it by the name that the mesh uses (material library, texture, buffer), None where
+    there is none; without it such files are missing. Raises BadInput with one line that says what is wrong and where.
     """
     if not data:
         raise BadInput("the file is empty", "empty")
@@ -49,7 +50,7 @@ def load_mesh(data: bytes, *, name: str = "") -> LoadedMesh:
     if kind_of(data) == "archive":
         form, parts = _read_bundle(data, notes)
     else:
-        form, parts = _read_single(data, name, notes)
+        form, parts = _read_single(data, name, notes, find)
     given = sum(len(part.faces) for part in parts)
     parts = [drop_unused(part) for part in drop_degenerate(parts, notes)]
     check_extent(parts, notes)
@@ -116,13 +117,17 @@ def _finder(members: list[Member], mesh: Member) -> Finder:
     folder = posixpath.dirname(mesh.name)
 
     def find(name: str) -> bytes | None:
-        name = name.replace("\\", "/")
-        if name.startswith("/") or ":" in name or "\0" in name:
-            raise BadInput(f'"{safe_text(name)}" lies outside the archive', "outside_file")
-        place = posixpath.normpath(posixpath.join(folder, name))
-        if place.startswith("../") or place == "..":
-            raise BadInput(f'"{safe_text(name)}" lies outside the archive', "outside_file")
+        place = beside(folder, name)
         member = by_name.get(place) or by_folded.get(place.casefold())
         return None if member is None else member.read()
 
     return find
+
+
+def beside(folder: str, name: str) -> str:
+    """The place of a file that a mesh in `folder` names; BadInput when it lies outside of what the mesh came with."""
+    name = name.replace("\\", "/")
+    place = posixpath.normpath(posixpath.join(folder, name))
+    if name.startswith("/") or ":" in name or "\0" in name or place.startswith("../") or place == "..":
+        raise BadInput(f'"{safe_text(name)}" lies outside the mesh\'s own archive or folder', "outside_file")
+    return place

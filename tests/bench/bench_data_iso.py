@@ -7,7 +7,9 @@ MAQUETTE_TEST_DATA. Run as: python -m tests.bench.bench_data_iso [--quick]
 
 import hashlib
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -32,6 +34,7 @@ from tests.model_zoo.build.meshes import holed, rule  # noqa: E402
 
 DATA = Path(os.environ.get("MAQUETTE_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 REAL = ("od_boot", "pm_guitar", "od_hammer")  # those of the real meshes nearest to 50,000 triangles
+BLENDER_SAMPLES = 16
 LIMIT_SECONDS, LIMIT_IOU, MESHES, HOLES = 3.0, 0.99, 30, 0.05
 PUBLISHED = (
     ("TRELLIS toolkit, Cycles at 128 samples, 512 px, 150 views, one A800", "90 s an object"),
@@ -104,6 +107,29 @@ def occupancies(folder: Path) -> float:
     return worst[0][0]
 
 
+def peer(files: dict[str, bytes]) -> None:
+    """Blender's views of the same meshes in the same run, where BLENDER_PYTHON names a Python that has bpy."""
+    program = os.environ.get("BLENDER_PYTHON")
+    if program is None:
+        print(
+            "Blender was not run: set BLENDER_PYTHON to a Python of an environment of its own with `pip install bpy`"
+        )
+        return
+    script = str(Path(__file__).parent / "peers" / "blender_views.py")
+    for name, data in files.items():
+        with tempfile.TemporaryDirectory() as folder:
+            mesh = Path(folder) / "mesh.glb"
+            mesh.write_bytes(data)
+            command = [program, script, str(mesh), folder, "8", "512", str(BLENDER_SAMPLES)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds = float(done.stdout.rsplit("seconds a view:", 1)[1])
+        print(
+            f"Blender (bpy, Cycles at {BLENDER_SAMPLES} samples, one thread, colours + depth + normals), {name}: "
+            f"{seconds:.2f} s a view, {24 * seconds:.1f} s for 24, without filter and occupancy",
+            flush=True,
+        )
+
+
 def main(arguments: list[str]) -> int:
     """Exit code 1 when a limit is missed."""
     files = {"ball of 50,000, textured": export_glb(bumpy())}
@@ -123,6 +149,7 @@ def main(arguments: list[str]) -> int:
             flush=True,
         )
         slowest = max(slowest, cpu)
+    peer(files)
     print(f"slowest {slowest:.2f} s of processor time a mesh, 24 views (limit {LIMIT_SECONDS:.0f} s)")
     print("published by others, not measured here:")
     for name, figure in PUBLISHED:

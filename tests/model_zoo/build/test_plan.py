@@ -25,6 +25,15 @@ from model_zoo.build.plan import (
 from model_zoo.build.sources import Stock, open_source
 from model_zoo.io.errors import BadInput
 
+BOX = "\n".join(
+    [f"v {x} {y} {z}" for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    + ["vt 0 0", "vt 1 0", "vt 1 1", "vt 0 1"]
+    + [
+        "f " + " ".join(f"{v}/{n}" for n, v in enumerate(quad, 1))
+        for quad in ((1, 2, 4, 3), (5, 7, 8, 6), (1, 5, 6, 2), (3, 4, 8, 7), (1, 3, 7, 5), (2, 6, 8, 4))
+    ]
+)
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
@@ -144,3 +153,21 @@ def test_a_changed_file_is_refused_when_its_shard_is_built(source: Path) -> None
     trimesh.creation.icosphere(2).export(source / "ball.glb")
     with pytest.raises(BadInput, match="not the file that the plan"):
         stock.mesh_bytes(ball)
+
+
+def test_a_mesh_finds_its_materials_and_textures_beside_it_and_never_outside(source: Path) -> None:
+    folder = source / "painted"
+    folder.mkdir()
+    (folder / "box.obj").write_text("mtllib box.mtl\nusemtl wood\n" + BOX)
+    (folder / "box.mtl").write_text("newmtl wood\nmap_Kd ../obj/wood.png\n")
+    (folder / "away.obj").write_text("mtllib away.mtl\nusemtl wood\n" + BOX)
+    (folder / "away.mtl").write_text("newmtl wood\nmap_Kd ../../../wood.png\n")
+    (folder / "bare.obj").write_text("mtllib gone.mtl\nusemtl wood\n" + BOX)
+    stock = Stock(open_source(str(source)))
+    items = {item.name: item for item in stock.meshes() if isinstance(item, MeshItem)}
+    shape = stock.shape(items["painted/box.obj"])
+    assert shape.mesh.visual.kind == "texture"
+    with pytest.raises(BadInput, match="outside the mesh's own"):
+        stock.shape(items["painted/away.obj"])
+    with pytest.raises(BadInput, match=r"gone\.mtl"):
+        stock.shape(items["painted/bare.obj"])
