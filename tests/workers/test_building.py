@@ -33,6 +33,12 @@ def meshes(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker of another test hears of the jobs: `work` is the only one."""
+    monkeypatch.setattr(jobs, "ring", lambda rows: None)
+
+
 def begin(source: Path | str, out: Path) -> Build:
     """A build that is queued and waits for somebody to run its jobs."""
     return builds.begin(variant="iso3do", source=str(source), out=str(out), options=dict(OPTIONS))
@@ -41,13 +47,15 @@ def begin(source: Path | str, out: Path) -> Build:
 def work(build: Build) -> None:
     """Run what is queued, as a worker would, until nothing is."""
     task = {"build_plan": build_plan, "build_shard": build_shard, "build_finish": build_finish}
-    while job := Job.objects.filter(group=builds.group_of(build), state=Job.State.QUEUED).order_by("pk").first():
+    while (
+        job := Job.objects.filter(group=builds.group_of(build), state=Job.State.QUEUED).order_by("pk").first()
+    ):
         task[job.kind](job.pk)
     build.refresh_from_db()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_build_goes_through_plan_shards_and_index(meshes: Path, tmp_path: Path) -> None:
+def test_a_build_goes_through_plan_shards_and_index(alone: None, meshes: Path, tmp_path: Path) -> None:
     build = begin(meshes, tmp_path / "out")
     work(build)
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
@@ -61,7 +69,7 @@ def test_a_build_goes_through_plan_shards_and_index(meshes: Path, tmp_path: Path
 
 @pytest.mark.django_db(transaction=True)
 def test_a_failed_shard_fails_the_build_and_is_tried_again_on_the_next_call(
-    meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    alone: None, meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = begin(meshes, tmp_path / "out")
     real = building.run_shard
@@ -83,7 +91,9 @@ def test_a_failed_shard_fails_the_build_and_is_tried_again_on_the_next_call(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_comes_by_moves_a_build_on_whose_worker_died(meshes: Path, tmp_path: Path) -> None:
+def test_whoever_comes_by_moves_a_build_on_whose_worker_died(
+    alone: None, meshes: Path, tmp_path: Path
+) -> None:
     build = begin(meshes, tmp_path / "out")
     job = Job.objects.get(kind="build_plan")
     jobs.run(job.pk, building.plan_job)
@@ -98,7 +108,7 @@ def test_whoever_comes_by_moves_a_build_on_whose_worker_died(meshes: Path, tmp_p
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_library_is_a_source(meshes: Path, tmp_path: Path) -> None:
+def test_the_library_is_a_source(alone: None, meshes: Path, tmp_path: Path) -> None:
     (meshes / "broken.glb").unlink()
     importing.import_meshes(meshes, given={"licence": "CC0-1.0", "category": "toy"})
     build = begin(building.LIBRARY, tmp_path / "out")
@@ -124,7 +134,20 @@ def test_the_command_ends_with_one_line(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_command_builds_on_a_real_worker(meshes: Path, tmp_path: Path, worker: SimpleNamespace, capsys: Any) -> None:
-    call_command("build", "iso3do", "--from", str(meshes), "--out", str(tmp_path / "out"), "--size", "64", "--views", "2")
+def test_the_command_builds_on_a_real_worker(
+    meshes: Path, tmp_path: Path, worker: SimpleNamespace, capsys: Any
+) -> None:
+    call_command(
+        "build",
+        "iso3do",
+        "--from",
+        str(meshes),
+        "--out",
+        str(tmp_path / "out"),
+        "--size",
+        "64",
+        "--views",
+        "2",
+    )
     assert "6 samples, 3 shapes, 1 refused (report.md)" in capsys.readouterr().out
     assert (tmp_path / "out" / "manifest.json").is_file()

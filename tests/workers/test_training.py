@@ -75,7 +75,10 @@ def test_a_run_gives_a_checkpoint_with_its_history(tiny: Checkpoint, stage: str)
 
 
 def test_a_finished_run_is_not_done_twice(tiny: Checkpoint, tmp_path: Path) -> None:
-    run = services.start_run(stage="sft", synthetic=True, init=tiny)
+    # Small, for a worker of another test may take it up.
+    run = services.start_run(
+        stage="sft", synthetic=True, init=tiny, options={"steps": 1, "scenes": 4, "shapes": 1}
+    )
     made = services.finish_run(run, checkpoint_folder(tmp_path / "out"))
     assert training_runs.train(run.job) == {"checkpoint": made.pk, "name": "sft-" + str(run.pk)}
 

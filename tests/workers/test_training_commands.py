@@ -95,7 +95,8 @@ def test_a_run_is_queued_with_the_arguments_of_the_trainer(folder: Path) -> None
 
 
 def test_resume_goes_on_with_the_failed_run(folder: Path, capsys: Any) -> None:
-    arguments = ["train", "sft", "--data", "synthetic", "--init", str(folder), "--no-wait"]
+    small = ["--steps", "1", "--scenes", "4", "--shapes", "1"]  # a worker of another test may take it up
+    arguments = ["train", "sft", "--data", "synthetic", "--init", str(folder), "--no-wait", *small]
     call_command(*arguments)
     run = TrainingRun.objects.get()
     with pytest.raises(CommandError, match="no run of these arguments has failed"):

@@ -183,7 +183,7 @@ async function listBuilds() {
     [t("Hash"), (row) => h("code", { title: row.sha256 }, row.sha256 ? row.sha256.slice(0, 12) : "–")],
     [t("Begun"), (row) => when(row.created_at)],
   ];
-  fill($("#builds"), table(t("Data sets built of meshes and photos"), columns, builds, t("None yet: manage.py build starts one.")));
+  fill($("#builds"), table(t("Data sets built of meshes and photos"), columns, builds, t("None yet: a command starts one.")));
 }
 
 onSubmit($("#create"), freeze);
