@@ -144,11 +144,14 @@ def _proposals(job: Job, proposer: Proposer, given: ObjectInput) -> Iterator[tup
 
 
 def _store(job: Job, seed: int, proposal: Proposal, finished: Finished, source: str) -> Candidate:
+    told = Mesh.objects.get(pk=number_of(proposal.library)) if proposal.library else None
     mesh, _new = catalog.store_mesh(
         finished.glb,
         source=Mesh.Source.PROPOSER,
         triangles=len(finished.mesh.faces),
         extents=[float(side) for side in finished.mesh.extents],
+        licence=told.licence if told else "",
+        attribution=told.attribution if told else "",
     )
     return services.store_candidate(
         job,
@@ -219,7 +222,9 @@ def proposer_of(row: ProposerRow) -> Proposer:
         return shelf.get(row.kind, row.pk, lambda: command_of(row))
     checkpoint = Checkpoint.objects.select_related("texture").filter(proposer=row).first()
     if checkpoint is None and row.kind == ProposerRow.Kind.SAM3D:
-        raise BadInput(_("no checkpoint belongs to this proposer: add_proposer sam3d names one"), "no_checkpoint")
+        raise BadInput(
+            _("no checkpoint belongs to this proposer: add_proposer sam3d names one"), "no_checkpoint"
+        )
     folder = folder_of(checkpoint) if checkpoint else SHIPPED
     texture = folder_of(checkpoint.texture) if checkpoint and checkpoint.texture else None
     device, dtype = best_device()
@@ -235,7 +240,9 @@ def command_of(row: ProposerRow) -> CommandProposer:
     words = settings.ADAPTERS.get(row.name)
     if words is None:
         variable = f"MAQUETTE_ADAPTER_{row.name.upper().replace('-', '_')}"
-        raise BadInput(_("it is not set up on this worker: %(variable)s is empty") % {"variable": variable}, "off")
+        raise BadInput(
+            _("it is not set up on this worker: %(variable)s is empty") % {"variable": variable}, "off"
+        )
     return CommandProposer(
         words, environment=settings.ADAPTER_ENVIRONMENT, seconds=settings.ADAPTER_SECONDS, name=row.name
     )
@@ -254,7 +261,12 @@ def library_ids() -> list[str]:
 
 def library_mesh(mesh_id: str) -> trimesh.Trimesh:
     """The library mesh that the index knows by this name."""
-    return _library_mesh(int(mesh_id.rsplit("_", 1)[1]))
+    return _library_mesh(number_of(mesh_id))
+
+
+def number_of(mesh_id: str) -> int:
+    """The primary key in a name of the retrieval index."""
+    return int(mesh_id.rsplit("_", 1)[1])
 
 
 @lru_cache(maxsize=64)

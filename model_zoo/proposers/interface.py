@@ -29,7 +29,7 @@ class Proposal:
     """A candidate: a y-up mesh, its pose p_cam = R diag(s) p_mesh + t, a score (higher is better) and its cost.
 
     `model`: the weights or the other program that made it, with a version. `seed`: the one that makes it again, where a
-    proposer has one for each candidate.
+    proposer has one for each candidate. `library`: the id of the library's mesh that it is, whose licence goes with it.
     """
 
     mesh: trimesh.Trimesh
@@ -38,6 +38,7 @@ class Proposal:
     seconds: float
     model: str = ""
     seed: int | None = None
+    library: str = ""
 
 
 class Proposer(Protocol):

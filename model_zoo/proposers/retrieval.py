@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import zipfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -134,10 +134,12 @@ class Retrieval:
             poses = [place(tree, ray @ view_rotation(*ANGLES[angle]), window, depth) for angle in angles]
             outlines = [overlap(np.isfinite(window.look(tree, pose)), window.mask) for pose in poses]
             best = int(np.argmax(outlines))
-            placed.append((likeness + LIKENESS_OF_OUTLINE * outlines[best], likeness, mesh, poses[best]))
+            placed.append(
+                (likeness + LIKENESS_OF_OUTLINE * outlines[best], likeness, mesh, poses[best], mesh_id)
+            )
         placed.sort(key=lambda row: -row[0])
         shared = (time.perf_counter() - started) / max(count, 1)
-        fitted = [self._fitted(*row[1:], obj, K, shared) for row in placed[:count]]
+        fitted = [replace(self._fitted(*row[1:4], obj, K, shared), library=row[4]) for row in placed[:count]]
         return sorted(fitted, key=lambda proposal: -proposal.score)
 
     def _fitted(

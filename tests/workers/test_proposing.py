@@ -37,7 +37,8 @@ def world(
 
 def fill_library(names: tuple[str, ...] = ("mug", "bottle", "bowl")) -> None:
     for name in names:
-        importing.take_mesh(export_glb(make(name, 1)), name=f"{name}.glb", facts={"category": name})
+        facts = {"category": name, "licence": "CC0-1.0", "attribution": "somebody"}
+        importing.take_mesh(export_glb(make(name, 1)), name=f"{name}.glb", facts=facts)
 
 
 def work(**wanted: Any) -> list[Job]:
@@ -113,7 +114,8 @@ def test_a_failed_job_can_be_retried_when_the_cause_is_gone(test_data: Path, tmp
     fill_library()
     jobs.retry(Job.objects.get(state="failed"))
     assert [job.state for job in work()] == ["done"]
-    assert Candidate.objects.filter(proposer=made.proposers[1]).exists()
+    found = Candidate.objects.select_related("mesh").filter(proposer=made.proposers[1])
+    assert {(one.mesh.licence, one.mesh.attribution) for one in found} == {("CC0-1.0", "somebody")}
 
 
 def test_an_object_whose_last_job_died_opens_too(photos: SimpleNamespace) -> None:
