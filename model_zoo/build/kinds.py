@@ -40,9 +40,10 @@ class PhotoItem:
     files: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     attribution: str = ""
-    # Of a photo that is a row of a release: the rating of its object, and the licence of the mesh people accepted.
+    # Of a photo that is a row of a release: the rating of its object, and what is told of the mesh people accepted.
     r: float | None = None
     mesh_licence: str = ""
+    mesh_attribution: str = ""
 
 
 @dataclass

@@ -279,8 +279,8 @@ class ReleaseFiles:
             raise BadInput(f'"{safe_text(name)}" is not in {self.data.name}', "missing_file")
         if what == "objects.json":
             return self._objects(self.data.row(self.photos[key]))
-        member = {"jpg": "image", f"mask_{INSTANCE}.png": "mask", "pointmap.npz": "pointmap"}[what]
-        return self.data.sample(self.photos[key])[member]
+        members = {"jpg": "image", f"mask_{INSTANCE}.png": "mask", "pointmap.npz": "pointmap"}
+        return self.data.sample(self.photos[key])[members.get(what, what)]
 
     @staticmethod
     def _objects(row: dict[str, Any]) -> bytes:
@@ -317,6 +317,8 @@ class ReleaseStock(Stock):
                 licence=row.get("licence") or "",
                 attribution=row.get("attribution") or "",
             )
-            said = {"r": row.get("r"), "mesh_licence": row.get("mesh_licence") or ""}
+            said = {name: row.get(name) or "" for name in ("mesh_licence", "mesh_attribution")}
             sha256 = hashlib.sha256(files.read(plan.image)).hexdigest()
-            yield PhotoItem(key, sha256, dataclasses.asdict(plan), plan.licence, plan.attribution, **said)
+            yield PhotoItem(
+                key, sha256, dataclasses.asdict(plan), plan.licence, plan.attribution, row.get("r"), **said
+            )

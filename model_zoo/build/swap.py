@@ -366,7 +366,8 @@ def _accepted(place: Place, items: dict[str, MeshItem]) -> tuple[Shape, Pose]:
     data = given.read_bytes() if isinstance(given, Path) else given
     sha256 = hashlib.sha256(data).hexdigest()
     category = place.scene.categories.get(place.name, "")
-    own = MeshItem(place.name, sha256, len(data), place.photo.mesh_licence, category=category)
+    photo = place.photo
+    own = MeshItem(place.name, sha256, len(data), photo.mesh_licence, photo.mesh_attribution, category)
     shape = open_shape(data, items.get(sha256, own))
     return shape, Pose(pose.R, pose.t + pose.R @ (pose.s * shape.centre), pose.s * shape.side)
 

@@ -63,7 +63,7 @@ def sft_release(folder, count=4, pose=True, split="train"):
     with ShardWriter(folder / "shards") as shards:
         for i, (target, shape) in enumerate(targets(count)):
             row = {"sample_id": i, "object_key": f"o{i}", "candidate_key": f"c{i}", "r": 0.75}
-            row |= {"split": split, "simulated": True}
+            row |= {"split": split, "simulated": True, "mesh_licence": "CC0-1.0", "mesh_attribution": "somebody"}
             row |= places(shards.write(f"o{i}", members(target)))
             row |= places(shards.write(f"c{i}", {"mesh.glb": export_glb(shape.mesh)}))
             row |= (

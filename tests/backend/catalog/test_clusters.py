@@ -11,6 +11,7 @@ from backend.catalog import clusters
 from backend.catalog.clusters import Seen, settle, side_of
 from backend.catalog.models import Image
 from backend.models import Blob
+from model_zoo.build import kinds
 
 TRAIN, VALIDATION = "1" * 8, "0" * 8  # beginnings of hashes of either side
 
@@ -38,6 +39,12 @@ def see(image: Image, signature: int, *, fresh: bool = True) -> Image:
 
 def sides() -> dict[str, tuple[int | None, str | None]]:
     return {row.name: (row.cluster, row.side) for row in Image.objects.order_by("pk")}
+
+
+def test_built_data_sets_and_releases_put_a_file_on_the_same_side() -> None:
+    hashes = [f"{random.Random(number).getrandbits(256):064x}" for number in range(500)]
+    assert [side_of(one) for one in hashes] == [kinds.side_of(one) for one in hashes]
+    assert {side_of(one) for one in hashes} == {"train", "validation"}
 
 
 @pytest.mark.django_db

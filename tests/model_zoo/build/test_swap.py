@@ -438,6 +438,9 @@ def test_rows_of_a_release_are_annotated_photos(tmp_path, source):
     made = [m for m in swap.build_annotated(Work(0, (), photos), room) if isinstance(m, Made)]
     assert len(made) == 2 and len({m.key for m in made}) == 2
     assert [m.photo for m in made] == list(photos)
+    assert {(m.shape.item.licence, m.shape.item.attribution) for m in made} == {("CC0-1.0", "somebody")}
+    with pytest.raises(BadInput, match="has no other"):
+        stock.files.read("o0.other")
     mesh = open_shape(export_glb(made[0].shape.mesh), MeshItem("again", "0" * 64))
     assert mesh.side == pytest.approx(1, abs=1e-5)
     bare = open_stock(str(sft_release(tmp_path / "bare", 2, pose=False)))
