@@ -24,7 +24,8 @@ from backend import jobs, storage
 from backend.datasets import services
 from backend.datasets.models import PreferencePair, Release, Sample
 from backend.models import Job
-from model_zoo.io.shards import IndexWriter, ShardWriter, file_sha256
+from model_zoo.io.index_writer import IndexWriter
+from model_zoo.io.shards import ShardWriter, file_sha256
 from workers import release_card
 from workers.release_members import Copier
 from workers.release_pictures import Shown, caption
@@ -188,7 +189,6 @@ class Writer:
         manifest["id"] = f"{self.release.kind}-{manifest['hash'][:16]}"
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         return manifest
-
 
     def _describe(self, manifest: dict[str, Any]) -> None:
         """Card, picture and Croissant metadata of the shards and index that are written."""

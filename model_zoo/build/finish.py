@@ -27,6 +27,7 @@ from model_zoo.data.reader import Members
 from model_zoo.io import card, croissant
 from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.images import load_image, load_mask
+from model_zoo.io.index_writer import IndexWriter
 from model_zoo.io.records import parse_json
 from model_zoo.io.shards import file_sha256
 
@@ -34,7 +35,7 @@ FORMAT = "maquette-data/1"
 MANIFEST = "manifest.json"
 NEITHER = "none"
 PART_ROWS = 1_000_000
-GROUP_ROWS = 5_000
+UNIQUE = ("id", "offset", "length", "sha256")  # columns whose values do not repeat
 EXAMPLES = 8  # of each reason, in report.md
 SHEET = "pictures/samples.jpg"
 SHOWN = 100
@@ -197,26 +198,21 @@ def write_index(
     seen = 0
     sides = Sides(_signatures(summary, place))
     schema = schema_of(summary.variant)
-    writer, path, part, rows = None, written.folder / "part.parquet", 0, 0
+    writer, path, part = None, written.folder / "part.parquet", 0
     for table in _tables(summary, place):
         splits = sides.splits(table)
         counts.update(f"split_{name}" for name in splits)
         at = table.schema.get_field_index("split")
         table = table.set_column(at, "split", pa.array(splits, pa.string()))
-        if writer is None:
-            writer = pq.ParquetWriter(path, schema, compression="zstd", compression_level=3)
-        writer.write_table(table.select(schema.names), row_group_size=GROUP_ROWS)
+        writer = writer or IndexWriter(path, schema, unique=UNIQUE)
+        writer.write_table(table.select(schema.names))
         places = table.select(["id", "shard", "offset", "length"])
         shown += [places.slice(i, 1).to_pylist()[0] for i in range(len(table)) if seen + i in drawn]
         seen += len(table)
-        rows += len(table)
-        if rows >= PART_ROWS:
+        if seen >= (part + 1) * PART_ROWS or seen == counts["rows"]:
             writer.close()
             written.file(f"index/part-{part:05d}.parquet", path)
-            writer, part, rows = None, part + 1, 0
-    if writer is not None:
-        writer.close()
-        written.file(f"index/part-{part:05d}.parquet", path)
+            writer, part = None, part + 1
     return shown
 
 

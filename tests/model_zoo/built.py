@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from model_zoo.build import encode
 from model_zoo.io.glb_writer import export_glb
-from model_zoo.io.shards import IndexWriter, ShardWriter, file_sha256, span_of
+from model_zoo.io.index_writer import IndexWriter
+from model_zoo.io.shards import ShardWriter, file_sha256, span_of
 from tests.model_zoo.releases import targets
 
 SCHEMA = pa.schema(

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from model_zoo.io.errors import BadInput
+from model_zoo.io.index_writer import IndexWriter
 from model_zoo.io.shards import (
     BUFFER,
     DamagedMember,
-    IndexWriter,
     ShardReader,
     ShardWriter,
     Stored,
