@@ -77,11 +77,14 @@ def open_stock(source: str, endpoint: str = "") -> "Stock":
         manifest = parse_json(place.read(DATA_MANIFEST), what=DATA_MANIFEST)
     except BadInput:
         return Stock(open_source(source, endpoint))
-    kind = manifest.get("kind") if isinstance(manifest, dict) else None
+    manifest = manifest if isinstance(manifest, dict) else {}
+    kind = manifest.get("kind")
     if kind == "iso3do":
         return IsoStock(DataSet(source, endpoint=endpoint))
     if kind == "sft":
         return ReleaseStock(DataSet(source, where=f"split == '{TRAIN}'", endpoint=endpoint))
+    if not str(manifest.get("format")).startswith("maquette-"):
+        return Stock(open_source(source, endpoint))  # somebody's own manifest.json
     raise BadInput(
         f'"{safe_text(source)}" is a data set of kind {safe_text(kind)}: meshes come from a folder or iso3do, photos from a '
         "folder or an SFT release",

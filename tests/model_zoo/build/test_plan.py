@@ -22,7 +22,7 @@ from model_zoo.build.plan import (
     read_work,
     same_build,
 )
-from model_zoo.build.sources import Stock, open_source
+from model_zoo.build.sources import Stock, open_source, open_stock
 from model_zoo.io.errors import BadInput
 
 BOX = "\n".join(
@@ -171,3 +171,12 @@ def test_a_mesh_finds_its_materials_and_textures_beside_it_and_never_outside(sou
         stock.shape(items["painted/away.obj"])
     with pytest.raises(BadInput, match=r"gone\.mtl"):
         stock.shape(items["painted/bare.obj"])
+
+
+def test_a_manifest_of_somebody_elses_is_no_data_set_and_a_release_of_pairs_no_source(source: Path) -> None:
+    manifest = source / "manifest.json"
+    manifest.write_text('{"name": "my meshes"}')
+    assert any(isinstance(item, MeshItem) for item in open_stock(str(source)).meshes())
+    manifest.write_text('{"format": "maquette-release/2", "kind": "dpo"}')
+    with pytest.raises(BadInput, match="a data set of kind dpo"):
+        open_stock(str(source))
