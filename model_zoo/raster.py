@@ -5,8 +5,8 @@ samples are shaded. OpenGL without a window does the first and the last where EG
 and numpy elsewhere (raster_numpy.py), alike to 1/255 but for single pixels of an outline.
 
 Frame: OpenCV camera (x right, y down, z forward); pixel centres at integer coordinates. Light: Lambert, two-sided,
-smooth but for creases, with a modest gloss from the material's roughness and metallic factors, in linear light;
-`base` has none of it. Transparency is not drawn. A thing thinner than a pixel that no pixel's centre sees is lost.
+smooth but for creases, with a modest gloss from the material's roughness and metal and its normal map, in linear light;
+`base` has none of it, but for what shines by itself. Transparency is not drawn. A thing thinner than a pixel that no pixel's centre sees is lost.
 """
 
 from __future__ import annotations

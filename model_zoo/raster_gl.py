@@ -31,12 +31,16 @@ uniform float first; layout(location = 0) out vec2 seen;
 void main() { seen = vec2(first + float(gl_PrimitiveID), 1.0 / gl_FragCoord.w); }
 """
 VERTEX = "#version 330\nin vec2 at; void main() { gl_Position = vec4(at, 0, 1); }"
-FRAGMENT = f"""#version 330
+FRAGMENT = f"""
 uniform sampler2D samples; uniform sampler2D records; uniform sampler2D picture;
 uniform vec4 camera;  // 1/fx, 1/fy, cx, cy
 uniform float skew;
 uniform mat3 turn; uniform vec3 shift; uniform mat3 turn_normal;
 uniform bool textured; uniform vec2 texels; uniform vec3 factor; uniform float metallic; uniform float roughness;
+uniform vec3 glow;
+#ifdef MAPS
+uniform sampler2D detail; uniform sampler2D shine; uniform vec2 detail_texels; uniform vec2 shine_texels;
+#endif
 uniform vec3 ambient; uniform vec3 sky; uniform int lights; uniform vec3 towards[{LIGHTS}]; uniform vec3 colour[{LIGHTS}];
 layout(location = 0) out vec4 o_lit; layout(location = 1) out vec4 o_base;
 
@@ -48,6 +52,12 @@ vec3 ray(vec2 pixel) {{
 vec3 encode(vec3 x) {{
     x = clamp(x, 0.0, 1.0);
     return mix(1.055 * pow(x, vec3(1.0 / 2.4)) - 0.055, 12.92 * x, lessThanEqual(x, vec3(0.0031308)));
+}}
+
+// The texture's level for a footprint with these sides in texels.
+float level(vec2 ax, vec2 ay) {{
+    float lx = dot(ax, ax), ly = dot(ay, ay);
+    return min(0.5 * log2(max(max(lx, ly) / {SHARPER**2}, max(min(lx, ly), 1.0))), 30.0);
 }}
 
 void main() {{
@@ -77,27 +87,40 @@ void main() {{
     // The two sides are told apart by the face, whose corners may turn away before it does.
     vec3 na = vec3(r2.yzw), nb = r3.xyz, nc = vec3(r3.w, r4.xy);
     vec3 face = dot(n, point) > 0 ? -n : n;
-    vec3 normal = normalize(turn_normal * (na * s.x + nb * s.y + nc * s.z));
-    if (dot(turn_normal * (na + nb + nc), face) < 0) normal = -normal;
+    float side = dot(turn_normal * (na + nb + nc), face) < 0 ? -1.0 : 1.0;
+    vec3 normal = side * normalize(turn_normal * (na * s.x + nb * s.y + nc * s.z));
 
     vec3 la = vec3(r4.zw, r5.x), lb = vec3(r5.yzw), lc = r6.xyz;
-    vec3 base = la * s.x + lb * s.y + lc * s.z;
+    vec3 base = la * s.x + lb * s.y + lc * s.z, shining = glow;
+    float rough = roughness, metal = metallic;
     if (textured) {{
         float step = (code & 1) == 1 ? {EDGE_STEP} : 1.0;
         vec3 dx = ray(pixel + vec2(step, 0)), dy = ray(pixel + vec2(0, step));
         vec3 qx = dx * (pn / dot(dx, n)) - p - q, qy = dy * (pn / dot(dy, n)) - p - q;
-        vec2 u = (lb - la).xy * texels, v = (lc - la).xy * texels;
+        vec2 uv = base.xy, u = (lb - la).xy, v = (lc - la).xy;
         vec2 ax = dot(qx, fn) * u + dot(qx, en) * v, ay = dot(qy, fn) * u + dot(qy, en) * v;
-        float lx = dot(ax, ax), ly = dot(ay, ay);
-        float level = 0.5 * log2(max(max(lx, ly) / {SHARPER**2}, max(min(lx, ly), 1.0)));
-        base = textureLod(picture, base.xy, min(level, 30.0)).rgb;
+        base = textureLod(picture, uv, level(ax * texels, ay * texels)).rgb;
+#ifdef MAPS
+        vec4 more = textureLod(detail, uv, level(ax * detail_texels, ay * detail_texels));
+        rough = more.z; metal = more.w;
+        shining *= textureLod(shine, uv, level(ax * shine_texels, ay * shine_texels)).rgb;
+        // glTF's tangent frame, from how the face's uv grow: x along u, y against v (which points down here).
+        float turned = u.x * v.y < u.y * v.x ? -1.0 : 1.0;
+        vec3 tangent = turned * (e * v.y - f * u.y), down = turned * (f * u.x - e * v.x);
+        tangent -= normal * dot(normal, tangent); down -= normal * dot(normal, down);
+        if (dot(tangent, tangent) > 0.0 && dot(down, down) > 0.0) {{
+            vec2 xy = 2.0 * more.xy - 1.0;
+            normal = normalize(side * (xy.x * normalize(tangent) - xy.y * normalize(down))
+                + sqrt(max(1.0 - dot(xy, xy), 0.0)) * normal);
+        }}
+#endif
     }}
     base *= factor;
 
-    vec3 lit = base * (ambient + sky * (0.5 - 0.5 * normal.y)), view = normalize(-point);
-    float rough = max(roughness * roughness, 0.06), power = 2.0 / (rough * rough) - 2.0;
-    float diffuse = 1.0 - 0.6 * metallic * (1.0 - rough);
-    vec3 f0 = mix(vec3(0.04), base, metallic) * ((power + 2.0) / 8.0);
+    vec3 lit = base * (ambient + sky * (0.5 - 0.5 * normal.y)) + shining, view = normalize(-point);
+    rough = max(rough * rough, 0.06);
+    float power = 2.0 / (rough * rough) - 2.0, diffuse = 1.0 - 0.6 * metal * (1.0 - rough);
+    vec3 f0 = mix(vec3(0.04), base, metal) * ((power + 2.0) / 8.0);
     for (int k = 0; k < lights; k++) {{
         float cosine = dot(normal, towards[k]);
         if (cosine > 0 && ((code >> (k + 1)) & 1) == 1) {{
@@ -105,13 +128,13 @@ void main() {{
             lit += colour[k] * cosine * (base * diffuse + f0 * pow(half_way, power));
         }}
     }}
-    o_lit = vec4(encode(lit), 1); o_base = vec4(encode(base), 1);
+    o_lit = vec4(encode(lit), 1); o_base = vec4(encode(base + shining), 1);
 }}
 """
 
 
 class _Upload:
-    """A surface's records and texture on the card."""
+    """A surface's records and textures on the card."""
 
     def __init__(self, context: moderngl.Context, cover: moderngl.Program, surface: Surface) -> None:
         self.corners = [context.buffer(part.tobytes()) for part in (surface.vertices, surface.faces)]
@@ -121,19 +144,25 @@ class _Upload:
         records[: surface.count, : surface.records.shape[1]] = surface.records
         self.records = context.texture((ROW * TEXELS, rows), 4, records.tobytes(), dtype="f4")
         self.records.filter = (moderngl.NEAREST, moderngl.NEAREST)
-        self.picture: moderngl.Texture | None = None
-        if surface.levels:
-            height, width = surface.levels[0].shape[:2]
-            self.picture = context.texture((width, height), 3, alignment=1, internal_format=SRGB8)
-            self.picture.build_mipmaps(0, len(surface.levels) - 1)  # makes room for the levels
-            for level, pixels in enumerate(surface.levels):
-                self.picture.write(pixels.tobytes(), level=level, alignment=1)
-            self.picture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        # The base colour's, and with maps the detail and what shines.
+        maps = [surface.maps.detail, surface.maps.glow] if surface.maps else []
+        self.pictures = [_texture(context, levels) for levels in (surface.levels, *maps) if levels]
 
     def release(self) -> None:
-        for part in (self.array, *self.corners, self.records, self.picture):
-            if part is not None:
-                part.release()
+        for part in (self.array, *self.corners, self.records, *self.pictures):
+            part.release()
+
+
+def _texture(context: moderngl.Context, levels: list[np.ndarray]) -> moderngl.Texture:
+    """A texture with its halvings: sRGB (H,W,3), or numbers (H,W,4)."""
+    height, width, channels = levels[0].shape
+    more = {"internal_format": SRGB8} if channels == 3 else {}
+    made = context.texture((width, height), channels, alignment=1, **more)
+    made.build_mipmaps(0, len(levels) - 1)  # makes room for the levels
+    for level, pixels in enumerate(levels):
+        made.write(pixels.tobytes(), level=level, alignment=1)
+    made.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+    return made
 
 
 class Engine:
@@ -143,16 +172,13 @@ class Engine:
         self.context = moderngl.create_context(standalone=True, backend="egl", require=330)
         self.cover = self.context.program(vertex_shader=COVER_VERTEX, fragment_shader=COVER_FRAGMENT)
         self.covers: dict[int, moderngl.Framebuffer] = {}
-        self.program = self.context.program(vertex_shader=VERTEX, fragment_shader=FRAGMENT)
-        corners = self.context.buffer(TRIANGLE.tobytes())
-        self.all = self.context.vertex_array(self.program, [(corners, "2f", "at")])
+        self.corners = self.context.buffer(TRIANGLE.tobytes())
+        self.shaders: dict[bool, moderngl.VertexArray] = {}  # without maps and with
         self.white = self.context.texture((1, 1), 4, b"\xff" * 4)
         self.samples = self.context.texture((WIDE, HIGH), 4, dtype="f4")
         self.samples.filter = (moderngl.NEAREST, moderngl.NEAREST)
         self.target = self.context.framebuffer([self.context.renderbuffer((WIDE, HIGH), 4) for _ in range(2)])
         self.held: dict[int, tuple[weakref.ref[Surface], _Upload]] = {}
-        for place, name in enumerate(("samples", "records", "picture")):
-            self.program[name].value = place
 
     def see(
         self,
@@ -197,19 +223,38 @@ class Engine:
         return self.covers[side]
 
     def shade(self, placed: Placed, samples: Samples, lighting: Lighting) -> tuple[np.ndarray, np.ndarray]:
-        """sRGB of the samples, packed as uint32 (N,), red first in memory: lit, and the base colours alone."""
-        self._place(placed)
-        self._light(lighting)
+        """sRGB of the samples, packed as uint32 (N,), red first in memory: lit, and base as in a Picture."""
+        shader = self._shader(maps=placed.surface.maps is not None)
+        self._place(placed, shader.program)
+        self._light(lighting, shader.program)
         count = len(samples.faces)
         lit, base = np.empty((2, count), np.uint32)
         code = (samples.step < 1) + 2 * samples.lit
         for start in range(0, count, WIDE * HIGH):
             part = slice(start, min(start + WIDE * HIGH, count))
-            self._part(samples, code if np.isscalar(code) else code[part], part, (lit[part], base[part]))
+            self._part(
+                shader, samples, code if np.isscalar(code) else code[part], part, (lit[part], base[part])
+            )
         return lit, base
 
+    def _shader(self, maps: bool) -> moderngl.VertexArray:
+        """Two programs, not a branch: llvmpipe would go through both of its sides."""
+        if maps not in self.shaders:
+            head = "#version 330\n" + "#define MAPS\n" * maps
+            program = self.context.program(vertex_shader=VERTEX, fragment_shader=head + FRAGMENT)
+            names = ("samples", "records", "picture", "detail", "shine")
+            for place, name in enumerate(names if maps else names[:3]):
+                program[name].value = place
+            self.shaders[maps] = self.context.vertex_array(program, [(self.corners, "2f", "at")])
+        return self.shaders[maps]
+
     def _part(
-        self, samples: Samples, code: np.ndarray | int, part: slice, into: tuple[np.ndarray, np.ndarray]
+        self,
+        shader: moderngl.VertexArray,
+        samples: Samples,
+        code: np.ndarray | int,
+        part: slice,
+        into: tuple[np.ndarray, np.ndarray],
     ) -> None:
         count = part.stop - part.start
         rows = -(-count // WIDE)
@@ -223,37 +268,39 @@ class Engine:
         self.target.use()
         self.target.viewport = whole
         self.samples.use(0)
-        self.all.render(moderngl.TRIANGLES, vertices=3)
+        shader.render(moderngl.TRIANGLES, vertices=3)
         for k, colours in enumerate(into):
             read = np.empty(rows * WIDE, np.uint32)
             self.target.read_into(read, whole, 4, attachment=k, alignment=1)
             colours[:] = read[:count]
 
-    def _light(self, lighting: Lighting) -> None:
-        set_value = self.program
-        set_value["ambient"].value = tuple(map(float, lighting.ambient))
-        set_value["sky"].value = tuple(map(float, lighting.sky))
-        set_value["lights"].value = len(lighting.lights)
+    def _light(self, lighting: Lighting, program: moderngl.Program) -> None:
+        program["ambient"].value = tuple(map(float, lighting.ambient))
+        program["sky"].value = tuple(map(float, lighting.sky))
+        program["lights"].value = len(lighting.lights)
         towards, colour = np.zeros((2, LIGHTS, 3), np.float32)
         for k, light in enumerate(lighting.lights):
             towards[k], colour[k] = unit(np.asarray(light.towards, float)), light.colour
-        set_value["towards"].write(towards.tobytes())
-        set_value["colour"].write(colour.tobytes())
+        program["towards"].write(towards.tobytes())
+        program["colour"].write(colour.tobytes())
 
-    def _place(self, placed: Placed) -> None:
-        surface, K, program = placed.surface, placed.K, self.program
+    def _place(self, placed: Placed, program: moderngl.Program) -> None:
+        surface, K = placed.surface, placed.K
         up = self._upload(surface)
         program["camera"].value = (1 / K[0, 0], 1 / K[1, 1], K[0, 2], K[1, 2])
         program["skew"].value = float(K[0, 1])
         program["turn"].write(_columns(placed.A))
         program["turn_normal"].write(_columns(placed.turn_normal()))
         program["shift"].value = tuple(map(float, placed.b))
-        program["textured"].value = up.picture is not None
-        program["texels"].value = tuple(map(float, up.picture.size)) if up.picture else (1.0, 1.0)
+        program["textured"].value = bool(up.pictures)
+        for name, picture in zip(("texels", "detail_texels", "shine_texels"), up.pictures, strict=False):
+            program[name].value = tuple(map(float, picture.size))
         program["factor"].value = tuple(map(float, surface.factor))
+        program["glow"].value = tuple(map(float, surface.glow))
         program["metallic"].value, program["roughness"].value = surface.metallic, surface.roughness
         up.records.use(1)
-        (up.picture or self.white).use(2)
+        for place, picture in enumerate(up.pictures or [self.white]):
+            picture.use(2 + place)
 
     def _upload(self, surface: Surface) -> _Upload:
         known = self.held.get(id(surface))

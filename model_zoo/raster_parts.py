@@ -22,6 +22,7 @@ SHARPER = 1.5  # how much longer than a texel's a footprint may be: sharper than
 CREASE = 0.7  # cosine: a corner bent further than this keeps the face's own normal, as in model_zoo.render
 GREY = 190  # sRGB of a mesh that has no colour
 TO_LINEAR = linear_from_srgb(np.arange(256) / 255).astype(np.float32)  # by sRGB byte
+DIRECT = (np.arange(256) / 255).astype(np.float32)  # what a byte that is just a number stands for
 FROM_LINEAR = np.rint(255 * srgb_from_linear(np.arange(1 << 16) / 65535)).astype(
     np.uint8
 )  # by linear light in 16 bits
@@ -59,7 +60,7 @@ AMBIENT = Lighting()
 
 @dataclass(frozen=True)
 class Picture:
-    """One view (H, W). `rgb` uint8 (H,W,3) lit, sRGB, not premultiplied; `base` uint8 (H,W,3) the base colours alone;
+    """One view (H, W). `rgb` uint8 (H,W,3) lit, sRGB, not premultiplied; `base` uint8 (H,W,3) base colour and emission alone;
     `alpha` uint8 coverage; `depth` float32 z at pixel centres, NaN outside; `mask` bool at pixel centres; `normals`
     float32 (H,W,3) of the faces, unit, towards the camera, 0 outside; `instance` int32 index of the item, -1 outside.
     """
@@ -92,7 +93,8 @@ class Surface:
 
     vertices float32 (V,3), faces int32 (F,3), tree: its ray tree. face_normals float32 (F,3), unit. records float32 (F,27): corner positions (3,3), corner
     normals (3,3) and corner looks (3,3); a look is (u, v downwards, 0) where there are `levels`, else the linear base
-    colour. levels: the sRGB texture (H,W,3) and its halvings. factor (3,) is linear.
+    colour. levels: the sRGB texture (H,W,3) and its halvings. factor (3,) is linear. glow (3,): what it gives off,
+    linear. maps: None where metallic, roughness and glow are the same everywhere and the normals are the corners'.
     """
 
     def __init__(self, mesh: trimesh.Trimesh) -> None:
@@ -114,6 +116,9 @@ class Surface:
         material = getattr(mesh.visual, "material", None)
         self.metallic = _number(material, "metallicFactor", 0.0)
         self.roughness = _number(material, "roughnessFactor", 0.9)
+        glow = getattr(material, "emissiveFactor", None)
+        self.glow = np.zeros(3) if glow is None else np.clip(np.asarray(glow, float), 0, 1)
+        self.maps = Maps.of(material, self.roughness, self.metallic) if self.levels else None
 
     @property
     def size(self) -> float:
@@ -123,7 +128,42 @@ class Surface:
     @property
     def bytes(self) -> int:
         """About how much memory it takes: records twice (here and on the card), the tree, the texture twice."""
-        return self.count * (2 * 108 + 200) + 2 * sum(level.nbytes for level in self.levels)
+        levels = [*self.levels, *(self.maps.detail + self.maps.glow if self.maps else [])]
+        return self.count * (2 * 108 + 200) + 2 * sum(level.nbytes for level in levels)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Textures beside the base colour, each with its halvings. detail uint8 (H,W,4), linear: x and y of the normal in
+    glTF's tangent frame (0..255 is -1..1), roughness, metallic. glow uint8 (H,W,3), sRGB: times the surface's glow."""
+
+    detail: list[np.ndarray]
+    glow: list[np.ndarray]
+
+    @classmethod
+    def of(cls, material: Any, roughness: float, metallic: float) -> Maps | None:
+        """Those of a trimesh material with these factors; None when it has no such texture."""
+        found = [
+            getattr(material, name, None)
+            for name in ("normalTexture", "metallicRoughnessTexture", "emissiveTexture")
+        ]
+        normal, rough, glow = [None if image is None else image.convert("RGB") for image in found]
+        if normal is rough is glow is None:
+            return None
+        size = tuple(
+            np.max([image.size for image in (normal, rough) if image is not None] or [(1, 1)], axis=0)
+        )
+        detail = np.full(
+            (size[1], size[0], 4), (128, 128, round(255 * roughness), round(255 * metallic)), np.uint8
+        )
+        if normal is not None:
+            detail[..., :2] = np.asarray(normal.resize(size))[..., :2]
+        if rough is not None:
+            detail[..., 2:] = np.rint(
+                np.asarray(rough.resize(size))[..., 1:] * np.array([roughness, metallic])
+            )
+        shine = np.full((1, 1, 3), 255, np.uint8) if glow is None else np.asarray(glow)
+        return cls(mipmaps(detail, DIRECT), mipmaps(shine))
 
 
 def _normals(vertices: np.ndarray, faces: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
@@ -184,19 +224,20 @@ def _number(material: object, name: str, default: float) -> float:
     return default if value is None else float(np.clip(value, 0, 1))
 
 
-def mipmaps(texture: np.ndarray) -> list[np.ndarray]:
-    """The texture uint8 sRGB (H,W,3) and its halvings down to one pixel, averaged in linear light.
+def mipmaps(texture: np.ndarray, values: np.ndarray = TO_LINEAR) -> list[np.ndarray]:
+    """The texture uint8 (H,W,C) and its halvings down to one pixel, averaged as what its bytes stand for: `values`.
 
-    Made here and not by a driver, so that they are the same everywhere.
+    TO_LINEAR: sRGB, averaged in linear light; DIRECT: numbers. Made here and not by a driver, so that they are the same
+    everywhere.
     """
     levels = [np.ascontiguousarray(texture)]
-    linear = TO_LINEAR[texture]
+    linear = values[texture]
     while max(linear.shape[:2]) > 1:
         for axis in (0, 1):
             if linear.shape[axis] > 1:
                 even = linear.take(range(0, linear.shape[axis] - 1, 2), axis)
                 linear = (even + linear.take(range(1, linear.shape[axis], 2), axis)[: len(even)]) / 2
-        levels.append(to_srgb(linear))
+        levels.append(to_srgb(linear) if values is TO_LINEAR else np.rint(255 * linear).astype(np.uint8))
     return levels
 
 

@@ -22,7 +22,7 @@ FINEST = 1e-4  # of the longest side: coarser steps of float32 show as stairs
 def open_shape(data: bytes, item: MeshItem, find: Finder | None = None) -> Shape:
     """The shape of a mesh file; find: as load_mesh. Raises BadInput, Unfit where measured values decide, with one line
     for a person."""
-    loaded = load_mesh(data, name=item.name, find=find)
+    loaded = load_mesh(data, name=item.name, find=find, maps=True)
     missing = [warning for warning in loaded.warnings if isinstance(warning, MissingTexture)]
     if missing:
         raise BadInput(missing[0], "missing_texture")
@@ -71,7 +71,7 @@ def shape_members(shape: Shape) -> dict[str, bytes]:
     """What a shard holds of a shape: mesh.glb (canonical frame), occupancy.png (z-up grid), json, and its latents."""
     item = shape.item
     return {
-        "mesh.glb": export_glb(shape.mesh),
+        "mesh.glb": export_glb(shape.mesh, maps=True),
         "occupancy.png": encode.occupancy_bytes(shape.occupancy),
         **shape.latents,
         "json": encode.facts(
@@ -91,7 +91,7 @@ def shape_members(shape: Shape) -> dict[str, bytes]:
 def read_shape(members: Mapping[str, bytes], item: MeshItem) -> Shape:
     """What `shape_members` wrote, by name up to the first dot ("mesh", "occupancy", "json"). Raises BadInput."""
     facts = parse_json(members["json"], what="shape")
-    mesh = load_mesh(members["mesh"]).mesh
+    mesh = load_mesh(members["mesh"], maps=True).mesh
     try:
         centre, side, measures = np.asarray(facts["centre"], float), float(facts["side"]), facts["measures"]
     except (KeyError, TypeError, ValueError):

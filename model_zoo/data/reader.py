@@ -194,7 +194,7 @@ class Sample:
 
     def mesh(self, name: str = "mesh") -> trimesh.Trimesh:
         """The mesh as delivered, or "chosen" and "rejected" of a pair."""
-        return load_mesh(self[name]).mesh
+        return load_mesh(self[name], maps=True).mesh
 
     def pose(self) -> Pose | None:
         """Where the mesh stands; None where nobody knows."""

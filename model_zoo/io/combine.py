@@ -1,6 +1,7 @@
 """Parts with their materials to one trimesh: one material when they share it, else vertex colours or one atlas."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import trimesh
@@ -18,6 +19,7 @@ TILE_SIDE = 2048
 PADDING = 4
 FLAT_SIDE = 8
 MAX_REPEATS = 8
+Look = Callable[[Part, tuple[int, int]], Image.Image]  # of a part's material, one repeat in (width, height)
 
 
 def combine(parts: list[Part], notes: list[str]) -> trimesh.Trimesh:
@@ -30,8 +32,17 @@ def combine(parts: list[Part], notes: list[str]) -> trimesh.Trimesh:
         uv = np.concatenate([part.uv for part in parts])
         return _join(parts, TextureVisuals(uv=uv, material=_pbr(first, first.texture, first.factor)))
     parts = [_within_unit(part) for part in parts]
-    image, uv = _atlas(parts, notes)
-    return _join(parts, TextureVisuals(uv=uv, material=_pbr(first, image, (1.0, 1.0, 1.0, 1.0))))
+    atlas = _Atlas(parts, notes)
+    uv, material = atlas.uv(), _pbr(first, atlas.draw(_base_look), (1.0, 1.0, 1.0, 1.0))
+    looks = [part.material for part in parts]
+    if any(look.metal_rough is not None for look in looks):
+        material.metallicRoughnessTexture = atlas.draw(_metal_look)
+        material.metallicFactor = material.roughnessFactor = 1.0
+    if any(look.normal is not None for look in looks):
+        material.normalTexture = atlas.draw(_normal_look)
+    if any(any(look.emissive) for look in looks):
+        material.emissiveTexture, material.emissiveFactor = atlas.draw(_glow_look), (1.0, 1.0, 1.0)
+    return _join(parts, TextureVisuals(uv=uv, material=material))
 
 
 def _join(parts: list[Part], visual: ColorVisuals | TextureVisuals) -> trimesh.Trimesh:
@@ -47,7 +58,12 @@ def _join(parts: list[Part], visual: ColorVisuals | TextureVisuals) -> trimesh.T
 
 
 def _same(one: Material, other: Material) -> bool:
-    return one.texture is other.texture and one.factor == other.factor
+    """Whether one trimesh material says all of both. Metal and roughness count only with maps: else the first's stand."""
+    if one.maps or other.maps:
+        numbers = [(m.metallic, m.roughness, [*map(id, m.maps.values())]) for m in (one, other)]
+        if numbers[0] != numbers[1]:
+            return False
+    return one.texture is other.texture and (one.factor, one.emissive) == (other.factor, other.emissive)
 
 
 def _pbr(material: Material, texture: Image.Image | None, factor: tuple[float, ...]) -> PBRMaterial:
@@ -60,6 +76,10 @@ def _pbr(material: Material, texture: Image.Image | None, factor: tuple[float, .
         doubleSided=material.double_sided,
         alphaMode=material.alpha_mode,
         alphaCutoff=material.alpha_cutoff if material.alpha_mode == "MASK" else None,
+        metallicRoughnessTexture=material.metal_rough,
+        normalTexture=material.normal,
+        emissiveTexture=material.emission,
+        emissiveFactor=material.emissive if any(material.emissive) else None,
     )
 
 
@@ -104,31 +124,48 @@ def _within_unit(part: Part) -> Part:
     return Part(part.vertices[pick], faces, part.material, normals, moved.reshape(-1, 2)[first], colours)
 
 
-def _atlas(parts: list[Part], notes: list[str]) -> tuple[Image.Image, Floats]:
-    """One picture of all base colours, and the uv (V,2) of all parts in it."""
-    tiles: list[Image.Image] = []
-    keys: dict[tuple[int, tuple[float, ...], int, int], int] = {}
-    of_part: list[tuple[int, int, int]] = []
-    for part in parts:
-        across, up = _repeats(part, notes)
-        key = (id(part.material.texture) if part.uv is not None else 0, part.material.factor, across, up)
-        if key not in keys:
-            keys[key] = len(tiles)
-            tiles.append(_tile(part, across, up))
-        of_part.append((keys[key], across, up))
-    places, size = _pack([tile.size for tile in tiles])
-    scaled = [
-        tile.resize((w, h), Image.Resampling.LANCZOS) if tile.size != (w, h) else tile
-        for tile, (_, _, w, h) in zip(tiles, places, strict=True)
-    ]
-    image = Image.new("RGBA" if any(tile.mode == "RGBA" for tile in tiles) else "RGB", size)
-    for tile, (x, y, _, _) in zip(scaled, places, strict=True):
-        _paste_padded(image, tile, x, y)
-    uv = [
-        _into(part, places[tile], size, across, up)
-        for part, (tile, across, up) in zip(parts, of_part, strict=True)
-    ]
-    return image, np.concatenate(uv)
+class _Atlas:
+    """Where each material of the parts lies in one picture, and the pictures drawn so."""
+
+    def __init__(self, parts: list[Part], notes: list[str]) -> None:
+        self._parts = parts
+        self._tiles: list[tuple[Part, int, int]] = []  # one part of each material, its repeats across and up
+        self._of_part: list[tuple[int, int, int]] = []
+        keys: dict[tuple[object, ...], int] = {}
+        for part in parts:
+            across, up = _repeats(part, notes)
+            looks, images = part.material, (part.material.texture, *part.material.maps.values())
+            key = (*map(id, images if part.uv is not None else ()), looks.factor, across, up)
+            if any(other.material.maps for other in parts):
+                key += looks.metallic, looks.roughness, looks.emissive
+            if key not in keys:
+                keys[key] = len(self._tiles)
+                self._tiles.append((part, across, up))
+            self._of_part.append((keys[key], across, up))
+        sizes = [_side(part, across, up) for part, across, up in self._tiles]
+        self._places, self._size = _pack(
+            [(w * across, h * up) for (w, h), (_, across, up) in zip(sizes, self._tiles, strict=True)]
+        )
+
+    def draw(self, look: Look) -> Image.Image:
+        """One picture of what `look` gives for each material."""
+        scaled = []
+        for (part, across, up), (_, _, w, h) in zip(self._tiles, self._places, strict=True):
+            tile = _repeated(look(part, _side(part, across, up)), across, up)
+            scaled.append(tile if tile.size == (w, h) else tile.resize((w, h), Image.Resampling.LANCZOS))
+        image = Image.new("RGBA" if any(tile.mode == "RGBA" for tile in scaled) else "RGB", self._size)
+        for tile, (x, y, _, _) in zip(scaled, self._places, strict=True):
+            _paste_padded(image, tile, x, y)
+        return image
+
+    def uv(self) -> Floats:
+        """The uv (V,2) of all parts in it."""
+        return np.concatenate(
+            [
+                _into(part, self._places[tile], self._size, across, up)
+                for part, (tile, across, up) in zip(self._parts, self._of_part, strict=True)
+            ]
+        )
 
 
 def _repeats(part: Part, notes: list[str]) -> tuple[int, int]:
@@ -140,35 +177,76 @@ def _repeats(part: Part, notes: list[str]) -> tuple[int, int]:
     return int(min(wanted[0], MAX_REPEATS)), int(min(wanted[1], MAX_REPEATS))
 
 
-def _tile(part: Part, across: int, up: int) -> Image.Image:
-    """The picture of one material: its texture times its factor, repeated, or a flat patch."""
+def _side(part: Part, across: int, up: int) -> tuple[int, int]:
+    """Width and height of one repeat of the part's material."""
+    texture = part.material.texture
+    if texture is None or part.uv is None:
+        return FLAT_SIDE, FLAT_SIDE
+    shrink = min(1.0, TILE_SIDE / (texture.width * across), TILE_SIDE / (texture.height * up))
+    return max(1, round(texture.width * shrink)), max(1, round(texture.height * shrink))
+
+
+def _repeated(one: Image.Image, across: int, up: int) -> Image.Image:
+    if (across, up) == (1, 1):
+        return one
+    whole = Image.new(one.mode, (one.width * across, one.height * up))
+    for column in range(across):
+        for row in range(up):
+            whole.paste(one, (column * one.width, row * one.height))
+    return whole
+
+
+def _base_look(part: Part, side: tuple[int, int]) -> Image.Image:
+    """The material's base colour: its texture times its factor, or a flat patch."""
     factor, texture = np.array(part.material.factor), part.material.texture
     if texture is None or part.uv is None:
         colour = tuple(int(c) for c in colours_from_linear(factor[None])[0])
-        return (
-            Image.new("RGBA", (FLAT_SIDE, FLAT_SIDE), colour)
-            if colour[3] < 255
-            else Image.new("RGB", (FLAT_SIDE, FLAT_SIDE), colour[:3])
-        )
-    shrink = min(1.0, TILE_SIDE / (texture.width * across), TILE_SIDE / (texture.height * up))
-    side = (max(1, round(texture.width * shrink)), max(1, round(texture.height * shrink)))
-    one = texture.resize(side, Image.Resampling.LANCZOS) if shrink < 1 else texture
-    if (factor != 1).any():
-        pixels = np.asarray(one.convert("RGBA")).copy()
-        for channel in range(3):
-            table = np.round(255 * srgb_from_linear(linear_from_srgb(np.arange(256) / 255) * factor[channel]))
-            pixels[..., channel] = table.astype(np.uint8)[pixels[..., channel]]
-        pixels[..., 3] = np.round(pixels[..., 3] * factor[3]).astype(np.uint8)
-        one = (
-            Image.fromarray(pixels) if pixels[..., 3].min() < 255 else Image.fromarray(pixels[..., :3].copy())
-        )
-    if (across, up) == (1, 1):
+        return Image.new("RGBA", side, colour) if colour[3] < 255 else Image.new("RGB", side, colour[:3])
+    one = _sized(texture, side)
+    if (factor == 1).all():
         return one
-    whole = Image.new(one.mode, (side[0] * across, side[1] * up))
-    for column in range(across):
-        for row in range(up):
-            whole.paste(one, (column * side[0], row * side[1]))
-    return whole
+    pixels = np.asarray(_dimmed(one, factor)).copy()
+    pixels[..., 3] = np.round(pixels[..., 3] * factor[3]).astype(np.uint8)
+    return Image.fromarray(pixels) if pixels[..., 3].min() < 255 else Image.fromarray(pixels[..., :3].copy())
+
+
+def _metal_look(part: Part, side: tuple[int, int]) -> Image.Image:
+    """The material's roughness (green) and metal (blue): its map times its factors, or a flat patch."""
+    material, image = part.material, part.material.metal_rough
+    factors = (1.0, material.roughness, material.metallic)
+    if image is None or part.uv is None:
+        return Image.new("RGB", side, tuple(round(255 * factor) for factor in factors))
+    pixels = np.asarray(_sized(image, side).convert("RGB"))
+    return Image.fromarray(np.round(pixels * np.array(factors)).astype(np.uint8))
+
+
+def _normal_look(part: Part, side: tuple[int, int]) -> Image.Image:
+    image = part.material.normal
+    if image is None or part.uv is None:
+        return Image.new("RGB", side, (128, 128, 255))
+    return _sized(image, side).convert("RGB")
+
+
+def _glow_look(part: Part, side: tuple[int, int]) -> Image.Image:
+    """What the material gives off: its emission map times its factor, or a flat patch."""
+    factor, image = np.array(part.material.emissive), part.material.emission
+    if image is None or part.uv is None:
+        colour = colours_from_linear(factor[None])[0]
+        return Image.new("RGB", side, tuple(int(c) for c in colour[:3]))
+    return _dimmed(_sized(image, side), factor).convert("RGB")
+
+
+def _sized(image: Image.Image, side: tuple[int, int]) -> Image.Image:
+    return image if image.size == side else image.resize(side, Image.Resampling.LANCZOS)
+
+
+def _dimmed(image: Image.Image, factor: Floats) -> Image.Image:
+    """The sRGB picture, RGBA, with its three colours times a linear factor."""
+    pixels = np.asarray(image.convert("RGBA")).copy()
+    for channel in range(3):
+        table = np.round(255 * srgb_from_linear(linear_from_srgb(np.arange(256) / 255) * factor[channel]))
+        pixels[..., channel] = table.astype(np.uint8)[pixels[..., channel]]
+    return Image.fromarray(pixels)
 
 
 def _pack(sizes: list[tuple[int, int]]) -> tuple[list[tuple[int, int, int, int]], tuple[int, int]]:

@@ -45,9 +45,10 @@ class _Binary:
         return len(self.accessors) - 1
 
 
-def export_glb(mesh: trimesh.Trimesh) -> bytes:
+def export_glb(mesh: trimesh.Trimesh, *, maps: bool = False) -> bytes:
     """GLB bytes of one mesh: float32 positions and normals, its base colour texture or vertex colours.
 
+    maps: also the metal and roughness, normal and emission maps of a textured mesh, which viewer copies go without.
     Deterministic. Faces without area in float32 are left out; raises BadInput when none is left.
     """
     vertices, faces, pick = _clean(mesh)
@@ -74,7 +75,7 @@ def export_glb(mesh: trimesh.Trimesh) -> bytes:
         "nodes": [{"mesh": 0}],
         "meshes": [{"primitives": [primitive]}],
     }
-    material = _add_looks(mesh, pick, binary, attributes, document)
+    material = _add_looks(mesh, pick, binary, attributes, document, maps)
     primitive.update(attributes=attributes, material=0)
     document.update(
         materials=[material],
@@ -113,8 +114,9 @@ def _add_looks(
     binary: _Binary,
     attributes: dict[str, int],
     document: dict[str, Any],
+    maps: bool,
 ) -> dict[str, Any]:
-    """Write texture or vertex colours; the material's JSON."""
+    """Write textures or vertex colours; the material's JSON."""
     visual: Any = mesh.visual
     source = _pbr(visual)
     fields: dict[str, Any] = {
@@ -129,17 +131,42 @@ def _add_looks(
     if isinstance(texture, Image.Image) and uv is not None and len(uv) == len(mesh.vertices):
         flipped = np.stack([uv[pick, 0], 1.0 - uv[pick, 1]], axis=1).astype(np.float32)
         attributes["TEXCOORD_0"] = binary.accessor(np.nan_to_num(flipped), FLOAT, "VEC2", ARRAY_BUFFER)
-        data, kind = encode_texture(texture)
-        document.update(
-            images=[{"bufferView": binary.view(data), "mimeType": kind}], textures=[{"source": 0}]
-        )
-        fields["baseColorTexture"] = {"index": 0}
+        document.update(images=[], textures=[])
+        fields["baseColorTexture"] = _texture(texture, binary, document)
+        if maps and source is not None:
+            _add_maps(source, fields, material, binary, document)
     elif visual.kind == "vertex" or visual.kind == "face":
         colours = _linear16(np.asarray(visual.vertex_colors)[pick])
         attributes["COLOR_0"] = binary.accessor(colours, SHORT, "VEC4", ARRAY_BUFFER, normalized=True)
         return material
     _add_factor(source, fields, material)
     return material
+
+
+def _texture(image: Image.Image, binary: _Binary, document: dict[str, Any]) -> dict[str, int]:
+    """Write one picture; the reference to it."""
+    data, kind = encode_texture(image)
+    document["images"].append({"bufferView": binary.view(data), "mimeType": kind})
+    document["textures"].append({"source": len(document["images"]) - 1})
+    return {"index": len(document["textures"]) - 1}
+
+
+def _add_maps(
+    source: PBRMaterial,
+    fields: dict[str, Any],
+    material: dict[str, Any],
+    binary: _Binary,
+    document: dict[str, Any],
+) -> None:
+    for image, into, name in (
+        (source.metallicRoughnessTexture, fields, "metallicRoughnessTexture"),
+        (source.normalTexture, material, "normalTexture"),
+        (source.emissiveTexture, material, "emissiveTexture"),
+    ):
+        if image is not None:
+            into[name] = _texture(image, binary, document)
+    if source.emissiveFactor is not None:
+        material["emissiveFactor"] = [round(float(n), 6) for n in np.clip(source.emissiveFactor, 0, 1)]
 
 
 def _pbr(visual: Any) -> PBRMaterial | None:

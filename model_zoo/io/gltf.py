@@ -17,7 +17,7 @@ from model_zoo.io.gltf_document import (
     split_glb,
     whole,
 )
-from model_zoo.io.gltf_materials import Materials, base_texture
+from model_zoo.io.gltf_materials import Materials
 from model_zoo.io.surface import Floats, Ints, Part, check_counts, check_finite
 from model_zoo.io.textures import MissingTexture, colours_from_linear
 
@@ -34,22 +34,22 @@ def no_files(uri: str) -> bytes:
     )
 
 
-def read_glb(data: bytes, notes: list[str]) -> list[Part]:
-    """Parts of a GLB, node transforms applied, y-up as delivered. Raises BadInput."""
+def read_glb(data: bytes, notes: list[str], maps: bool = False) -> list[Part]:
+    """Parts of a GLB, node transforms applied, y-up as delivered; maps: as load_mesh. Raises BadInput."""
     fields, binary = split_glb(data)
-    return _Reader(Document(fields, binary, no_files), notes).parts()
+    return _Reader(Document(fields, binary, no_files), notes, maps).parts()
 
 
-def read_gltf(data: bytes, notes: list[str], resolve: Resolver = no_files) -> list[Part]:
-    """Parts of a glTF JSON file whose other files come from `resolve`. Raises BadInput."""
-    return _Reader(Document(read_document(data), None, resolve), notes).parts()
+def read_gltf(data: bytes, notes: list[str], resolve: Resolver = no_files, maps: bool = False) -> list[Part]:
+    """Parts of a glTF JSON file whose other files come from `resolve`; maps: as load_mesh. Raises BadInput."""
+    return _Reader(Document(read_document(data), None, resolve), notes, maps).parts()
 
 
 class _Reader:
-    def __init__(self, document: Document, notes: list[str]) -> None:
+    def __init__(self, document: Document, notes: list[str], maps: bool) -> None:
         self.document = document
         self.notes = notes
-        self.materials = Materials(document, notes)
+        self.materials = Materials(document, notes, maps)
         self.skipped = 0
 
     def parts(self) -> list[Part]:
@@ -202,19 +202,16 @@ class _Reader:
         return values
 
     def _uv(self, primitive: dict[str, Any], where: str, count: int) -> Floats | None:
-        info = base_texture(self.document.item("materials", primitive["material"], where)) or {}
-        transform = object_of(object_of(info, "extensions"), "KHR_texture_transform")
-        name = f"TEXCOORD_{whole(transform, 'texCoord', whole(info, 'texCoord', 0))}"
+        placing = self.materials.placing(primitive["material"])
+        name = f"TEXCOORD_{placing.uv_set}"
         if name not in primitive["attributes"]:
             self.notes.append(
                 MissingTexture(f"{where} has a texture but no {name}; the texture is not used there")
             )
             return None
         uv = self._same_length(primitive["attributes"][name], f"{where}.{name}", "VEC2", count)
-        uv = uv * numbers(transform, "scale", 2, [1, 1])
-        turn = numbers({"rotation": [transform.get("rotation", 0)]}, "rotation", 1, [0])[0]
-        cos, sin = np.cos(turn), np.sin(turn)
-        uv = uv @ np.array([[cos, -sin], [sin, cos]]) + numbers(transform, "offset", 2, [0, 0])
+        cos, sin = np.cos(placing.turn), np.sin(placing.turn)
+        uv = uv * placing.scale @ np.array([[cos, -sin], [sin, cos]]) + placing.offset
         return np.stack([uv[:, 0], 1.0 - uv[:, 1]], axis=1)
 
 

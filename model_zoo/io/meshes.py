@@ -11,7 +11,7 @@ from model_zoo.io.archives import Limits, Member, open_archive
 from model_zoo.io.combine import combine
 from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.glb_writer import export_glb
-from model_zoo.io.gltf import read_glb, read_gltf
+from model_zoo.io.gltf import no_files, read_glb, read_gltf
 from model_zoo.io.obj import read_obj
 from model_zoo.io.ply import read_ply
 from model_zoo.io.sniff import describe, kind_of
@@ -36,11 +36,12 @@ class LoadedMesh:
     dropped: int = 0  # faces without area that were left out
 
 
-def load_mesh(data: bytes, *, name: str = "", find: Finder | None = None) -> LoadedMesh:
+def load_mesh(data: bytes, *, name: str = "", find: Finder | None = None, maps: bool = False) -> LoadedMesh:
     """Read one mesh from untrusted bytes; the name helps only where the content says nothing (an empty OBJ).
 
     find: the bytes of a file beside it by the name that the mesh uses (material library, texture, buffer), None where
-    there is none; without it such files are missing. Raises BadInput with one line that says what is wrong and where.
+    there is none; without it such files are missing. maps: glTF's metal and roughness, normal and emission maps are kept
+    beside the base colour. Raises BadInput with one line that says what is wrong and where.
     """
     if not data:
         raise BadInput("the file is empty", "empty")
@@ -48,9 +49,9 @@ def load_mesh(data: bytes, *, name: str = "", find: Finder | None = None) -> Loa
         raise BadInput(f"the mesh file is larger than {MAX_BYTES >> 20} MB", "too_large")
     notes: list[str] = []
     if kind_of(data) == "archive":
-        form, parts = _read_bundle(data, notes)
+        form, parts = _read_bundle(data, notes, maps)
     else:
-        form, parts = _read_single(data, name, notes, find)
+        form, parts = _read_single(data, name, notes, find, maps)
     given = sum(len(part.faces) for part in parts)
     parts = [drop_unused(part) for part in drop_degenerate(parts, notes)]
     check_extent(parts, notes)
@@ -60,14 +61,14 @@ def load_mesh(data: bytes, *, name: str = "", find: Finder | None = None) -> Loa
 
 
 def _read_single(
-    data: bytes, name: str, notes: list[str], find: Finder | None = None
+    data: bytes, name: str, notes: list[str], find: Finder | None, maps: bool
 ) -> tuple[str, list[Part]]:
     suffix = name[name.rfind(".") :].lower() if "." in name else ""
     kind, start = kind_of(data), data[:512].lstrip()
     if start.startswith(b"glTF"):
-        return "GLB", read_glb(data, notes)
+        return "GLB", read_glb(data, notes, maps)
     if kind == "mesh" and start.startswith((b"{", b"\xef\xbb\xbf{")):
-        return "glTF", read_gltf(data, notes) if find is None else read_gltf(data, notes, _resolver(find))
+        return "glTF", read_gltf(data, notes, no_files if find is None else _resolver(find), maps)
     if start.startswith(b"ply"):
         return "PLY", read_ply(data, notes)
     if "STL" in describe(data) or (suffix == ".stl" and kind == "unknown"):
@@ -95,7 +96,7 @@ def _resolver(find: Finder) -> Callable[[str], bytes]:
     return resolve
 
 
-def _read_bundle(data: bytes, notes: list[str]) -> tuple[str, list[Part]]:
+def _read_bundle(data: bytes, notes: list[str], maps: bool) -> tuple[str, list[Part]]:
     """The one mesh of a ZIP, its libraries and textures taken from the same archive."""
     archive = open_archive(data, BUNDLE)
     notes += archive.warnings
@@ -106,7 +107,7 @@ def _read_bundle(data: bytes, notes: list[str]) -> tuple[str, list[Part]]:
             f"a ZIP must hold exactly one mesh (GLB, glTF, OBJ, PLY, STL); found: {found}", "not_one_mesh"
         )
     mesh = meshes[0]
-    form, parts = _read_single(mesh.read(), mesh.name, notes, _finder(archive.members, mesh))
+    form, parts = _read_single(mesh.read(), mesh.name, notes, _finder(archive.members, mesh), maps)
     return f"{form} in ZIP", parts
 
 

@@ -20,7 +20,11 @@ OUTLIER_RATIO = 100.0
 
 @dataclass(eq=False)
 class Material:
-    """Base colour (texture times linear factor) and the few numbers that go with it; texture rows run downwards."""
+    """Base colour (texture times linear factor) and what goes with it; texture rows run downwards.
+
+    Further maps, in the texture's uv and only where they were asked for: metal_rough (green times roughness, blue times
+    metallic), normal (tangent frame of glTF), emission (times the linear factor `emissive`).
+    """
 
     factor: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     texture: Image.Image | None = None
@@ -29,6 +33,16 @@ class Material:
     double_sided: bool = False
     alpha_mode: str = "OPAQUE"
     alpha_cutoff: float = 0.5
+    metal_rough: Image.Image | None = None
+    normal: Image.Image | None = None
+    emission: Image.Image | None = None
+    emissive: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @property
+    def maps(self) -> dict[str, Image.Image]:
+        """The maps that there are beside the base colour's, by name."""
+        found = {name: getattr(self, name) for name in ("metal_rough", "normal", "emission")}
+        return {name: image for name, image in found.items() if image is not None}
 
 
 @dataclass(eq=False)

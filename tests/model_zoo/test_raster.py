@@ -122,6 +122,72 @@ def test_light_adds_up_in_linear_light(raster):
     assert np.allclose(linear_from_srgb(dark / 255) / linear_from_srgb(np.full(3, 120 / 255)), 0.5, atol=0.02)
 
 
+def mapped(mirrored=False, metallic=1.0, roughness=1.0, **maps):
+    """A grey painted square with further maps (H,W,3) by their names in trimesh; mirrored: its u runs leftwards."""
+    square = painted(np.full((8, 8, 3), 120, np.uint8))
+    square.faces = square.faces[:, ::-1]  # its front to the camera
+    material = square.visual.material
+    material.metallicFactor, material.roughnessFactor = metallic, roughness
+    for name, pixels in maps.items():
+        setattr(material, name, Image.fromarray(np.asarray(pixels, np.uint8)))
+    if mirrored:
+        square.visual.uv[:, 0] = 1 - square.visual.uv[:, 0]
+    return square
+
+
+def linear_at(raster, item, lighting, where=(64, 80), field="rgb"):
+    return linear_from_srgb(getattr(raster.draw([item], K, SIZE, lighting), field)[where] / 255)
+
+
+@pytest.mark.parametrize("R", [np.eye(3), np.diag([-1.0, -1.0, 1.0]), np.diag([-1.0, 1.0, -1.0])])
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("lean", [(0.5, 0.0), (-0.5, 0.0), (0.0, 0.5), (0.3, -0.4)])
+def test_a_normal_map_leans_the_surface_as_gltf_has_it(raster, lean, mirrored, R):
+    """x to the picture's right, y to its top; from behind (the last R) a bump is a dent."""
+    out = np.sqrt(1 - np.dot(lean, lean))
+    square = mapped(mirrored, 0.0, normalTexture=np.tile(127.5 * (np.array([*lean, out]) + 1), (8, 8, 1)))
+    normal = R @ [-lean[0] if mirrored else lean[0], -lean[1], -out] * R[2, 2]
+    for towards in ((0.6, 0.0, -0.8), (0.0, -0.6, -0.8)):
+        light = Lighting((Light(towards, (0.5, 0.5, 0.5)),), (0.0, 0.0, 0.0))
+        lit = linear_at(raster, (square, posed([0, 0, 2], R=R)), light)
+        assert np.allclose(lit / (0.5 * linear_from_srgb(np.array(120 / 255))), normal @ towards, atol=0.06)
+
+
+def test_metal_and_roughness_come_from_their_map_times_the_factors(raster):
+    """The left half of the map shines like the factors alone, the right half does not."""
+    halves = np.zeros((8, 8, 3))
+    halves[:, :4], halves[:, 4:] = (0, 64, 255), (0, 255, 0)
+    light = Lighting((Light((0, 0, -1), (0.3, 0.3, 0.3)),), (0.0, 0.0, 0.0))
+    pose = posed([0, 0, 2])
+    both = (mapped(roughness=0.8, metallicRoughnessTexture=halves), pose)
+    for column, (rough, metal) in ((65, (0.8 * 64 / 255, 1.0)), (95, (0.8, 0.0))):
+        alone = linear_at(raster, (mapped(False, metal, rough), pose), light, (64, column))
+        assert np.allclose(linear_at(raster, both, light, (64, column)), alone, rtol=0.03)
+    assert linear_at(raster, both, light, (64, 65))[0] > 1.5 * linear_at(raster, both, light, (64, 95))[0]
+
+
+def test_what_shines_by_itself_adds_to_both_pictures(raster):
+    square = mapped(False, 0.0, emissiveTexture=np.full((8, 8, 3), (255, 188, 0)))
+    square.visual.material.emissiveFactor = [0.5, 0.5, 1.0]
+    grey = linear_from_srgb(np.full(3, 120 / 255))
+    for field, light in (("base", 1.0), ("rgb", 0.25)):
+        seen = linear_at(raster, (square, posed([0, 0, 2])), Lighting((), (0.25,) * 3), field=field)
+        assert np.allclose(seen, light * grey + [0.5, 0.25, 0], atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["avocado", "flight_helmet", "yellow_bell_pepper"])
+def test_both_backends_give_the_same_pixels_with_maps(test_data, name):
+    mapped = load_mesh((test_data / f"dev/meshes/{name}.glb").read_bytes(), maps=True).mesh
+    item, K = (mapped, Framing(mapped, 40, 20)), intrinsics(30, SIZE)
+    a, b = (Raster(backend=backend).draw([item], K, SIZE, SUN) for backend in ("gl", "embree"))
+    there = (a.alpha > 0) & (b.alpha > 0)
+    apart = abs(a.rgb.astype(int) - b.rgb)[there].max(1)
+    assert np.percentile(apart, 97) <= 1 and apart.mean() < 0.6
+    plain = load_mesh((test_data / f"dev/meshes/{name}.glb").read_bytes()).mesh
+    without = Raster(backend="gl").draw([(plain, item[1])], K, SIZE, SUN)
+    assert (abs(a.rgb.astype(int) - without.rgb)[there].max(1) > 3).mean() > 0.1
+
+
 def test_colours_of_vertices_faces_materials_and_none(raster):
     box = trimesh.creation.box()
     pose = posed([0, 0, 3])

@@ -107,6 +107,14 @@ def test_normals_of_the_file_are_kept(test_data) -> None:
     assert np.allclose(moved.vertex_normals, mesh.vertex_normals, atol=1e-6)
 
 
+def test_a_shape_keeps_the_maps_of_its_material_in_a_shard(test_data) -> None:
+    shape = shape_of(test_data / "dev/meshes/avocado.glb")
+    again = load_mesh(shape_members(shape)["mesh.glb"], maps=True).mesh
+    for name in ("normalTexture", "metallicRoughnessTexture"):
+        before, after = (getattr(m.visual.material, name) for m in (shape.mesh, again))
+        assert np.array_equal(np.asarray(before), np.asarray(after)) and after.size == (1024, 1024)
+
+
 def test_an_occupancy_png_is_small(test_data) -> None:
     shape = shape_of(test_data / "dev/meshes/spot_cow.glb")
     assert len(encode.occupancy_bytes(shape.occupancy)) < 5000

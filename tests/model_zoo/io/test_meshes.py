@@ -122,6 +122,114 @@ def textured(transform: dict | None = None) -> bytes:
     return glb(document, binary + picture)
 
 
+NORMAL, METAL, SHINE = (
+    np.full((2, 2, 3), colour, np.uint8) for colour in ((128, 64, 220), (9, 100, 200), (0, 80, 255))
+)
+
+
+def mapped(maps: dict[str, dict], *, base: bool = True, **material: object) -> bytes:
+    """The textured square with a normal, a metal and a glowing map in images 1 to 3; maps: what the material names."""
+    data = textured()
+    length = int.from_bytes(data[12:16], "little")
+    document, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    for picture in map(encoded, (NORMAL, METAL, SHINE)):
+        document["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(picture)})
+        document["images"].append({"bufferView": len(document["bufferViews"]) - 1, "mimeType": "image/png"})
+        document["textures"].append({"source": len(document["images"]) - 1})
+        binary += picture
+    document["buffers"] = [{"byteLength": len(binary)}]
+    fields = document["materials"][0]
+    fields.update(material)
+    if not base:
+        fields["pbrMetallicRoughness"] = {}
+    for name, info in maps.items():
+        (fields["pbrMetallicRoughness"] if name.startswith("metallic") else fields)[name] = info
+    return glb(document, binary)
+
+
+ALL_MAPS = {
+    "normalTexture": {"index": 1},
+    "metallicRoughnessTexture": {"index": 2},
+    "emissiveTexture": {"index": 3},
+}
+
+
+def test_maps_are_kept_where_they_are_asked_for_and_survive_export() -> None:
+    data = mapped(ALL_MAPS, emissiveFactor=[1, 0.5, 0])
+    loaded = load_mesh(data, maps=True)
+    assert not loaded.warnings
+    again = load_mesh(export_glb(loaded.mesh, maps=True), maps=True).mesh
+    for mesh in (loaded.mesh, again):
+        material = mesh.visual.material
+        assert np.array_equal(np.asarray(material.normalTexture), NORMAL)
+        assert np.array_equal(np.asarray(material.metallicRoughnessTexture), METAL)
+        assert np.array_equal(np.asarray(material.emissiveTexture), SHINE)
+        assert (material.metallicFactor, material.roughnessFactor) == (1, 1)
+        assert material.emissiveFactor.tolist() == [1, 0.5, 0]
+
+
+def test_maps_are_left_out_with_a_word_where_nobody_asked() -> None:
+    loaded = load_mesh(mapped(ALL_MAPS, emissiveFactor=[1, 1, 1]))
+    assert loaded.warnings == [
+        "only the base colour texture is kept; left out: emission, metal and roughness, normal"
+    ]
+    material = loaded.mesh.visual.material
+    assert material.normalTexture is material.metallicRoughnessTexture is material.emissiveTexture is None
+    assert (material.metallicFactor, material.roughnessFactor, material.emissiveFactor) == (0, 0.9, None)
+
+
+def test_a_map_that_lies_otherwise_than_the_base_colour_is_left_out() -> None:
+    moved = {"index": 1, "extensions": {"KHR_texture_transform": {"scale": [2, 2]}}}
+    loaded = load_mesh(mapped(ALL_MAPS | {"normalTexture": moved}), maps=True)
+    assert loaded.warnings == ["not every map is kept; left out: normal"]
+    assert loaded.mesh.visual.material.normalTexture is None
+    assert loaded.mesh.visual.material.metallicRoughnessTexture is not None
+
+
+def test_maps_without_a_base_colour_lie_on_white() -> None:
+    material = load_mesh(mapped(ALL_MAPS, base=False), maps=True).mesh.visual.material
+    assert np.array_equal(np.asarray(material.normalTexture), NORMAL)
+    assert np.asarray(material.baseColorTexture).min() == 255
+
+
+def test_the_scale_of_a_normal_map_is_worked_into_it() -> None:
+    info = {"index": 1, "scale": 0.5}
+    steep = NORMAL[0, 0] / 127.5 - 1
+    flat = steep * [0.5, 0.5, 1] / np.linalg.norm(steep * [0.5, 0.5, 1])
+    got = np.asarray(load_mesh(mapped({"normalTexture": info}), maps=True).mesh.visual.material.normalTexture)
+    assert np.allclose(got[0, 0] / 127.5 - 1, flat, atol=0.01)
+
+
+def test_maps_beyond_the_pixels_of_a_mesh_are_left_out_and_the_mesh_is_kept(monkeypatch) -> None:
+    monkeypatch.setattr("model_zoo.io.textures.MAX_TOTAL_PIXELS", 9)
+    loaded = load_mesh(mapped(ALL_MAPS), maps=True)
+    assert loaded.mesh.visual.material.baseColorTexture is not None
+    assert loaded.mesh.visual.material.emissiveTexture is None
+    assert any("megapixels" in warning for warning in loaded.warnings)
+
+
+def test_parts_with_different_maps_share_one_atlas_of_each_kind() -> None:
+    data = mapped(ALL_MAPS, emissiveFactor=[1, 1, 1])
+    length = int.from_bytes(data[12:16], "little")
+    document, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    plain = {"baseColorTexture": {"index": 0}, "metallicFactor": 0.2, "roughnessFactor": 0.6}
+    document["materials"].append({"pbrMetallicRoughness": plain})
+    first = document["meshes"][0]["primitives"][0]
+    document["meshes"][0]["primitives"].append(first | {"material": 1})
+    mesh = load_mesh(glb(document, binary), maps=True).mesh
+    material = mesh.visual.material
+    for image, colours in (
+        (material.metallicRoughnessTexture, [[255, 100, 200], [255, 153, 51]]),
+        (material.normalTexture, [NORMAL[0, 0], [128, 128, 255]]),
+        (material.emissiveTexture, [SHINE[0, 0], [0, 0, 0]]),
+    ):
+        pixels = np.asarray(image)
+        for part, colour in enumerate(colours):
+            u, v = mesh.visual.uv[4 * part : 4 * part + 4].mean(0)
+            at = pixels[int((1 - v) * pixels.shape[0]), int(u * pixels.shape[1])]
+            assert np.array_equal(at[1:], colour[1:]), (part, at, colour)
+
+
 def colour_at(mesh: object, corner: int) -> list[int]:
     """The texture's pixel at a corner of the square, moved a quarter inwards."""
     visual = mesh.visual  # type: ignore[attr-defined]
@@ -326,6 +434,17 @@ def test_any_odd_value_anywhere_in_a_document_gives_no_more_than_bad_input(odd: 
     for changed in each_value_replaced(document, odd):
         with contextlib.suppress(BadInput):
             load_mesh(glb(changed, binary))
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES)
+def test_any_odd_value_in_a_material_with_maps_gives_no_more_than_bad_input(odd: object) -> None:
+    data = mapped(ALL_MAPS, emissiveFactor=[1, 1, 1])
+    length = int.from_bytes(data[12:16], "little")
+    document, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    document["materials"][0]["normalTexture"] = {"index": 1, "scale": 2.0, "texCoord": 0}
+    for changed in each_value_replaced(document["materials"], odd):
+        with contextlib.suppress(BadInput):
+            load_mesh(glb({**document, "materials": changed}, binary), maps=True)
 
 
 def test_random_damage_never_gives_more_than_bad_input() -> None:
