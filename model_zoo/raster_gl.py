@@ -1,8 +1,9 @@
 """Draws with OpenGL 3.3 on EGL, without a window: Mesa's llvmpipe on a CPU, a driver's own EGL on a GPU.
 
 Two programs. `cover` finds the face that each pixel's centre sees; it does nothing else, because llvmpipe pays for
-every triangle's fragments in blocks of 16. `shade` takes one fragment a sample, meets its face with the pixel's ray
-in float32 and chooses the texture's levels itself: only the bilinear filter is the driver's.
+every triangle's fragments in blocks of 16. Its vertices are the faces' corners, unshared, so that their numbers give
+the face: gl_PrimitiveID costs more. `shade` takes one fragment a sample, meets its face with the pixel's ray in float32
+and chooses the texture's levels itself: only the bilinear filter is the driver's.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ SIDES = (256, 512, 1024)  # pixels a side of the targets that are kept
 SRGB8 = 0x8C41
 TRIANGLE = np.array([-1, -1, 3, -1, -1, 3], np.float32)
 COVER_VERTEX = """#version 330
-in vec3 position; uniform mat4 clip;
-void main() { gl_Position = clip * vec4(position, 1); }
+in vec3 position; uniform mat4 clip; uniform int first; flat out float face;
+void main() { gl_Position = clip * vec4(position, 1); face = float(first + gl_VertexID / 3); }
 """
 COVER_FRAGMENT = """#version 330
-uniform float first; layout(location = 0) out vec2 seen;
-void main() { seen = vec2(first + float(gl_PrimitiveID), 1.0 / gl_FragCoord.w); }
+flat in float face; layout(location = 0) out vec2 seen;
+void main() { seen = vec2(face, 1.0 / gl_FragCoord.w); }
 """
 VERTEX = "#version 330\nin vec2 at; void main() { gl_Position = vec4(at, 0, 1); }"
 FRAGMENT = f"""
@@ -137,8 +138,8 @@ class _Upload:
     """A surface's records and textures on the card."""
 
     def __init__(self, context: moderngl.Context, cover: moderngl.Program, surface: Surface) -> None:
-        self.corners = [context.buffer(part.tobytes()) for part in (surface.vertices, surface.faces)]
-        self.array = context.vertex_array(cover, [(self.corners[0], "3f", "position")], self.corners[1])
+        self.corners = context.buffer(surface.vertices[surface.faces].tobytes())
+        self.array = context.vertex_array(cover, [(self.corners, "3f", "position")])
         rows = -(-surface.count // ROW)
         records = np.zeros((rows * ROW, TEXELS * 4), np.float32)
         records[: surface.count, : surface.records.shape[1]] = surface.records
@@ -149,7 +150,7 @@ class _Upload:
         self.pictures = [_texture(context, levels) for levels in (surface.levels, *maps) if levels]
 
     def release(self) -> None:
-        for part in (self.array, *self.corners, self.records, *self.pictures):
+        for part in (self.array, self.corners, self.records, *self.pictures):
             part.release()
 
 
@@ -200,7 +201,7 @@ class Engine:
         firsts = np.cumsum([1] + [one.surface.count for one in placed])
         for one, first in zip(placed, firsts, strict=False):
             if one.surface.count:
-                self.cover["first"].value = float(first)
+                self.cover["first"].value = int(first)
                 place = np.vstack([np.c_[one.A, one.b], [0, 0, 0, 1]])
                 self.cover["clip"].write(_columns(_projection(one.K, corner, shape, depths) @ place))
                 self._upload(one.surface).array.render(moderngl.TRIANGLES)
