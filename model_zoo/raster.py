@@ -49,6 +49,7 @@ OFFSETS = [(0.125, 0.375), (-0.375, 0.125), (-0.125, -0.375), (0.375, -0.125)]
 SAMPLES = len(OFFSETS) + 1
 TURN = 0.84  # tangent: a surface that turns by more than 40 degrees from one pixel to the next has an edge there,
 JUMP = 3.0  # and one whose slope changes by more than this times itself
+EVERY_LIGHT = (1 << LIGHTS) - 1
 NEAREST = 1e-3  # of the farthest depth: what is nearer is not drawn
 LIFT = 2e-3  # of a mesh's size: how far off the surface a shadow's ray starts, so as not to meet it
 FIELDS = ("item", "face", "z")
@@ -139,67 +140,61 @@ class Raster:
         left, top, right, bottom = tile
         # One more pixel all round, to know what lies beside the outermost.
         corner, shape = (left - 1, top - 1), (bottom - top + 2, right - left + 2)
+        inside = np.pad(np.ones((bottom - top, right - left), bool), 1)
         hits = self._see(placed, corner, shape, depths)
         item, z = hits.item.reshape(shape), hits.z.reshape(shape)
-        edge = _edges(item, z, placed[0].K)
-        inner = np.s_[1:-1, 1:-1]
-        part = np.s_[top:bottom, left:right]
-        seen = item[inner] >= 0
-        picture.mask[part], picture.instance[part] = seen, item[inner]
-        picture.alpha[part] = seen * np.uint8(255)
-        picture.depth[part] = np.where(seen, z[inner], np.float32(np.nan))
-        flat = np.flatnonzero(seen)
+        edge, seen = _edges(item, z, placed[0].K), inside & (item >= 0)
+        alpha = seen * np.uint8(255)
+        field = np.zeros((seen.size, 3), np.float32)
         rgb, base = np.zeros((2, seen.size), np.uint32)
-        if len(flat):
-            y, x = np.divmod(flat.astype(np.int32), np.int32(right - left))
-            hits_seen = hits.take((y + 1) * shape[1] + x + 1)
-            pixels = np.stack([x + left, y + top], 1).astype(np.float32)
-            normals = _face_normals(placed, hits_seen)
-            field = np.zeros((seen.size, 3), np.float32)
-            field[flat] = normals
-            picture.normals[part] = field.reshape(*seen.shape, 3)
+        at, pixels = _pixels(seen, corner)
+        if len(at):
+            hits_seen = hits.take(at)
+            normals = field[at] = _face_normals(placed, hits_seen)
             reached = _reached(placed, hits_seen, pixels, normals, lighting)
             if not isinstance(reached, int):
                 lights = np.full(shape, -1)
-                lights[inner][seen] = reached
+                lights[seen] = reached
                 edge |= _changes(lights) & (item >= 0)
-            rows = np.flatnonzero(~edge[inner].ravel()[flat])
+            rows = np.flatnonzero(~edge.take(at))
             bits = reached if isinstance(reached, int) else reached[rows]
-            rgb[flat[rows]], base[flat[rows]] = self._shade(
-                placed, hits_seen.take(rows), pixels[rows], bits, 1.0, lighting
-            )
-        rim = np.flatnonzero(edge[inner])
+            even, places = at[rows], pixels.take(rows, axis=0)
+            rgb[even], base[even] = self._shade(placed, hits_seen.take(rows), places, bits, 1.0, lighting)
+        rim, pixels = _pixels(inside & edge, corner)
         if len(rim):
-            y, x = np.divmod(rim.astype(np.int32), np.int32(right - left))
-            centres = np.stack([x + left, y + top], 1).astype(np.float32)
-            middle = hits.take((y + 1) * shape[1] + x + 1)
-            covered, rgb[rim], base[rim] = self._shade_edges(placed, middle, centres, lighting)
-            picture.alpha[part][y, x] = np.rint(covered * (255 / SAMPLES))
-        picture.rgb[part], picture.base[part] = (
-            colours.view(np.uint8).reshape(*seen.shape, 4)[..., :3] for colours in (rgb, base)
-        )
+            covered, rgb[rim], base[rim] = self._shade_edges(placed, hits.take(rim), pixels, lighting)
+            alpha.ravel()[rim] = np.rint(covered * (255 / SAMPLES))
+        part, inner = np.s_[top:bottom, left:right], np.s_[1:-1, 1:-1]
+        picture.mask[part], picture.instance[part] = seen[inner], item[inner]
+        picture.alpha[part] = alpha[inner]
+        picture.depth[part] = np.where(seen, z, np.float32(np.nan))[inner]
+        picture.normals[part] = field.reshape(*shape, 3)[inner]
+        for into, colours in ((picture.rgb[part], rgb), (picture.base[part], base)):
+            channels = colours.view(np.uint8).reshape(*shape, 4)[inner]
+            for k in range(3):  # numpy is slow with three bytes at a time
+                into[..., k] = channels[..., k]
 
     def _shade_edges(
         self, placed: list[Placed], middle: Hits, centres: np.ndarray, lighting: Lighting
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of pixels at an edge: samples that hit something (N,) of SAMPLES, and their mean colours, packed: lit and base."""
-        around = (centres[:, None] + np.array(OFFSETS, np.float32)).reshape(-1, 2)
-        more = _cast(placed, around)
-        hits = Hits(*(np.concatenate([getattr(one, name) for one in (middle, more)]) for name in FIELDS))
-        owner = np.concatenate([np.arange(len(centres)), np.repeat(np.arange(len(centres)), len(OFFSETS))])
+        pixels = centres[:, None] + np.array([(0, 0), *OFFSETS], np.float32)
+        more = _cast(placed, pixels[:, 1:].reshape(-1, 2))
+        count = len(centres)
+        both = ((getattr(middle, name), getattr(more, name).reshape(count, -1)) for name in FIELDS)
+        hits = Hits(*(np.column_stack(pair).ravel() for pair in both))
         found = np.flatnonzero(hits.item >= 0)
-        hits, owner, pixels = hits.take(found), owner[found], np.concatenate([centres, around])[found]
+        covered = np.bincount(found // SAMPLES, minlength=count)
+        hits, pixels = hits.take(found), pixels.reshape(-1, 2).take(found, axis=0)
         normals = _face_normals(placed, hits) if lighting.shadows else np.zeros((0, 3))
         reached = _reached(placed, hits, pixels, normals, lighting)
-        colours = self._shade(placed, hits, pixels, reached, EDGE_STEP, lighting)
-        covered = np.bincount(owner, minlength=len(centres))
         means = []
-        for packed in colours:
-            linear = TO_LINEAR[packed.view(np.uint8).reshape(-1, 4)[:, :3]].T
-            sums = [np.bincount(owner, column, minlength=len(centres)) for column in linear]
-            mean = np.zeros((len(centres), 4), np.uint8)
-            mean[:, :3] = to_srgb(np.stack(sums, 1) / np.maximum(covered, 1)[:, None])
-            means.append(mean.view(np.uint32)[:, 0])
+        for colours in self._shade(placed, hits, pixels, reached, EDGE_STEP, lighting):
+            packed = np.zeros((count, SAMPLES), np.uint32)
+            packed.ravel()[found] = colours
+            linear = TO_LINEAR.take(packed.view(np.uint8).reshape(count, SAMPLES, 4))
+            sums = np.einsum("nsc->nc", linear, dtype=float)
+            means.append(to_srgb(sums / np.maximum(covered, 1)[:, None]).view(np.uint32)[:, 0])
         return covered, means[0], means[1]
 
     def _shade(
@@ -314,6 +309,13 @@ def _nearest(placed: list[Placed], directions: Callable[[np.ndarray], np.ndarray
     return Hits(item, face, z)
 
 
+def _pixels(where: np.ndarray, corner: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Of a grid (H,W) whose first pixel is `corner`: the flat indices (N,) that are set, and their pixels float32 (N,2)."""
+    at = np.flatnonzero(where)
+    y, x = np.divmod(at.astype(np.int32), np.int32(where.shape[1]))
+    return at, np.stack([x + corner[0], y + corner[1]], 1).astype(np.float32)
+
+
 def _edges(item: np.ndarray, z: np.ndarray, K: np.ndarray) -> np.ndarray:
     """bool (H,W): pixels that see another item, or none, beside them, or a crease or a jump of the surface.
 
@@ -326,8 +328,7 @@ def _edges(item: np.ndarray, z: np.ndarray, K: np.ndarray) -> np.ndarray:
         return edge
     middle = np.s_[1:-1, 1:-1]
     edge = _changes(item)
-    with np.errstate(divide="ignore"):
-        inverse = np.where(seen, 1 / z, 0).astype(np.float32)
+    inverse = np.divide(1, z, out=np.zeros_like(z), where=seen)
     inverse *= K[0, 0] / np.median(inverse[seen])
     for field, into in ((inverse[:, 1:-1], edge[middle]), (inverse[1:-1].T, edge[middle].T)):
         step = np.diff(field, axis=0)
@@ -362,13 +363,16 @@ def _face_normals(placed: list[Placed], hits: Hits) -> np.ndarray:
 
 def _normals_of(one: Placed, faces: np.ndarray) -> np.ndarray:
     surface = one.surface
-    # Which is less to turn: every face, or the faces hit?
-    few = slice(None) if surface.count < len(faces) else faces
-    normals = unit(surface.face_normals[few] @ one.turn_normal().T.astype(np.float32))
-    corners = surface.vertices[surface.faces[few, 0]] @ one.A.T.astype(np.float32) + one.b.astype(np.float32)
+    own, first = surface.face_normals, surface.faces[:, 0]
+    every = surface.count < len(faces)  # which is less to turn: every face, or the faces hit?
+    if not every:
+        own, first = own.take(faces, axis=0), first.take(faces)
+    normals = unit(own @ one.turn_normal().T.astype(np.float32))
+    corners = surface.vertices.take(first, axis=0) @ one.A.T.astype(np.float32) + one.b.astype(np.float32)
     # A ray that meets a plane meets it from the side of the camera, so that any point of the plane will do.
-    normals[np.einsum("ni,ni->n", normals, corners) > 0] *= -1
-    return normals if isinstance(few, np.ndarray) else normals[faces]
+    away = np.einsum("ni,ni->n", normals, corners) > 0
+    normals *= np.where(away, np.float32(-1), np.float32(1))[:, None]
+    return normals.take(faces, axis=0) if every else normals
 
 
 def _reached(
@@ -376,8 +380,8 @@ def _reached(
 ) -> np.ndarray | int:
     """int (N,), or one for all: bit k says that nothing stands between the point and light k."""
     if not lighting.shadows:
-        return (1 << LIGHTS) - 1
-    bits = np.full(len(pixels), (1 << LIGHTS) - 1)
+        return EVERY_LIGHT
+    bits = np.full(len(pixels), EVERY_LIGHT)
     points = raster_numpy.rays(placed[0].K, pixels) * hits.z[:, None]
     for k, light in enumerate(lighting.lights):
         towards = unit(np.asarray(light.towards, float))

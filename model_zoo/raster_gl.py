@@ -19,7 +19,7 @@ from model_zoo.raster_parts import EDGE_STEP, LIGHTS, SHARPER, Hits, Lighting, P
 
 ROW = 512  # faces in one row of a record texture
 TEXELS = 7  # RGBA texels of a record
-WIDE, HIGH = 1024, 512  # samples that are shaded at a time
+WIDE, HIGH = 1024, 64  # samples that are shaded at a time: few enough to stay in the processor's cache
 SIDES = (256, 512, 1024)  # pixels a side of the targets that are kept
 SRGB8 = 0x8C41
 TRIANGLE = np.array([-1, -1, 3, -1, -1, 3], np.float32)
