@@ -161,7 +161,9 @@ def store_scene(scene: Scene, batch: Batch, *, exact: bool = False) -> tuple[boo
     # Apart from the photo's own transaction: near-duplicates are settled one photo after the other.
     looking.look_at([image], rgb=scene.image.rgb, fresh=fresh)
     if fresh and (name := looking.twin_of_removed(image)):
-        scene.warnings.append(_("this photo is nearly the same as %(name)s, which was removed") % {"name": name})
+        scene.warnings.append(
+            _("this photo is nearly the same as %(name)s, which was removed") % {"name": name}
+        )
     return new, entered
 
 
@@ -182,7 +184,9 @@ def _store_scene(scene: Scene, batch: Batch, exact: bool) -> tuple[Image, bool, 
     )
     if image.removed_at:
         message = _("this photo was removed on %(day)s and stays out: %(reason)s")
-        raise BadInput(message % {"day": image.removed_at.date().isoformat(), "reason": image.removed_reason}, "removed")
+        raise BadInput(
+            message % {"day": image.removed_at.date().isoformat(), "reason": image.removed_reason}, "removed"
+        )
     new = fresh_image | _store_pointmap(scene, image, exact)
     targets: list[TargetObject] = []
     for name, mask in scene.masks.items():
@@ -313,8 +317,8 @@ def import_meshes(
 
 
 def take_mesh(data: bytes, *, name: str, facts: dict[str, str]) -> tuple[Mesh, bool, list[str]]:
-    """Check one mesh file and store it in the library. Raises BadInput."""
-    loaded = load_mesh(data, name=name)
+    """Check one mesh file and store it in the library, with all its maps. Raises BadInput."""
+    loaded = load_mesh(data, name=name, maps=True)
     row, new = _store(loaded.mesh, source=Mesh.Source.LIBRARY, name=Path(name).stem, **facts)
     return row, new, loaded.warnings
 
@@ -326,7 +330,7 @@ def store_mesh(data: bytes, *, source: str, name: str = "") -> tuple[Mesh, bool]
 
 def _store(mesh: Any, *, source: str, name: str, **facts: str) -> tuple[Mesh, bool]:
     return services.store_mesh(
-        export_glb(mesh),
+        export_glb(mesh, maps=True),
         source=source,
         triangles=len(mesh.faces),
         extents=[float(side) for side in mesh.extents],

@@ -17,7 +17,9 @@ from backend.catalog.models import Batch, Image, Mesh, Pointmap, TargetObject, T
 from backend.models import Blob
 from model_zoo.io.depth import decode_pointmap, encode_pointmap, unproject
 from model_zoo.io.images import load_image, load_mask
-from workers import importing
+from model_zoo.io.meshes import load_mesh
+from workers import importing, proposing
+from workers.finishing import finish
 
 pytestmark = pytest.mark.django_db
 
@@ -169,6 +171,16 @@ def test_every_mesh_comes_in_in_every_format(test_data: Path) -> None:
     assert "0 meshes taken, 6 known already" in run("import_meshes", test_data / "dev/formats")
 
 
+def test_a_library_mesh_keeps_its_maps_for_the_data_sets_and_a_candidate_of_it_does_not(
+    test_data: Path,
+) -> None:
+    data = (test_data / "dev/meshes/avocado.glb").read_bytes()
+    row, _new, notes = importing.take_mesh(data, name="avocado.glb", facts={})
+    kept = load_mesh(storage.read(row.blob), maps=True).mesh
+    assert not notes and kept.visual.material.normalTexture is not None
+    assert b"normalTexture" not in finish(proposing.library_mesh(f"library_{row.pk}")).glb
+
+
 def test_meshes_of_a_zip_come_in_one_by_one(test_data: Path, tmp_path: Path) -> None:
     archive = tmp_path / "meshes.zip"
     with zipfile.ZipFile(archive, "w") as file:
@@ -203,9 +215,14 @@ def test_a_pointmap_without_camera_gets_the_one_that_made_it(photo: Path) -> Non
 
 def test_consent_comes_from_the_manifest_or_else_from_the_command(photo: Path) -> None:
     (photo / "plain.jpg").write_bytes(plain())
-    (photo / "manifest.jsonl").write_text(json.dumps({"path": "mug.jpg", "consent": "signed release form"}) + "\n")
+    (photo / "manifest.jsonl").write_text(
+        json.dumps({"path": "mug.jpg", "consent": "signed release form"}) + "\n"
+    )
     run("import_images", photo, "--batch", "photos", "--consent", "public place")
-    assert dict(Image.objects.values_list("name", "consent")) == {"mug": "signed release form", "plain": "public place"}
+    assert dict(Image.objects.values_list("name", "consent")) == {
+        "mug": "signed release form",
+        "plain": "public place",
+    }
 
 
 def plain() -> bytes:
