@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("LP_NUM_THREADS", "0")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the second thread of a matrix product waits by spinning
 
 import numpy as np  # noqa: E402
 

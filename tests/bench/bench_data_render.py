@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 os.environ.setdefault("LP_NUM_THREADS", "0")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the second thread of a matrix product waits by spinning
 
 import numpy as np  # noqa: E402
 import trimesh  # noqa: E402
