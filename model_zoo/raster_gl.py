@@ -112,7 +112,7 @@ void main() {{
         if (dot(tangent, tangent) > 0.0 && dot(down, down) > 0.0) {{
             vec2 xy = 2.0 * more.xy - 1.0;
             normal = normalize(side * (xy.x * normalize(tangent) - xy.y * normalize(down))
-                + sqrt(max(1.0 - dot(xy, xy), 0.0)) * normal);
+                + sqrt(max(1.0 - dot(xy, xy), 1e-6)) * normal);
         }}
 #endif
     }}

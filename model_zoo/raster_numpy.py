@@ -94,7 +94,7 @@ def _bent(normals: np.ndarray, xy: np.ndarray, e: np.ndarray, f: np.ndarray, sid
     tangent, down = (axis - normals * _dot(normals, axis)[:, None] for axis in axes)
     flat = (_dot(tangent, tangent) > 0) & (_dot(down, down) > 0)
     x, y = xy.T[:, :, None]
-    z = np.sqrt(np.maximum(1 - x**2 - y**2, 0))
+    z = np.sqrt(np.maximum(1 - x**2 - y**2, 1e-6))
     return np.where(flat[:, None], unit(x * unit(tangent) - y * unit(down) + z * normals), normals)
 
 

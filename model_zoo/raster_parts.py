@@ -127,9 +127,9 @@ class Surface:
 
     @property
     def bytes(self) -> int:
-        """About how much memory it takes: records twice (here and on the card), the tree, the texture twice."""
+        """About how much memory it takes: records and corners here and on the card, the tree, the textures twice."""
         levels = [*self.levels, *(self.maps.detail + self.maps.glow if self.maps else [])]
-        return self.count * (2 * 108 + 200) + 2 * sum(level.nbytes for level in levels)
+        return self.count * (2 * 108 + 36 + 200) + 2 * sum(level.nbytes for level in levels)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import trimesh
@@ -33,9 +34,11 @@ def combine(parts: list[Part], notes: list[str]) -> trimesh.Trimesh:
         return _join(parts, TextureVisuals(uv=uv, material=_pbr(first, first.texture, first.factor)))
     parts = [_within_unit(part) for part in parts]
     atlas = _Atlas(parts, notes)
-    uv, material = atlas.uv(), _pbr(first, atlas.draw(_base_look), (1.0, 1.0, 1.0, 1.0))
+    bare = replace(first, metal_rough=None, normal=None, emission=None, emissive=(0.0, 0.0, 0.0))
+    uv, material = atlas.uv(), _pbr(bare, atlas.draw(_base_look), (1.0, 1.0, 1.0, 1.0))
     looks = [part.material for part in parts]
-    if any(look.metal_rough is not None for look in looks):
+    shines = {(look.metallic, look.roughness) for look in looks}
+    if any(look.metal_rough is not None for look in looks) or (atlas.detailed and len(shines) > 1):
         material.metallicRoughnessTexture = atlas.draw(_metal_look)
         material.metallicFactor = material.roughnessFactor = 1.0
     if any(look.normal is not None for look in looks):
@@ -60,7 +63,9 @@ def _join(parts: list[Part], visual: ColorVisuals | TextureVisuals) -> trimesh.T
 def _same(one: Material, other: Material) -> bool:
     """Whether one trimesh material says all of both. Metal and roughness count only with maps: else the first's stand."""
     if one.maps or other.maps:
-        numbers = [(m.metallic, m.roughness, [*map(id, m.maps.values())]) for m in (one, other)]
+        numbers = [
+            (m.metallic, m.roughness, m.normal_scale, [*map(id, m.maps.values())]) for m in (one, other)
+        ]
         if numbers[0] != numbers[1]:
             return False
     return one.texture is other.texture and (one.factor, one.emissive) == (other.factor, other.emissive)
@@ -77,7 +82,7 @@ def _pbr(material: Material, texture: Image.Image | None, factor: tuple[float, .
         alphaMode=material.alpha_mode,
         alphaCutoff=material.alpha_cutoff if material.alpha_mode == "MASK" else None,
         metallicRoughnessTexture=material.metal_rough,
-        normalTexture=material.normal,
+        normalTexture=material.normal and _steeper(material.normal, material.normal_scale),
         emissiveTexture=material.emission,
         emissiveFactor=material.emissive if any(material.emissive) else None,
     )
@@ -86,7 +91,10 @@ def _pbr(material: Material, texture: Image.Image | None, factor: tuple[float, .
 def _plain_visual(parts: list[Part]) -> ColorVisuals | TextureVisuals:
     """Vertex colours when there are any or materials differ, else the one plain material."""
     first = parts[0].material
-    if all(part.colours is None and part.material.factor == first.factor for part in parts):
+    alike = (first.factor, first.emissive)
+    if all(
+        part.colours is None and (part.material.factor, part.material.emissive) == alike for part in parts
+    ):
         return TextureVisuals(material=_pbr(first, None, first.factor))
     return ColorVisuals(vertex_colors=np.concatenate([_tinted(part) for part in parts]))
 
@@ -132,12 +140,13 @@ class _Atlas:
         self._tiles: list[tuple[Part, int, int]] = []  # one part of each material, its repeats across and up
         self._of_part: list[tuple[int, int, int]] = []
         keys: dict[tuple[object, ...], int] = {}
+        self.detailed = any(part.material.maps or any(part.material.emissive) for part in parts)
         for part in parts:
             across, up = _repeats(part, notes)
             looks, images = part.material, (part.material.texture, *part.material.maps.values())
             key = (*map(id, images if part.uv is not None else ()), looks.factor, across, up)
-            if any(other.material.maps for other in parts):
-                key += looks.metallic, looks.roughness, looks.emissive
+            if self.detailed:
+                key += looks.metallic, looks.roughness, looks.emissive, looks.normal_scale
             if key not in keys:
                 keys[key] = len(self._tiles)
                 self._tiles.append((part, across, up))
@@ -182,8 +191,9 @@ def _side(part: Part, across: int, up: int) -> tuple[int, int]:
     texture = part.material.texture
     if texture is None or part.uv is None:
         return FLAT_SIDE, FLAT_SIDE
-    shrink = min(1.0, TILE_SIDE / (texture.width * across), TILE_SIDE / (texture.height * up))
-    return max(1, round(texture.width * shrink)), max(1, round(texture.height * shrink))
+    width, height = np.max([image.size for image in (texture, *part.material.maps.values())], axis=0)
+    shrink = min(1.0, TILE_SIDE / (width * across), TILE_SIDE / (height * up))
+    return max(1, round(width * shrink)), max(1, round(height * shrink))
 
 
 def _repeated(one: Image.Image, across: int, up: int) -> Image.Image:
@@ -224,7 +234,17 @@ def _normal_look(part: Part, side: tuple[int, int]) -> Image.Image:
     image = part.material.normal
     if image is None or part.uv is None:
         return Image.new("RGB", side, (128, 128, 255))
-    return _sized(image, side).convert("RGB")
+    return _steeper(_sized(image, side).convert("RGB"), part.material.normal_scale)
+
+
+def _steeper(normals: Image.Image, scale: float) -> Image.Image:
+    """A normal map with its x and y times `scale` (glTF's normalTexture.scale)."""
+    if scale == 1:
+        return normals
+    vectors = np.asarray(normals.convert("RGB"), np.float32) / 127.5 - 1
+    vectors[..., :2] *= scale
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6)
+    return Image.fromarray(np.rint((vectors + 1) * 127.5).astype(np.uint8))
 
 
 def _glow_look(part: Part, side: tuple[int, int]) -> Image.Image:

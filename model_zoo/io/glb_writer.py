@@ -140,6 +140,8 @@ def _add_looks(
         attributes["COLOR_0"] = binary.accessor(colours, SHORT, "VEC4", ARRAY_BUFFER, normalized=True)
         return material
     _add_factor(source, fields, material)
+    if maps and source is not None and source.emissiveFactor is not None:
+        material["emissiveFactor"] = [round(float(n), 6) for n in np.clip(source.emissiveFactor, 0, 1)]
     return material
 
 
@@ -165,8 +167,6 @@ def _add_maps(
     ):
         if image is not None:
             into[name] = _texture(image, binary, document)
-    if source.emissiveFactor is not None:
-        material["emissiveFactor"] = [round(float(n), 6) for n in np.clip(source.emissiveFactor, 0, 1)]
 
 
 def _pbr(visual: Any) -> PBRMaterial | None:

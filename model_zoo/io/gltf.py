@@ -17,7 +17,7 @@ from model_zoo.io.gltf_document import (
     split_glb,
     whole,
 )
-from model_zoo.io.gltf_materials import Materials
+from model_zoo.io.gltf_materials import WHITE, Materials
 from model_zoo.io.surface import Floats, Ints, Part, check_counts, check_finite
 from model_zoo.io.textures import MissingTexture, colours_from_linear
 
@@ -186,7 +186,11 @@ class _Reader:
         if "NORMAL" in attributes:
             part.normals = self._same_length(attributes["NORMAL"], f"{where}.NORMAL", "VEC3", len(vertices))
         if part.material.texture is not None:
-            part.uv = self._uv(primitive, where, len(vertices))
+            part.uv = self._uv(primitive, where, len(vertices), part.material.texture is not WHITE)
+        hides = part.material.texture is WHITE and "COLOR_0" in attributes  # the colours of the corners
+        if part.material.maps and (part.uv is None or hides):
+            part.material = self.materials.without_maps(primitive["material"])
+            part.uv = None if part.material.texture is None else part.uv
         if "COLOR_0" in attributes:
             linear = self._same_length(attributes["COLOR_0"], f"{where}.COLOR_0", "VEC3|VEC4", len(vertices))
             part.colours = colours_from_linear(linear)
@@ -201,13 +205,12 @@ class _Reader:
             values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
         return values
 
-    def _uv(self, primitive: dict[str, Any], where: str, count: int) -> Floats | None:
+    def _uv(self, primitive: dict[str, Any], where: str, count: int, has_base: bool) -> Floats | None:
         placing = self.materials.placing(primitive["material"])
         name = f"TEXCOORD_{placing.uv_set}"
         if name not in primitive["attributes"]:
-            self.notes.append(
-                MissingTexture(f"{where} has a texture but no {name}; the texture is not used there")
-            )
+            note = f"{where} has a texture but no {name}; the texture is not used there"
+            self.notes.append(MissingTexture(note) if has_base else note)
             return None
         uv = self._same_length(primitive["attributes"][name], f"{where}.{name}", "VEC2", count)
         cos, sin = np.cos(placing.turn), np.sin(placing.turn)

@@ -138,13 +138,19 @@ def decode(container: Container) -> Image.Image:
     return image
 
 
+def eight_bits(image: Image.Image) -> Image.Image:
+    """A grey picture of 16 bits at 8, any other as it is."""
+    if not image.mode.startswith("I"):
+        return image
+    wide = np.asarray(image)
+    narrow = wide // 257 if wide.dtype == np.uint16 else np.clip(wide, 0, 65535) // 257
+    return Image.fromarray(narrow.astype(np.uint8))
+
+
 def _to_rgb(image: Image.Image, container: Container) -> tuple[Rgb, NDArray[np.uint8] | None]:
     """Upright RGB and, when not all opaque, alpha of a decoded picture of any mode."""
     notes = container.warnings
-    if image.mode.startswith("I"):
-        wide = np.asarray(image)
-        narrow = (wide // 257 if wide.dtype == np.uint16 else np.clip(wide, 0, 65535) // 257).astype(np.uint8)
-        image = Image.fromarray(narrow)
+    image = eight_bits(image)
     if container.bits == 16:
         notes.append("16 bits per channel were reduced to 8")
     if image.mode in ("CMYK", "YCCK"):

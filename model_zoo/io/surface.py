@@ -23,7 +23,7 @@ class Material:
     """Base colour (texture times linear factor) and what goes with it; texture rows run downwards.
 
     Further maps, in the texture's uv and only where they were asked for: metal_rough (green times roughness, blue times
-    metallic), normal (tangent frame of glTF), emission (times the linear factor `emissive`).
+    metallic), normal (tangent frame of glTF, x and y times `normal_scale`), emission (times the linear factor `emissive`).
     """
 
     factor: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
@@ -37,6 +37,7 @@ class Material:
     normal: Image.Image | None = None
     emission: Image.Image | None = None
     emissive: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    normal_scale: float = 1.0
 
     @property
     def maps(self) -> dict[str, Image.Image]:

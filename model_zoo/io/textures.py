@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model_zoo.io.errors import BadInput
-from model_zoo.io.images import check_size, decode, encode_jpeg, encode_png, open_container
+from model_zoo.io.images import check_size, decode, eight_bits, encode_jpeg, encode_png, open_container
 
 MAX_PIXELS = 36_000_000
 MAX_TOTAL_PIXELS = 72_000_000
@@ -47,7 +47,7 @@ class TextureReader:
                     f"the textures have more than {MAX_TOTAL_PIXELS // 10**6} megapixels together",
                     "too_many_pixels",
                 )
-            image = decode(container)
+            image = eight_bits(decode(container))
         except BadInput as error:
             if error.code == "too_many_pixels":
                 raise

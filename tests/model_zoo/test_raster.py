@@ -153,6 +153,15 @@ def test_a_normal_map_leans_the_surface_as_gltf_has_it(raster, lean, mirrored, R
         assert np.allclose(lit / (0.5 * linear_from_srgb(np.array(120 / 255))), normal @ towards, atol=0.06)
 
 
+def test_a_normal_map_of_nonsense_leaves_no_hole(raster):
+    """No length in the map, and uv along a line: there is no tangent frame, and something is drawn all the same."""
+    square = mapped(metallic=0.0, normalTexture=np.zeros((8, 8, 3)))
+    square.visual.uv[:] = [[0, 0], [0.5, 0.5], [1, 1], [0.25, 0.25]]
+    light = Lighting((), (0.5, 0.5, 0.5))
+    seen = linear_at(raster, (square, posed([0, 0, 2])), light)
+    assert np.allclose(seen, 0.5 * linear_from_srgb(np.array(120 / 255)), atol=0.01)
+
+
 def test_metal_and_roughness_come_from_their_map_times_the_factors(raster):
     """The left half of the map shines like the factors alone, the right half does not."""
     halves = np.zeros((8, 8, 3))

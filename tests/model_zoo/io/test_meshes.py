@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from model_zoo.io.errors import BadInput
+from model_zoo.io.gltf import read_glb
 from model_zoo.io.meshes import export_glb, load_mesh
+from model_zoo.io.textures import MissingTexture
 from tests.model_zoo.io import makers
 from tests.model_zoo.io.makers import (
     OBJ,
@@ -96,6 +98,12 @@ def test_strips_and_fans_become_triangles_facing_one_way() -> None:
         assert len(mesh.faces) == 2 and np.allclose(mesh.face_normals, [0, 0, 1])
 
 
+def unpacked(data: bytes) -> tuple[dict, bytes]:
+    """The JSON and the binary of a GLB."""
+    length = int.from_bytes(data[12:16], "little")
+    return json.loads(data[20 : 20 + length]), data[28 + length :]
+
+
 def textured(transform: dict | None = None) -> bytes:
     """A square with a 2x2 texture: red, green over blue, white."""
     corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]], "<f4")
@@ -129,9 +137,7 @@ NORMAL, METAL, SHINE = (
 
 def mapped(maps: dict[str, dict], *, base: bool = True, **material: object) -> bytes:
     """The textured square with a normal, a metal and a glowing map in images 1 to 3; maps: what the material names."""
-    data = textured()
-    length = int.from_bytes(data[12:16], "little")
-    document, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    document, binary = unpacked(textured())
     for picture in map(encoded, (NORMAL, METAL, SHINE)):
         document["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(picture)})
         document["images"].append({"bufferView": len(document["bufferViews"]) - 1, "mimeType": "image/png"})
@@ -208,26 +214,122 @@ def test_maps_beyond_the_pixels_of_a_mesh_are_left_out_and_the_mesh_is_kept(monk
     assert any("megapixels" in warning for warning in loaded.warnings)
 
 
-def test_parts_with_different_maps_share_one_atlas_of_each_kind() -> None:
-    data = mapped(ALL_MAPS, emissiveFactor=[1, 1, 1])
-    length = int.from_bytes(data[12:16], "little")
-    document, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
-    plain = {"baseColorTexture": {"index": 0}, "metallicFactor": 0.2, "roughnessFactor": 0.6}
-    document["materials"].append({"pbrMetallicRoughness": plain})
+def in_pieces(*materials: dict, **attributes: object) -> bytes:
+    """The mapped square once with each material; attributes: changes to those of the last, None takes one away."""
+    document, binary = unpacked(mapped({}))
     first = document["meshes"][0]["primitives"][0]
-    document["meshes"][0]["primitives"].append(first | {"material": 1})
-    mesh = load_mesh(glb(document, binary), maps=True).mesh
-    material = mesh.visual.material
-    for image, colours in (
-        (material.metallicRoughnessTexture, [[255, 100, 200], [255, 153, 51]]),
-        (material.normalTexture, [NORMAL[0, 0], [128, 128, 255]]),
-        (material.emissiveTexture, [SHINE[0, 0], [0, 0, 0]]),
-    ):
-        pixels = np.asarray(image)
-        for part, colour in enumerate(colours):
-            u, v = mesh.visual.uv[4 * part : 4 * part + 4].mean(0)
-            at = pixels[int((1 - v) * pixels.shape[0]), int(u * pixels.shape[1])]
-            assert np.array_equal(at[1:], colour[1:]), (part, at, colour)
+    document["materials"] = list(materials)
+    pieces = [first | {"material": number} for number in range(len(materials))]
+    changed = first["attributes"] | attributes
+    pieces[-1]["attributes"] = {name: at for name, at in changed.items() if at is not None}
+    document["meshes"] = [{"primitives": pieces}]
+    return glb(document, binary)
+
+
+def material(base: bool = True, metallic: float = 1.0, roughness: float = 1.0, **fields: object) -> dict:
+    """A material's JSON, its base colour the square's."""
+    pbr: dict = {"metallicFactor": metallic, "roughnessFactor": roughness}
+    pbr |= {"baseColorTexture": {"index": 0}} if base else {}
+    pbr |= {key: fields.pop(key) for key in list(fields) if key == "metallicRoughnessTexture"}
+    return {"pbrMetallicRoughness": pbr, **fields}
+
+
+def middle(mesh: object, image: object, part: int) -> list[int]:
+    """The pixel of an atlas in the middle of a piece of the square."""
+    pixels = np.asarray(image)
+    u, v = mesh.visual.uv[4 * part : 4 * part + 4].mean(0)  # type: ignore[attr-defined]
+    return pixels[int((1 - v) * pixels.shape[0]), int(u * pixels.shape[1])].tolist()
+
+
+def test_parts_with_different_maps_share_one_atlas_of_each_kind() -> None:
+    data = in_pieces(material(**ALL_MAPS, emissiveFactor=[1, 1, 1]), material(True, 0.2, 0.6))
+    mesh = load_mesh(data, maps=True).mesh
+    looks = mesh.visual.material
+    assert [middle(mesh, looks.metallicRoughnessTexture, part)[1:] for part in (0, 1)] == [
+        [100, 200],
+        [153, 51],
+    ]
+    assert [middle(mesh, looks.normalTexture, part) for part in (0, 1)] == [[128, 64, 220], [128, 128, 255]]
+    assert [middle(mesh, looks.emissiveTexture, part) for part in (0, 1)] == [[0, 80, 255], [0, 0, 0]]
+
+
+def test_parts_that_differ_in_a_number_alone_are_told_apart_in_the_atlas() -> None:
+    glowing, dark = material(emissiveFactor=[1, 0, 0]), material(metallic=0.0, roughness=0.4)
+    mesh = load_mesh(in_pieces(glowing, dark), maps=True).mesh
+    looks = mesh.visual.material
+    assert [middle(mesh, looks.emissiveTexture, part) for part in (0, 1)] == [[255, 0, 0], [0, 0, 0]]
+    assert [middle(mesh, looks.metallicRoughnessTexture, part)[1:] for part in (0, 1)] == [
+        [255, 255],
+        [102, 0],
+    ]
+
+
+def test_an_atlas_is_as_fine_as_the_finest_map() -> None:
+    document, binary = unpacked(in_pieces(material(normalTexture={"index": 1}), material()))
+    fine = encoded(np.indices((256, 256)).sum(0)[..., None].repeat(3, 2).astype(np.uint8) % 2 * 255)
+    document["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(fine)})
+    document["images"][1] = {"bufferView": len(document["bufferViews"]) - 1, "mimeType": "image/png"}
+    document["buffers"] = [{"byteLength": len(binary) + len(fine)}]
+    normals = load_mesh(glb(document, binary + fine), maps=True).mesh.visual.material.normalTexture
+    assert {0, 255} <= set(np.unique(np.asarray(normals)[..., 0])) and min(normals.size) >= 256
+
+
+@pytest.mark.parametrize(
+    "broken", [{"index": 3, "texCoord": 1}, {"index": 9}, {"index": "x"}, {"index": 3, "texCoord": -1}]
+)
+def test_a_factor_means_nothing_without_its_map(broken: dict) -> None:
+    """Else what is black in its emission map would be all aglow, and plastic a mirror."""
+    dressed = material(emissiveTexture=broken, emissiveFactor=[1, 1, 1], metallicRoughnessTexture=broken)
+    loaded = load_mesh(in_pieces(dressed), maps=True)
+    looks = loaded.mesh.visual.material
+    assert (looks.metallicFactor, looks.roughnessFactor, looks.emissiveFactor) == (0, 0.9, None)
+    assert any("left out: emission, metal and roughness" in warning for warning in loaded.warnings)
+    assert not any(isinstance(warning, MissingTexture) for warning in loaded.warnings)
+
+
+def test_a_part_without_uv_has_no_maps_and_no_factors_of_them() -> None:
+    dressed = material(**ALL_MAPS, emissiveFactor=[1, 1, 1])
+    for pieces in ((dressed,), (dressed, dressed)):
+        mesh = load_mesh(in_pieces(*pieces, TEXCOORD_0=None), maps=True).mesh
+        looks = mesh.visual.material
+        if len(pieces) == 1:
+            assert (looks.metallicFactor, looks.roughnessFactor, looks.emissiveFactor) == (0, 0.9, None)
+        else:
+            assert middle(mesh, looks.emissiveTexture, 1) == [0, 0, 0]
+            assert middle(mesh, looks.metallicRoughnessTexture, 1)[1:] == [230, 0]
+
+
+def test_colours_of_corners_are_not_hidden_under_maps() -> None:
+    data = in_pieces(material(base=False, normalTexture={"index": 1}), COLOR_0=0)
+    for maps in (False, True):
+        loaded = load_mesh(data, maps=maps)
+        assert loaded.mesh.visual.kind == "vertex"
+    assert any("left out: normal" in warning for warning in loaded.warnings)
+
+
+def test_the_glow_of_plain_parts_survives_export() -> None:
+    red = material(base=False, emissiveFactor=[1, 0.5, 0])
+    mesh = load_mesh(in_pieces(red), maps=True).mesh
+    again = load_mesh(export_glb(mesh, maps=True), maps=True).mesh
+    assert again.visual.material.emissiveFactor.tolist() == [1, 0.5, 0]
+    assert load_mesh(in_pieces(red, material(base=False)), maps=True).mesh.visual.kind == "vertex"
+
+
+def test_many_materials_of_one_map_take_the_memory_of_one() -> None:
+    """A file of a few kilobytes may name a large map in thousands of materials."""
+    dressed = [material(base=False, normalTexture={"index": 1, "scale": 1 + n / 1000}) for n in range(300)]
+    parts = read_glb(in_pieces(*dressed), [], maps=True)
+    assert len({id(image) for part in parts for image in (part.material.texture, part.material.normal)}) == 2
+
+
+def test_a_grey_texture_of_16_bits_keeps_its_shades() -> None:
+    document, binary = unpacked(textured())
+    grey = encoded(np.array([[0, 0x4000], [0x8000, 0xFFFF]], np.uint16))
+    document["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(grey)})
+    document["images"] = [{"bufferView": len(document["bufferViews"]) - 1, "mimeType": "image/png"}]
+    document["buffers"] = [{"byteLength": len(binary) + len(grey)}]
+    image = load_mesh(glb(document, binary + grey)).mesh.visual.material.baseColorTexture
+    assert np.asarray(image)[..., 0].tolist() == [[0, 63], [127, 255]]
 
 
 def colour_at(mesh: object, corner: int) -> list[int]:
@@ -422,9 +524,7 @@ def test_faces_without_area_are_dropped_and_counted() -> None:
 
 @pytest.mark.parametrize("odd", ODD_VALUES)
 def test_any_odd_value_anywhere_in_a_document_gives_no_more_than_bad_input(odd: object) -> None:
-    data = textured({"offset": [0, 0], "scale": [1, 1], "rotation": 0.0, "texCoord": 0})
-    length = int.from_bytes(data[12:16], "little")
-    document, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    document, binary = unpacked(textured({"offset": [0, 0], "scale": [1, 1], "rotation": 0.0, "texCoord": 0}))
     document["nodes"] = [
         {"mesh": 0, "children": [1], "extensions": {}},
         {"matrix": np.eye(4).ravel().tolist()},
@@ -438,9 +538,7 @@ def test_any_odd_value_anywhere_in_a_document_gives_no_more_than_bad_input(odd: 
 
 @pytest.mark.parametrize("odd", ODD_VALUES)
 def test_any_odd_value_in_a_material_with_maps_gives_no_more_than_bad_input(odd: object) -> None:
-    data = mapped(ALL_MAPS, emissiveFactor=[1, 1, 1])
-    length = int.from_bytes(data[12:16], "little")
-    document, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    document, binary = unpacked(mapped(ALL_MAPS, emissiveFactor=[1, 1, 1]))
     document["materials"][0]["normalTexture"] = {"index": 1, "scale": 2.0, "texCoord": 0}
     for changed in each_value_replaced(document["materials"], odd):
         with contextlib.suppress(BadInput):
