@@ -20,6 +20,7 @@ GAP = (
     2  # voxels on either side: pieces nearer to each other than a sixteenth of the longest side hang together
 )
 STRAY_EXTENT = 0.1
+PROBES = 20_000  # points of the surface at which its alpha is read
 STRAY_DENSITY = 0.2  # area over squared extent: a speck has none, a lampshade on air 1.1, a far saucer 0.7
 
 
@@ -61,6 +62,7 @@ def measure(mesh: trimesh.Trimesh, occupancy: np.ndarray) -> dict[str, float]:
     stray_area, stray_extent, stray_volume: what lies off the main structure (the piece with the most area, pieces near
     each other being one): its share of the area and of the full voxels, and by how much the longest side would shrink
     without it.
+    see_through: share of the area that glTF's alpha lets the light through; pictures show it as if it did not.
     """
     corners = np.asarray(mesh.vertices)[np.asarray(mesh.faces)]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -71,6 +73,7 @@ def measure(mesh: trimesh.Trimesh, occupancy: np.ndarray) -> dict[str, float]:
         "volume": float(occupancy.mean()),
         "normal_spread": float(1 - np.linalg.eigvalsh(scatter)[-1]),
         **_stray(corners, doubled, occupancy),
+        "see_through": _see_through(mesh, doubled),
     }
     return {name: round(max(value, 0.0), 6) for name, value in values.items()}
 
@@ -95,3 +98,28 @@ def _stray(corners: np.ndarray, area: np.ndarray, occupancy: np.ndarray) -> dict
         "stray_extent": float(1 - np.ptp(kept, axis=0).max()),
         "stray_volume": float(1 - full[main] / full.sum()),
     }
+
+
+def _see_through(mesh: trimesh.Trimesh, area: np.ndarray) -> float:
+    material, uv = getattr(mesh.visual, "material", None), getattr(mesh.visual, "uv", None)
+    mode = getattr(material, "alphaMode", None)
+    if material is None or mode not in ("MASK", "BLEND"):
+        return 0.0
+    alpha = np.full(PROBES, 1.0 if material.baseColorFactor is None else material.baseColorFactor[3] / 255)
+    image = material.baseColorTexture
+    if image is not None and uv is not None and image.mode == "RGBA":
+        # Evenly by area; within the triangles by a sequence that fills the square evenly (R2), folded into one half.
+        share = np.arange(PROBES) + 0.5
+        face = np.searchsorted(np.cumsum(area), share / PROBES * area.sum()).clip(max=len(area) - 1)
+        weights = np.outer(share, (0.7548776662, 0.5698402910)) % 1
+        weights = np.where(weights.sum(1, keepdims=True) > 1, 1 - weights, weights)
+        corners = np.nan_to_num(np.asarray(uv, float)[np.asarray(mesh.faces)[face]])
+        at = corners[:, 0] + np.einsum("nk,nki->ni", weights, corners[:, 1:] - corners[:, :1])
+        texels = np.asarray(image)[::-1, :, 3]  # v grows upwards
+        row, column = (
+            np.floor(at[:, k] * texels.shape[1 - k]).astype(int) % texels.shape[1 - k] for k in (1, 0)
+        )
+        alpha *= texels[row, column] / 255
+    if mode == "MASK":
+        return float((alpha < (0.5 if material.alphaCutoff is None else material.alphaCutoff)).mean())
+    return float(1 - alpha.mean())

@@ -13,7 +13,7 @@ from model_zoo.raster import Lighting
 
 LEAST_SHARE = 0.001  # of the picture that the object covers
 BLACK = (0, 0, 0)
-MEASURES = ("volume", "normal_spread", "stray_area", "stray_extent")
+MEASURES = ("volume", "normal_spread", "stray_area", "stray_extent", "see_through")
 COLUMNS: list[tuple[str, pa.DataType]] = [
     ("view", pa.int16()),
     ("mask_share", pa.float32()),

@@ -79,6 +79,7 @@ MEANINGS = {
     "normal_spread": "how much the normals vary: 0 for a sheet, 2/3 for a ball",
     "stray_area": "share of the surface that lies off the main structure",
     "stray_extent": "by how much the longest side would shrink without that",
+    "see_through": "share of the surface that is transparent, which the pictures do not show",
 }
 LOAD = {
     "this project's loader (exact shuffle, filters, ranks, resume)": """\

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from model_zoo import library
 from model_zoo.build import filters
@@ -54,6 +55,43 @@ def test_what_is_refused(name: str) -> None:
         checked(mesh)
     assert caught.value.code == code
     assert {"volume", "normal_spread", "stray_area", "stray_extent"} <= set(caught.value.measures)
+
+
+def half_glass(mode: str, alpha: int, factor: int = 255, cutoff: float | None = None) -> trimesh.Trimesh:
+    """A box of which each side's lower half has this alpha; the upper half is solid."""
+    box = trimesh.creation.box()
+    box.unmerge_vertices()
+    pixels = np.full((64, 64, 4), 255, np.uint8)
+    pixels[32:, :, 3] = alpha
+    axis = np.abs(box.face_normals).argmax(1)
+    around = np.array([[1, 2], [0, 2], [0, 1]])[axis]
+    corners = np.asarray(box.vertices)[np.asarray(box.faces)] + 0.5
+    uv = np.take_along_axis(corners, around[:, None, :].repeat(3, 1), 2)
+    material = trimesh.visual.material.PBRMaterial(
+        baseColorTexture=Image.fromarray(pixels),
+        baseColorFactor=np.array([255, 255, 255, factor], np.uint8),
+        alphaMode=mode,
+        alphaCutoff=cutoff,
+    )
+    box.visual = trimesh.visual.TextureVisuals(uv=uv.reshape(-1, 2), material=material)
+    return box
+
+
+@pytest.mark.parametrize(
+    ("glass", "share"),
+    [
+        (half_glass("BLEND", 0), 0.5),
+        (half_glass("BLEND", 51), 0.4),
+        (half_glass("BLEND", 255, factor=51), 0.8),
+        (half_glass("MASK", 100), 0.5),
+        (half_glass("MASK", 100, cutoff=0.3), 0.0),
+        (half_glass("OPAQUE", 0), 0.0),
+        (creation.box(), 0.0),
+    ],
+)
+def test_how_much_of_a_surface_is_see_through_is_measured(glass: trimesh.Trimesh, share: float) -> None:
+    moved, _, _ = canonical(glass)
+    assert filters.check(moved, solid(moved))["see_through"] == pytest.approx(share, abs=0.005)
 
 
 @pytest.mark.parametrize("name", LEFT)
