@@ -111,6 +111,38 @@ def tetra_document() -> dict[str, Any]:
     }
 
 
+def unpacked(data: bytes) -> tuple[dict, bytes]:
+    """The JSON and the binary of a GLB."""
+    length = int.from_bytes(data[12:16], "little")
+    return json.loads(data[20 : 20 + length]), data[28 + length :]
+
+
+def textured(transform: dict | None = None) -> bytes:
+    """A square with a 2x2 texture: red, green over blue, white."""
+    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]], "<f4")
+    uv = np.array([[0, 1], [1, 1], [0, 0], [1, 0]], "<f4")
+    pixels = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
+    binary = corners.tobytes() + np.array([0, 1, 2, 1, 3, 2], "<u2").tobytes() + uv.tobytes()
+    picture = encoded(pixels)
+    info = {"index": 0, **({"extensions": {"KHR_texture_transform": transform}} if transform else {})}
+    document = tetra_document() | {
+        "materials": [{"pbrMetallicRoughness": {"baseColorTexture": info}}],
+        "textures": [{"source": 0}],
+        "images": [{"bufferView": 3, "mimeType": "image/png"}],
+    }
+    document["accessors"] = [
+        {"bufferView": 0, "componentType": 5126, "count": 4, "type": "VEC3"},
+        {"bufferView": 1, "componentType": 5123, "count": 6, "type": "SCALAR"},
+        {"bufferView": 2, "componentType": 5126, "count": 4, "type": "VEC2"},
+    ]
+    places = [(0, 48), (48, 12), (60, 32), (92, len(picture))]
+    document["bufferViews"] = [{"buffer": 0, "byteOffset": a, "byteLength": n} for a, n in places]
+    document["buffers"] = [{"byteLength": 92 + len(picture)}]
+    primitive = {"attributes": {"POSITION": 0, "TEXCOORD_0": 2}, "indices": 1, "material": 0}
+    document["meshes"] = [{"primitives": [primitive]}]
+    return glb(document, binary + picture)
+
+
 def binary_stl(count: int, declared: int | None = None) -> bytes:
     """A binary STL of `count` triangles that declares another number if asked."""
     record = np.zeros(1, np.dtype([("n", "<f4", 3), ("c", "<f4", (3, 3)), ("a", "<u2")]))
