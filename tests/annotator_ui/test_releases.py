@@ -17,8 +17,8 @@ from tests.backend.datasets.rows import PLAIN, World
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.usefixtures("left")]
 
 
-def sealed(kind: str, batch: Batch, **options: Any) -> Release:
-    """A frozen release with every current row of the batch that its bases do not hold."""
+def sealed(kind: str, batch: Batch, place: str = "", **options: Any) -> Release:
+    """A frozen release with every current row of the batch that its bases do not hold; in a place of its own if given."""
     services.collect([batch])
     made = services.begin(kind=kind, batches=[batch], **options)
     if not made.base:
@@ -30,7 +30,12 @@ def sealed(kind: str, batch: Batch, **options: Any) -> Release:
     if made.base:
         counts |= {"removed: image removed": 3, "removed: answers changed": 12}
     return services.freeze(
-        made, manifest=manifest, rows=1200, counts=counts, files=[("manifest.json", manifest)]
+        made,
+        manifest=manifest,
+        rows=1200,
+        counts=counts,
+        location=place,
+        files=[] if place else [("manifest.json", manifest)],
     )
 
 
@@ -44,7 +49,11 @@ def world(people: SimpleNamespace) -> SimpleNamespace:
     first = sealed("dpo", shape.batch)
     second = sealed("dpo", shape.batch, base=first, aesthetic=True)
     return SimpleNamespace(
-        first=first, second=second, textured=sealed("sft", coats.batch), shape=shape, coats=coats
+        first=first,
+        second=second,
+        textured=sealed("sft", coats.batch, "/data/coats"),
+        shape=shape,
+        coats=coats,
     )
 
 
@@ -71,6 +80,11 @@ def test_the_form_offers_what_fits_and_builds_on_a_release(
     page.locator("#one").get_by_role("button", name=f"dpo {world.first.pk} (1,200 rows)").click()
     expect(page.locator("#one")).to_contain_text("Built on by")
     expect(page.locator("#one")).to_contain_text("This release holds removed photos: 1.")
+    expect(page.locator("#one")).to_contain_text("manifest.json")
+    page.get_by_role("button", name=f"sft {world.textured.pk}", exact=True).click()
+    expect(page.locator("#one")).to_contain_text("Its files lie in the place that the command wrote them to:")
+    expect(page.locator("#one")).to_contain_text("/data/coats/index/part-*.parquet")
+    expect(page.locator("#one")).not_to_contain_text("Nothing here yet.")
     page.locator("#new summary").click()
     form = page.locator("#create")
     expect(form.get_by_label("street")).to_be_visible()

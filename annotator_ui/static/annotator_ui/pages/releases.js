@@ -102,6 +102,7 @@ async function freeze({ base, ...values }) {
 async function open(id) {
   const row = await api.get(`releases/${id}/`);
   const files = await api.all(`releases/${id}/files/`, 2000);
+  const elsewhere = row.sha256 && !files.length;  // in the place that the command was given
   const verify = h("button", { type: "button" }, t("Verify the hashes"));
   verify.addEventListener("click", () => busy(verify, () => check(id)));
   fill(
@@ -123,8 +124,8 @@ async function open(id) {
     Object.keys(row.counts ?? {}).length ? h("p", { class: "small" }, counts(row.counts)) : null,
     row.sha256 ? h("p", {}, t("Manifest sha256"), " ", h("code", {}, row.sha256)) : null,
     h("p", { class: "row" }, verify, h("span", { id: "verified", "aria-live": "polite" })),
-    ...loading(row),
-    table(
+    ...loading(row, elsewhere),
+    elsewhere ? null : table(
       t("Files"),
       [
         [t("Name"), (file) => h("a", { href: file.url, download: file.name.split("/").at(-1), translate: "no" }, file.name)],
@@ -149,11 +150,11 @@ function lineage(row) {
 }
 
 /** The lines that load it, as the server knows them. */
-function loading(row) {
+function loading(row, elsewhere) {
   if (!row.load) return row.job?.error ? [h("p", { class: "bad" }, row.job.error)] : [];
   return [
     h("h3", {}, t("Load it")),
-    h("p", { class: "small" }, t("With the files below in one folder of that name, keeping their paths:")),
+    h("p", { class: "small" }, elsewhere ? t("Its files lie in the place that the command wrote them to:") : t("With the files below in one folder of that name, keeping their paths:")),
     ...Object.entries(row.load).flatMap(([library, lines]) => [h("h4", { translate: "no" }, library), h("pre", {}, lines)]),
   ];
 }
