@@ -27,7 +27,8 @@ from backend.training.models import Checkpoint, Evaluation, TrainingRun
 from model_zoo.demo.__main__ import scene_files
 from model_zoo.demo.scenes import scenes
 from workers import importing, simulation
-from workers.training_runs import base_checkpoint, wait
+from workers.training_runs import base_checkpoint
+from workers.waiting import wait
 
 STAGES = ("sft", "dpo")
 

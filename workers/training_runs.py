@@ -4,13 +4,11 @@ what it gives. The child is the same command that a training machine without Dja
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from backend import jobs
@@ -21,12 +19,10 @@ from backend.training import services
 from backend.training.models import Checkpoint, Evaluation, TrainingRun
 from model_zoo.io.shards import file_sha256
 from model_zoo.proposers.child import die_with_parent
-from workers.app import app
 from workers.release_places import MANIFEST, materialise
 
 SHIPPED = settings.BASE_DIR / "model_zoo" / "checkpoints" / "tiny"
 POLL_SECONDS = 1.0
-PATIENCE_SECONDS = 8.0
 EVALUATE_OPTIONS = {"limit": int, "steps": int, "seed": int, "strength": float}
 TRAIN_OPTIONS = {
     "steps": int,
@@ -177,16 +173,6 @@ def _run_child(command: list[str], folder: Path, tick: Any) -> None:
             raise RuntimeError(f"{command[2]} ended with code {code}: {said[-1]}")
 
 
-def wait(job_id: int, *, show: Any) -> Job:
-    """Poll a job until it ends, calling show(job) meanwhile; for commands that wait."""
-    while True:
-        job = Job.objects.get(pk=job_id)
-        show(job)
-        if job.state not in (Job.State.QUEUED, Job.State.RUNNING):
-            return job
-        time.sleep(POLL_SECONDS)
-
-
 def release_of(reference: str) -> Release:
     """The frozen release in a folder, or with this number, uid or hash. UserError when there is none."""
     manifest = Path(reference) / MANIFEST
@@ -201,16 +187,6 @@ def checkpoint_of(reference: str) -> Checkpoint:
         if folder.is_dir()
         else services.named(reference)
     )
-
-
-def look_for_workers() -> None:
-    """CommandError when nobody would take what was queued: a command that waits must not wait for ever."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not app.control.ping(timeout=1.5, limit=1):
-        if time.monotonic() > deadline:
-            raise CommandError(
-                "no worker answers: start one (`make demo`, or celery -A workers.app worker -Q train); the job stays queued"
-            )
 
 
 def base_checkpoint() -> Checkpoint:

@@ -33,12 +33,6 @@ def meshes(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No worker of another test hears of the jobs: `work` is the only one."""
-    monkeypatch.setattr(jobs, "ring", lambda rows: None)
-
-
 def begin(source: Path | str, out: Path) -> Build:
     """A build that is queued and waits for somebody to run its jobs."""
     return builds.begin(variant="iso3do", source=str(source), out=str(out), options=dict(OPTIONS))

@@ -17,7 +17,7 @@ from tests.backend.datasets.rows import PLAIN, World, job_here
 from tests.backend.training.folders import checkpoint_folder
 from workers import releasing, training_runs
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("alone")]
 
 
 def release(kind: str, world: World | None = None, base: Release | None = None, objects: int = 3) -> Release:
@@ -75,10 +75,7 @@ def test_a_run_gives_a_checkpoint_with_its_history(tiny: Checkpoint, stage: str)
 
 
 def test_a_finished_run_is_not_done_twice(tiny: Checkpoint, tmp_path: Path) -> None:
-    # Small, for a worker of another test may take it up.
-    run = services.start_run(
-        stage="sft", synthetic=True, init=tiny, options={"steps": 1, "scenes": 4, "shapes": 1}
-    )
+    run = services.start_run(stage="sft", synthetic=True, init=tiny)
     made = services.finish_run(run, checkpoint_folder(tmp_path / "out"))
     assert training_runs.train(run.job) == {"checkpoint": made.pk, "name": "sft-" + str(run.pk)}
 

@@ -1,6 +1,5 @@
 """`manage.py build VARIANT --from SOURCE --out PLACE`: as `python -m model_zoo.build`, shard by shard on the workers."""
 
-import time
 from argparse import ArgumentParser
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from model_zoo.build.__main__ import add_arguments, settings_of
 from model_zoo.build.place import S3
 from model_zoo.io.errors import BadInput
 from workers.building import LIBRARY
-from workers.training_runs import POLL_SECONDS, look_for_workers
+from workers.waiting import look_for_workers, polls
 
 
 class Command(BaseCommand):
@@ -51,11 +50,12 @@ class Command(BaseCommand):
 
     def _wait(self, build: Build) -> None:
         with tqdm(total=100, unit="%", desc=f"{build.variant} build {build.pk}", disable=None) as bar:
-            while build.state not in (Build.State.DONE, Build.State.FAILED):
-                time.sleep(POLL_SECONDS)
+            for _ in polls():
                 build.refresh_from_db()
                 bar.n = round(builds.progress(build) * 100)
                 bar.set_postfix_str(build.state)
+                if build.state in (Build.State.DONE, Build.State.FAILED):
+                    break
         if build.state == Build.State.FAILED:
             raise CommandError(f"build {build.pk} failed: {build.error}")
         counts = build.counts

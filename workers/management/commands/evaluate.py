@@ -11,7 +11,8 @@ from backend.jobs import UserError
 from backend.models import Job
 from backend.training import services
 from backend.training.models import Evaluation
-from workers.training_runs import EVALUATE_OPTIONS, checkpoint_of, look_for_workers, release_of, wait
+from workers.training_runs import EVALUATE_OPTIONS, checkpoint_of, release_of
+from workers.waiting import look_for_workers, wait
 
 
 class Command(BaseCommand):

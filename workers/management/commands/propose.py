@@ -1,6 +1,5 @@
 """`manage.py propose --batch NAME [--wait]`: queue the candidates that the batch's objects still miss."""
 
-import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -11,10 +10,8 @@ from tqdm import tqdm
 from backend.catalog.models import Batch
 from backend.models import Job
 from backend.proposals import services
-from workers.app import app
+from workers.waiting import look_for_workers, polls
 
-POLL_SECONDS = 0.5
-PATIENCE_SECONDS = 8.0
 SHOWN = 10
 
 
@@ -38,32 +35,26 @@ class Command(BaseCommand):
         except services.NoProposers as failure:
             raise CommandError(f"nothing can be proposed: {failure} (demo_seed makes them)") from None
         self.stdout.write(f"{sent} jobs sent")
-        self._look_for_workers(fatal=options["wait"])
+        try:
+            look_for_workers()
+        except CommandError as nobody:
+            if options["wait"]:
+                raise
+            self.stderr.write(str(nobody))
         if options["wait"]:
             self._wait(batch)
             self._judge(batch)
 
-    def _look_for_workers(self, *, fatal: bool) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not app.control.ping(timeout=1.5, limit=1):
-            if time.monotonic() > deadline:
-                line = "no worker answers: start one (`make demo`, or celery -A workers.app worker -Q gpu); jobs stay queued"
-                if fatal:
-                    raise CommandError(line)
-                self.stderr.write(line)
-                return
-
     def _wait(self, batch: Batch) -> None:
         rows = Job.objects.filter(kind="propose", group__startswith=f"propose:{batch.pk}:")
         with tqdm(total=rows.count(), unit=" jobs", desc="proposing") as bar:
-            while True:
+            for _ in polls():
                 states = dict(rows.values_list("state").annotate(n=Count("id")))
                 live = sum(states.get(state, 0) for state in services.LIVE)
                 bar.n = bar.total - live
                 bar.set_postfix(failed=states.get("failed", 0), refresh=True)
                 if not live:
                     return
-                time.sleep(POLL_SECONDS)
 
     def _judge(self, batch: Batch) -> None:
         short = services.shortfall(batch)

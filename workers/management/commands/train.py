@@ -12,7 +12,8 @@ from backend.jobs import UserError
 from backend.models import Job
 from backend.training import services
 from backend.training.models import Checkpoint, TrainingRun
-from workers.training_runs import TRAIN_OPTIONS, checkpoint_of, look_for_workers, release_of, wait
+from workers.training_runs import TRAIN_OPTIONS, checkpoint_of, release_of
+from workers.waiting import look_for_workers, wait
 
 
 class Command(BaseCommand):
