@@ -70,7 +70,7 @@ lint: setup-dev
 test: setup-dev chromium lint
 	@shopt -s nullglob; modules=(tests/annotator_ui/*.test.mjs); \
 	[ $${#modules[@]} -eq 0 ] || node --test --test-reporter=dot "$${modules[@]}"
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 3
 	@[ "$$SKIP_BROWSER" != 1 ] || echo "SKIP_BROWSER=1: the browser tests did NOT run"
 
 bench: setup-dev chromium

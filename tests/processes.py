@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from model_zoo.proposers.child import die_with_parent
+
 PROJECT = Path(__file__).resolve().parent.parent
 CHROMIUM_FLAGS = [
     "--use-angle=swiftshader",
@@ -56,7 +58,13 @@ def running(name: str, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     log = Path(os.environ["MAQUETTE_HOME"]) / f"{name}.log"
     with log.open("ab") as out:
         child = subprocess.Popen(
-            command, cwd=PROJECT, env=environment(), stdout=out, stderr=out, start_new_session=True
+            command,
+            cwd=PROJECT,
+            env=environment(),
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
         )
     try:
         yield child

@@ -1,12 +1,15 @@
-"""A browser test that failed runs once more: on a loaded machine Chromium may stall for longer than any wait.
+"""A browser test that failed runs once more: on a loaded machine Chromium may stall for longer than any wait. So does
+a test whose process died, or hung until faulthandler_timeout ended it, in another process.
 
-Nothing is hidden: the summary names every test that needed its second try, and why.
+Nothing is hidden: the summary names every test that needed its second try, and why; a process that was ended has printed
+the stacks of all its threads.
 """
 
 import pytest
 from _pytest.runner import runtestprotocol
 
 WHY = "second try"
+_crashed: list[str] = []
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -28,8 +31,20 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport) -> None:
+    """The controller's: xdist gives the test to another process by itself; the first time, that is no failure yet."""
+    if crashitem not in _crashed:
+        _crashed.append(crashitem)
+        report.outcome = "rerun"  # type: ignore[assignment]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name the tests that needed a second try, with the end of what was wrong the first time."""
+    for name in _crashed:
+        terminalreporter.write_line(
+            f"SECOND TRY {name}\n  its process died or hung the first time, see above"
+        )
     passed = terminalreporter.stats.get("passed", [])
     for report in passed:
         for name, words in report.user_properties:

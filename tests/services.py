@@ -52,6 +52,8 @@ def _set_up_process() -> None:
     os.environ["MAQUETTE_ADAPTER_CRASHES"] = f"{sys.executable} -S -c 'import os; os.kill(os.getpid(), 11)'"
     os.environ["MAQUETTE_ADAPTER_HANGS"] = f"{sys.executable} -S -c 'import time; time.sleep(600)'"
     os.environ["ADAPTER_SECONDS"] = "3"
+    # libpq reads it: a lock that somebody never gives back is an error of the test that waits for it, not a halt of all.
+    os.environ["PGOPTIONS"] = "-c lock_timeout=60s"
     # Playwright's event loop runs in the thread that also talks to the database.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     os.environ.setdefault("OMP_NUM_THREADS", "1")

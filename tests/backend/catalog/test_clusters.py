@@ -129,7 +129,7 @@ def test_near_duplicates_are_found_by_the_indexes_of_their_bands() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_imports_at_the_same_time_find_each_other() -> None:
-    images, gate = [photo(number) for number in range(6)], threading.Barrier(6)
+    images, gate = [photo(number) for number in range(6)], threading.Barrier(6, timeout=30)
 
     def work(image: Image) -> None:
         gate.wait()

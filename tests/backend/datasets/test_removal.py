@@ -192,7 +192,7 @@ def test_people_who_claim_and_answer_meanwhile_leave_nothing_open() -> None:
     batch = bare.batch(overlap=3, asks_alignment=True, asks_rating=False)
     tasks = [bare.task(batch, f"cup {number}", n=2) for number in range(6)]
     users = [get_user_model().objects.create(username=f"p{number}", role="annotator") for number in range(3)]
-    gate, stop, wrong = threading.Barrier(4), threading.Event(), []
+    gate, stop, wrong = threading.Barrier(4, timeout=30), threading.Event(), []
 
     def work(user: Any) -> None:
         gate.wait()
