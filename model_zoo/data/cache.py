@@ -7,7 +7,6 @@ folder never holds more than the budget, and what was used least recently goes f
 import fcntl
 import hashlib
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -144,14 +143,6 @@ class Cached:
         self.place, self.cache, self.identity, self.whole = place, cache, identity, whole
         self.name = place.name
         self._sizes: dict[str, int] = {}
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, object]:
-        return {n: v for n, v in self.__dict__.items() if n != "_lock"}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.Lock()
 
     def names(self, prefix: str) -> list[str]:
         """Names that begin with a prefix, sorted."""

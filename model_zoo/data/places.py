@@ -1,7 +1,6 @@
 """Where a data set is read from: a folder, or below a prefix of an S3 bucket; whole small files and ranges of large ones."""
 
 import os
-import threading
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -10,6 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from model_zoo.data.locks import ThreadLock
 from model_zoo.io.errors import BadInput, safe_text
 
 S3 = "s3://"
@@ -50,7 +50,7 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root, self.name = root, root.resolve().name
         self._open: OrderedDict[str, BinaryIO] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"root": self.root}
@@ -120,7 +120,7 @@ class Bucket:
         self.name = self.prefix.rpartition("/")[2] or self.bucket
         self._client: Any = None
         self._process = 0
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"where": self.where, "endpoint": self.endpoint}

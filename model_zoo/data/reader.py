@@ -7,7 +7,6 @@ data.sample(12).rgb()
 import hashlib
 import io
 import json
-import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from PIL import Image
 from model_zoo.build.encode import read_depth_png, read_occupancy
 from model_zoo.data.cache import Cache, Cached
 from model_zoo.data.index import IDS, SAMPLE, SHAPE, Span, open_index
+from model_zoo.data.locks import ThreadLock
 from model_zoo.data.places import Place, open_place
 from model_zoo.io.depth import decode_pointmap
 from model_zoo.io.errors import BadInput, safe_text
@@ -269,7 +269,7 @@ class DataSet:
         )
         self._shapes: OrderedDict[tuple[int, int], Members] = OrderedDict()
         self._shape_bytes = 0
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
 
     def __reduce__(self) -> Any:
         return _opened, self._arguments
