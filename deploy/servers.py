@@ -84,7 +84,9 @@ class Postgres:
         deadline = time.monotonic() + READY_SECONDS
         while True:
             try:
-                connection = psycopg2.connect(host=str(self.sockets), user="postgres", dbname="postgres")
+                connection = psycopg2.connect(
+                    host=str(self.sockets), user="postgres", dbname="postgres", connect_timeout=5
+                )
                 break
             except psycopg2.OperationalError as error:
                 if child.poll() is not None:

@@ -52,7 +52,7 @@ def connects() -> bool:
     """Whether PostgreSQL at DATABASE_URL answers."""
     host = unquote(urlsplit(os.environ["DATABASE_URL"]).hostname or "")
     try:
-        psycopg2.connect(host=host, user="postgres", dbname="maquette").close()
+        psycopg2.connect(host=host, user="postgres", dbname="maquette", connect_timeout=5).close()
     except psycopg2.OperationalError:
         return False
     return True
