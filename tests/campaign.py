@@ -112,8 +112,9 @@ def _settle() -> None:
     """Wait until the server has ended what the killed processes had under way."""
     from django.db import connection
 
-    busy = True
+    busy, stop = True, time.monotonic() + 60
     while busy:
+        assert time.monotonic() < stop, "a killed process's statements are still running"
         time.sleep(0.2)
         with connection.cursor() as cursor:
             cursor.execute(

@@ -131,8 +131,9 @@ def browser() -> Iterator[Any]:
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         pytest.fail("chromium is missing: apt-get install chromium, or set SKIP_BROWSER=1")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=15_000)
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=program, args=processes.CHROMIUM_FLAGS)
         yield chromium

@@ -69,6 +69,7 @@ def annotate(page: Page) -> None:
             total = int(page.locator("#count").inner_text().split(" of ")[1].split()[0])
             for number in range(total):
                 expect(page.locator("#count")).to_contain_text(f"{number + 1} of")
+                expect(page.locator("#viewports[aria-busy]")).to_have_count(0)  # before that no key answers
                 page.keyboard.press("1")
             expect(page.locator("#count")).to_contain_text("Rate the survivor")
             for key in ("8", "Enter"):

@@ -313,6 +313,7 @@ def test_a_picked_pivot_is_on_the_mesh_and_turns_hold_it(scene: Scene) -> None:
 
 def drag(page: Page, moves: int, step: tuple[float, float]) -> None:
     """Drag the gizmo by its middle handle with the mouse."""
+    page.wait_for_function("() => stage.space.frame === 0")  # nothing is on its way to another place
     box = page.locator("#gl").bounding_box()
     assert box
     at = page.evaluate(
@@ -323,8 +324,7 @@ def drag(page: Page, moves: int, step: tuple[float, float]) -> None:
     )
     x, y = box["x"] + at[0], box["y"] + at[1]
     page.mouse.move(x, y)
-    while not page.evaluate("stage.space.gizmo.axis"):  # the handle under the pointer
-        page.wait_for_timeout(20)
+    page.wait_for_function("() => stage.space.gizmo.axis")  # the handle under the pointer
     page.mouse.down()
     for number in range(1, moves + 1):
         page.mouse.move(x + number * step[0], y + number * step[1])

@@ -49,11 +49,14 @@ def stored(n: int) -> None:
         time.sleep(0.1)
 
 
-WAITING = """() => new Promise((done) => {
+WAITING = """() => new Promise((done, fail) => {
     const open = indexedDB.open("maquette");
+    open.onerror = fail;
     open.onsuccess = () => {
-        const all = open.result.transaction("waiting").objectStore("waiting").getAll();
-        all.onsuccess = () => { open.result.close(); done(all.result.length); };
+        try {
+            const all = open.result.transaction("waiting").objectStore("waiting").getAll();
+            all.onsuccess = () => { open.result.close(); done(all.result.length); };
+        } catch (problem) { fail(problem); }
     };
 })"""
 
