@@ -358,12 +358,13 @@ def _numbers(folder: Path, manifest: dict[str, Any]) -> np.ndarray:
 
 
 def _after(held: np.ndarray, added: np.ndarray, removed: np.ndarray, found: Check) -> np.ndarray:
-    """What a chain holds after one more release of it."""
-    for number in np.intersect1d(held, added)[:MAX_PROBLEMS]:
-        found.wrong(_("row %(number)s is in a release that this one builds on too") % {"number": number})
+    """What a chain holds after one more release of it, which may take a row back and give it again."""
     for number in np.setdiff1d(removed, held)[:MAX_PROBLEMS]:
         found.wrong(_("row %(number)s is taken back, but no release before holds it") % {"number": number})
-    return np.union1d(np.setdiff1d(held, removed), added)
+    held = np.setdiff1d(held, removed)
+    for number in np.intersect1d(held, added)[:MAX_PROBLEMS]:
+        found.wrong(_("row %(number)s is in a release that this one builds on too") % {"number": number})
+    return np.union1d(held, added)
 
 
 def verify_job(job: Job) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Photos whose perceptual hashes differ in few bits are linked; linked photos form a cluster, named after its smallest id.
 A cluster's side is that of its first photo, drawn by the hash of its bytes. Where clusters of both sides turn out to be
 one it becomes train (train wins): nothing near a training photo may stay in validation, and what was released as train
-is never validated on.
+is never validated on. `turned_at` remembers when, so that an increment takes back what its bases gave as validation.
 """
 
 import json
@@ -42,7 +42,9 @@ WITH flips AS (
 )
 """ + " UNION ".join(_BAND.format(shift=shift) for shift in (0, 16, 32, 48))
 MERGE = """
-UPDATE catalog_image i SET cluster = v.cluster, side = v.side
+UPDATE catalog_image i SET cluster = v.cluster, side = v.side,
+  turned_at = CASE WHEN v.side = 'train' AND (i.side = 'validation' OR
+    (i.side IS NULL AND ('x' || left(i.blob_id, 8))::bit(32)::bigint %% 10 = 0)) THEN clock_timestamp() ELSE i.turned_at END
 FROM unnest(%(labels)s::bigint[], %(clusters)s::bigint[], %(sides)s::text[]) AS v(label, cluster, side)
 WHERE (i.cluster = v.label OR (i.id = v.label AND i.cluster IS NULL)) AND (i.cluster, i.side) IS DISTINCT FROM (v.cluster, v.side)
 """

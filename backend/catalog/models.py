@@ -117,6 +117,7 @@ class Image(models.Model):
     signature = models.BigIntegerField(null=True, blank=True, help_text="64-bit perceptual hash")
     cluster = models.BigIntegerField(null=True, blank=True, help_text="smallest id of its near-duplicates")
     side = models.CharField(max_length=10, choices=Side.choices, null=True, blank=True)
+    turned_at = models.DateTimeField(null=True, blank=True, help_text="when its side went from validation to train")
     looks = models.JSONField(null=True, blank=True, help_text="brightness, contrast, colourfulness, sharpness")
     removed_at = models.DateTimeField(null=True, blank=True)
     removed_reason = models.TextField(blank=True, db_default="")
@@ -130,6 +131,7 @@ class Image(models.Model):
             models.Index(fields=["cluster"], name="image_cluster", condition=models.Q(cluster__isnull=False)),
             models.Index(fields=["id"], name="image_unseen", condition=models.Q(looks__isnull=True)),
             models.Index(fields=["id"], name="image_removed", condition=models.Q(removed_at__isnull=False)),
+            models.Index(fields=["id"], name="image_turned", condition=models.Q(turned_at__isnull=False)),
             # The four bands of 16 bits by which near-duplicates are found.
             *(
                 models.Index(

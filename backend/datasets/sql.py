@@ -260,48 +260,58 @@ WHERE p.batch_id = ANY(%(batches)s) AND p.withdrawn_at IS NULL AND coalesce(v.r,
   AND (%(include_simulated)s OR NOT p.simulated)
 """,
 }
-# What the chain of bases holds: the release nearest to this one that added or removed a row decides.
+# What the chain of bases holds: the release nearest to this one that added or removed a row decides, where it did both it
+# is there. `turned`: those of it that are train now and may have been written as validation; they are taken back and
+# written again. The ten minutes are for a photo that turned in a transaction that its release did not see.
 _CHOSEN = """
 WITH RECURSIVE chain AS (
   SELECT base_id AS id, 1 AS depth FROM datasets_release WHERE id = %(release)s AND base_id IS NOT NULL
   UNION ALL
   SELECT r.base_id, c.depth + 1 FROM chain c JOIN datasets_release r ON r.id = c.id WHERE r.base_id IS NOT NULL
 ), held AS (
-  SELECT id FROM (
+  SELECT id, min(added) AS depth FROM (
     SELECT l.{column} AS id, c.depth AS added, NULL::int AS removed FROM chain c JOIN datasets_release_{table} l ON l.release_id = c.id
     UNION ALL
     SELECT l.{column}, NULL, c.depth FROM chain c JOIN datasets_release_removed_{table} l ON l.release_id = c.id
-  ) events GROUP BY id HAVING min(added) < coalesce(min(removed), 2147483647)
+  ) events GROUP BY id HAVING min(added) <= coalesce(min(removed), 2147483647)
+), turned AS (
+  SELECT h.id FROM catalog_image i JOIN catalog_targetobject o ON o.image_id = i.id JOIN datasets_{row} s ON s.object_id = o.id
+  JOIN held h ON h.id = s.id JOIN chain c ON c.depth = h.depth JOIN datasets_release r ON r.id = c.id
+  WHERE i.turned_at IS NOT NULL AND i.turned_at > r.created_at - interval '10 minutes'
 ), let_through AS ({let_through})"""
-_LINKS = {"sft": ("samples", "sample_id"), "dpo": ("pairs", "preferencepair_id")}
+_LINKS = {"sft": ("sample", "samples", "sample_id"), "dpo": ("preferencepair", "pairs", "preferencepair_id")}
 
 
 def _chosen(kind: str) -> str:
-    table, column = _LINKS[kind]
-    return _CHOSEN.format(table=table, column=column, let_through=_LET_THROUGH[kind])
+    row, table, column = _LINKS[kind]
+    return _CHOSEN.format(row=row, table=table, column=column, let_through=_LET_THROUGH[kind])
 
 
 FREEZE = {
     kind: f"""{_chosen(kind)}
 INSERT INTO datasets_release_{table} (release_id, {column})
-SELECT %(release)s, w.id FROM let_through w WHERE NOT EXISTS (SELECT 1 FROM held h WHERE h.id = w.id) ORDER BY w.object_id, w.id
+SELECT %(release)s, w.id FROM let_through w
+WHERE NOT EXISTS (SELECT 1 FROM held h WHERE h.id = w.id) OR EXISTS (SELECT 1 FROM turned t WHERE t.id = w.id)
+ORDER BY w.object_id, w.id
 """
-    for kind, (table, column) in _LINKS.items()
+    for kind, (_row, table, column) in _LINKS.items()
 }
 # Rows of its bases that the release takes back.
 FREEZE_REMOVED = {
     kind: f"""{_chosen(kind)}
 INSERT INTO datasets_release_removed_{table} (release_id, {column})
-SELECT %(release)s, h.id FROM held h WHERE NOT EXISTS (SELECT 1 FROM let_through w WHERE w.id = h.id) ORDER BY h.id
+SELECT %(release)s, h.id FROM held h
+WHERE NOT EXISTS (SELECT 1 FROM let_through w WHERE w.id = h.id) OR EXISTS (SELECT 1 FROM turned t WHERE t.id = h.id)
+ORDER BY h.id
 """
-    for kind, (table, column) in _LINKS.items()
+    for kind, (_row, table, column) in _LINKS.items()
 }
 THAW = {
     kind: f"""
 WITH rows AS (DELETE FROM datasets_release_{table} WHERE release_id = %(release)s)
 DELETE FROM datasets_release_removed_{table} WHERE release_id = %(release)s
 """
-    for kind, (table, _column) in _LINKS.items()
+    for kind, (_row, table, _column) in _LINKS.items()
 }
 # A photo of the chosen rows that was removed since they were chosen.
 REMOVED_MEANWHILE = {
@@ -310,14 +320,16 @@ SELECT i.name FROM catalog_image i JOIN catalog_targetobject o ON o.image_id = i
 JOIN datasets_{row} s ON s.object_id = o.id JOIN datasets_release_{table} l ON l.{column} = s.id
 WHERE i.removed_at IS NOT NULL AND l.release_id = %(release)s LIMIT 1
 """
-    for kind, row, table, column in (("sft", "sample", "samples", "sample_id"), ("dpo", "preferencepair", "pairs", "preferencepair_id"))
+    for kind, (row, table, column) in _LINKS.items()
 }
 # The rows that it takes back, for the writer: id, object, candidates (sft: candidate_id; dpo: chosen_id, rejected_id) and why.
 _WHY = """CASE WHEN i.removed_at IS NOT NULL THEN 'image removed' WHEN {row}.withdrawn_at IS NOT NULL THEN 'answers changed'
-            WHEN {withdrawn} THEN 'candidate withdrawn' ELSE 'filtered out' END AS reason"""
+            WHEN {withdrawn} THEN 'candidate withdrawn'
+            WHEN EXISTS (SELECT 1 FROM datasets_release_{link} l WHERE l.release_id = %(release)s AND l.{column} = {row}.id)
+            THEN 'now train' ELSE 'filtered out' END AS reason"""
 REMOVED = {
     "sft": f"""
-SELECT s.id, s.object_id, s.candidate_id, {_WHY.format(row="s", withdrawn="c.state <> 'ready'")}
+SELECT s.id, s.object_id, s.candidate_id, {_WHY.format(row="s", link="samples", column="sample_id", withdrawn="c.state <> 'ready'")}
 FROM datasets_release_removed_samples rs
 JOIN datasets_sample s ON s.id = rs.sample_id
 JOIN proposals_candidate c ON c.id = s.candidate_id
@@ -327,7 +339,7 @@ WHERE rs.release_id = %(release)s ORDER BY s.object_id, s.id
 """,
     "dpo": f"""
 SELECT p.id, p.object_id, p.chosen_id, p.rejected_id,
-       {_WHY.format(row="p", withdrawn="'withdrawn' IN (c.state, q.state)")}
+       {_WHY.format(row="p", link="pairs", column="preferencepair_id", withdrawn="'withdrawn' IN (c.state, q.state)")}
 FROM datasets_release_removed_pairs rp
 JOIN datasets_preferencepair p ON p.id = rp.preferencepair_id
 JOIN proposals_candidate c ON c.id = p.chosen_id

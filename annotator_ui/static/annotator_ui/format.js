@@ -61,6 +61,6 @@ export const NAMED = [
   w("select"), w("compare"), w("align"), w("art"), w("samples"), w("pairs"), w("objects"), w("candidates"), w("people"),
   w("problem"), w("below alpha"), w("pretrain"), w("midtrain"), w("distill"), w("stored"), w("outside taxonomy"), w("mitl"), w("art3do"), w("practice"), w("sft"), w("dpo"), w("tiny"), w("small"), w("full"),
   w("rows"), w("simulated"), w("train"), w("validation"), w("layouts"), w("without layout"), w("fallback layouts withheld"), w("other pointmap layouts withheld"),
-  w("aesthetic"), w("removed: image removed"), w("removed: answers changed"), w("removed: candidate withdrawn"), w("removed: filtered out"),
+  w("aesthetic"), w("removed: image removed"), w("removed: answers changed"), w("removed: candidate withdrawn"), w("removed: now train"), w("removed: filtered out"),
   w("annotator"), w("artist"), w("reviewer"), w("researcher"), w("admin"),
 ];

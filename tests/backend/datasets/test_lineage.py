@@ -1,6 +1,7 @@
 """Releases that build on others: what they add and take back, and that the chain holds what one release would."""
 
 import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.utils import timezone
 from backend import storage
 from backend.accounts.access import ApiError
 from backend.annotation.models import Alignment, Assignment, Review
+from backend.catalog.models import Image
 from backend.datasets import services, sql
 from backend.datasets.models import PreferencePair, Release, Sample
 from backend.proposals.models import Candidate, Proposer
@@ -41,7 +43,7 @@ def held(release: Release) -> set[int]:
         else (release.pairs, release.removed_pairs)
     )
     before = held(release.base) if release.base else set()
-    assert ids(back) <= before and not ids(own) & before
+    assert ids(back) <= before and not ids(own) & (before - ids(back))
     return (before - ids(back)) | ids(own)
 
 
@@ -76,6 +78,25 @@ def test_what_is_no_longer_wanted_is_taken_back_with_its_reason() -> None:
     assert reasons(second) == ["answers changed", "candidate withdrawn", "filtered out", "image removed"]
     assert [row.object_id for row in Sample.objects.filter(pk__in=held(second))] == [targets[4].row.pk]
     assert reasons(freeze(world, base=second, min_rating=0.65)) == []
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_what_was_given_as_validation_is_given_again_once_it_is_train(kind: str) -> None:
+    world = World()
+    targets = [world.target() for _ in range(2)]
+    for target in targets:
+        world.bracket(target, PLAIN, winner=0)
+    first = freeze(world, kind, own_negatives=False)
+    turned = Image.objects.filter(pk=targets[0].image.pk)
+    turned.update(turned_at=timezone.now())
+    second = freeze(world, kind, base=first, own_negatives=False)
+    name = {"sft": "samples", "dpo": "pairs"}[kind]
+    rows, back = getattr(second, name), getattr(second, f"removed_{name}")
+    assert ids(rows) == ids(back) and {row.object_id for row in rows.all()} == {targets[0].row.pk}
+    assert set(reasons(second)) == {"now train"} and held(second) == held(first)
+    turned.update(turned_at=timezone.now() - timedelta(hours=1))  # long before the second was begun
+    third = freeze(world, kind, base=second, own_negatives=False)
+    assert (getattr(third, name).count(), reasons(third)) == (0, [])
 
 
 def test_a_released_sample_whose_pose_changes_is_replaced_in_the_next_release() -> None:
@@ -139,7 +160,7 @@ def test_shape_and_texture_are_released_apart() -> None:
         services.begin(kind="sft", batches=[shape], collection="texture")
 
 
-@pytest.mark.parametrize("change", ["kind", "collection", "state"])
+@pytest.mark.parametrize("change", ["kind", "collection", "state", "layouts"])
 def test_a_base_that_does_not_fit_is_refused(change: str) -> None:
     world = World()
     world.bracket(world.target(), PLAIN, winner=0)
@@ -149,6 +170,8 @@ def test_a_base_that_does_not_fit_is_refused(change: str) -> None:
         options["kind"] = "dpo"
     elif change == "collection":
         options["batches"] = [World({"name": "coats", "judges": "texture"}).batch]
+    elif change == "layouts":
+        options["include_fallback_layout"] = True
     else:
         options["base"] = services.begin(kind="sft", batches=[world.batch])
     with pytest.raises(ApiError):
