@@ -63,8 +63,10 @@ def endpoint(
 
     def decorate(function: Callable[..., Response]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Response:
-            return function(*args, **kwargs)
+        def call(request: Request, *args: Any, **kwargs: Any) -> Response:
+            if "\0" in request.path or "%00" in request.META["QUERY_STRING"]:  # PostgreSQL keeps no such text
+                raise Http404
+            return function(request, *args, **kwargs)
 
         if parsers is not None:
             parser_classes(parsers)(call)

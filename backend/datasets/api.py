@@ -79,7 +79,7 @@ def release(request: Request, pk: int) -> Response:
     folder = found.location or f"{found.kind}-{found.sha256[:16]}"
     described = {**describe(found), "lineage": services.lineage(found)}
     _add_removed([described])
-    return Response({**described, "load": services.loading_lines(folder) if found.sha256 else None})
+    return Response({**described, "load": services.loading_lines(folder) if found.rows else None})
 
 
 @endpoint("GET", roles=READERS)

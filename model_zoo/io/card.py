@@ -160,7 +160,7 @@ def render(
     to caption. refused: reason to count. notes: paragraphs on licence, consent and what is simulated or rendered.
     meanings: what columns mean. path: what stands for the folder in the lines that load it.
     """
-    parts = [f"# {title}", about, "\n".join(f"- {name}: {value}" for name, value in facts.items())]
+    parts = [f"# {_line(title)}", about, "\n".join(f"- {name}: {_line(value)}" for name, value in facts.items())]
     if pictures:
         parts += ["## Pictures", *(f"![{_cell(text)}]({name})\n\n{text}" for name, text in pictures.items())]
     if notes:
@@ -202,5 +202,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
 
 
+def _line(value: object) -> str:
+    """One line that starts no heading and no tag."""
+    return " ".join(str(value).split()).replace("<", "&lt;")
+
+
 def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return _line(value).replace("|", "\\|")

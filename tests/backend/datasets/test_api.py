@@ -74,6 +74,11 @@ def test_a_file_of_a_release_downloads_in_ranges(people: SimpleNamespace, api: A
     assert answer.status_code == 206 and b"".join(answer.streaming_content) == b"manifest"
 
 
+@pytest.mark.parametrize("path", ["releases/1/files/%00", "releases/?kind=%00"])
+def test_an_address_with_a_nul_is_nowhere(people: SimpleNamespace, api: Any, path: str) -> None:
+    assert api(people.res).get(f"/api/v1/{path}").status_code == 404
+
+
 def test_two_releases_compare_by_their_rows(people: SimpleNamespace, api: Any) -> None:
     world = World()
     world.bracket(world.target(), PLAIN, winner=0)

@@ -51,3 +51,8 @@ def test_the_card_says_all_and_is_the_same_for_the_same_facts() -> None:
                  "load_dataset", "webdataset", "tarfile", "DataSet(", "| length | int64 |"):  # fmt: skip
         assert said in first
     assert first.index("| tiny | 5 |") < first.index("| flat_normals | 2 |")
+
+
+def test_a_name_with_lines_and_tags_stays_one_line_of_text() -> None:
+    text = card.render("a\n# b", "About.", {"batches": "x\n## y <script>alert(1)</script>"}, SCHEMA)
+    assert text.startswith("# a # b\n") and "- batches: x ## y &lt;script>alert(1)&lt;/script>\n" in text
