@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from backend import jobs, storage
@@ -17,6 +18,7 @@ from backend.datasets.models import Release
 from model_zoo.io.shards import file_sha256
 
 MANIFEST = "manifest.json"
+Freeze = Callable[[str], None]
 
 
 def check_place(out: str) -> None:
@@ -38,8 +40,11 @@ def check_place(out: str) -> None:
 
 
 @contextmanager
-def place_for(out: str) -> Iterator[tuple[Path, Callable[[dict[str, Any]], str]]]:
-    """A folder to write into, and what makes it the release once it is whole; a half-written one never looks like it."""
+def place_for(out: str) -> Iterator[tuple[Path, Callable[[dict[str, Any], Freeze], None]]]:
+    """A folder to write into, and what makes it the release once it is whole; a half-written one never looks like it.
+
+    That freezes it (told where it lies) and gives it its place together: where either fails, nothing is there.
+    """
     check_place(out)
     target = Path(out).resolve()
     remote = out.startswith("s3://")
@@ -53,17 +58,19 @@ def place_for(out: str) -> Iterator[tuple[Path, Callable[[dict[str, Any]], str]]
             % {"scratch": scratch, "strerror": failure.strerror}
         ) from None
 
-    def finish(manifest: dict[str, Any]) -> str:
+    def finish(manifest: dict[str, Any], freeze: Freeze) -> None:
         if remote:
-            return _upload(part, manifest, out)
+            _upload(part, manifest, out, freeze)
+            return
         part.chmod(0o755)
         try:
-            part.replace(target)
+            with transaction.atomic():
+                freeze(str(target))
+                part.replace(target)
         except OSError as failure:
             raise jobs.UserError(
                 _("cannot write %(out)s: %(strerror)s") % {"out": out, "strerror": failure.strerror}
             ) from None
-        return str(target)
 
     try:
         yield part, finish
@@ -88,14 +95,46 @@ def _s3_errors(out: str) -> Iterator[None]:
         ) from None
 
 
-def _upload(part: Path, manifest: dict[str, Any], out: str) -> str:
+def _upload(part: Path, manifest: dict[str, Any], out: str, freeze: Freeze) -> None:
     """The manifest goes last: without it a prefix is no release."""
     bucket, prefix = _bucket(out)
-    with _s3_errors(out):
-        for name in names(manifest):
-            with (part / name).open("rb") as file:
-                bucket.write(f"{prefix}/{name}", file, media_type(name))
-    return out.rstrip("/")
+    sent: list[str] = []
+
+    def send(name: str) -> None:
+        sent.append(f"{prefix}/{name}")
+        with (part / name).open("rb") as file:
+            bucket.write(f"{prefix}/{name}", file, media_type(name))
+
+    with _s3_errors(out), _claimed(bucket, prefix, out):
+        check_place(out)
+        try:
+            for name in names(manifest)[:-1]:
+                send(name)
+            with transaction.atomic():
+                freeze(out.rstrip("/"))
+                send(MANIFEST)
+        except Exception:
+            for name in sent:
+                bucket.remove(name)
+            raise
+
+
+@contextmanager
+def _claimed(bucket: storage.S3Store, prefix: str, out: str) -> Iterator[None]:
+    """Nobody else writes a release below the prefix meanwhile. A store that ignores conditions keeps nobody off."""
+    claim = {"Bucket": bucket.bucket, "Key": f"{prefix}.claim"}
+    try:
+        bucket.client.put_object(**claim, Body=b"", IfNoneMatch="*")
+    except ClientError as failure:
+        code = failure.response.get("Error", {}).get("Code")
+        if code not in ("PreconditionFailed", "ConditionalRequestConflict"):
+            raise
+        message = _("another release is being written to %(out)s, or was cut off: then delete %(claim)s")
+        raise jobs.UserError(message % {"out": out, "claim": claim["Key"]}) from None
+    try:
+        yield
+    finally:
+        bucket.client.delete_object(**claim)
 
 
 def materialise(release: Release, into: Path | None = None) -> Path:

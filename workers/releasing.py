@@ -22,8 +22,8 @@ from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from backend.datasets import services
-from backend.datasets.models import PreferencePair, Release, Sample
-from backend.models import Job
+from backend.datasets.models import PreferencePair, Release, ReleaseFile, Sample
+from backend.models import Blob, Job
 from model_zoo.io.index_writer import IndexWriter
 from model_zoo.io.shards import ShardWriter, file_sha256
 from workers import release_card
@@ -197,7 +197,11 @@ class Writer:
         if self.shown.drawn:
             pictures[PICTURE] = caption(self.release.kind)
             (self.folder / PICTURE).parent.mkdir()
-            (self.folder / PICTURE).write_bytes(self.shown.sheet())
+            try:
+                (self.folder / PICTURE).write_bytes(self.shown.sheet())
+            except (FileNotFoundError, storage.StorageError) as failure:
+                message = _("a file is missing from the store (was a photo removed meanwhile?): %(failure)s")
+                raise jobs.UserError(message % {"failure": failure}) from None
         (self.folder / "README.md").write_text(release_card.render(manifest, stats, pictures))
         (self.folder / "croissant.json").write_text(release_card.metadata(manifest, stats))
 
@@ -244,22 +248,27 @@ def release_job(job: Job) -> dict[str, Any]:
     scratch.mkdir(parents=True, exist_ok=True)
     for left in scratch.glob(f"release-{release.pk}-*"):  # of an attempt that was killed
         shutil.rmtree(left, ignore_errors=True)
+    files: list[tuple[str, Blob]] = []
     try:
         with tempfile.TemporaryDirectory(prefix=f"release-{release.pk}-", dir=scratch) as folder:
             manifest = build(
                 release, Path(folder), _throttled(lambda done, total: jobs.report(job, done / total))
             )
-            files = [(name, storage.put(Path(folder) / name, media_type(name))) for name in names(manifest)]
+            for name in names(manifest):
+                files.append((name, storage.put(Path(folder) / name, media_type(name))))
+        sealed = services.freeze(
+            release,
+            manifest=dict(files)[MANIFEST],
+            rows=manifest["counts"]["rows"],
+            counts=manifest["counts"],
+            files=files,
+        )
     except Exception:
         services.fail(release)
+        for _name, blob in files:  # a photo may be in them that was removed meanwhile
+            if not ReleaseFile.objects.filter(blob=blob).exists():
+                storage.erase(blob.sha256)
         raise
-    sealed = services.freeze(
-        release,
-        manifest=dict(files)[MANIFEST],
-        rows=manifest["counts"]["rows"],
-        counts=manifest["counts"],
-        files=files,
-    )
     return _result(sealed)
 
 
@@ -274,13 +283,19 @@ def release_to(release: Release, out: str, progress: Progress) -> Release:
     try:
         with place_for(out) as (folder, finish):
             manifest = build(release, folder, _throttled(progress))
-            stored = storage.put(folder / MANIFEST, "application/json")
-            location = finish(manifest)
+            stored, counts = storage.put(folder / MANIFEST, "application/json"), manifest["counts"]
+
+            def freeze(location: str) -> None:
+                services.freeze(
+                    release, manifest=stored, rows=counts["rows"], counts=counts, location=location
+                )
+
+            finish(manifest, freeze)
     except Exception:
         services.discard(release)
         raise
-    counts = manifest["counts"]
-    return services.freeze(release, manifest=stored, rows=counts["rows"], counts=counts, location=location)
+    release.refresh_from_db()
+    return release
 
 
 def _result(release: Release) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from billiard import current_process
 from backend import jobs
 from backend.annotation.services import reap_leases
 from backend.datasets import builds
-from backend.datasets.services import collect_recent
+from backend.datasets import services as datasets
 from workers import (
     art,
     building,
@@ -34,12 +34,13 @@ def reap() -> None:
     for job_id in dying:
         proposing.settle(job_id)
     builds.settle_all()
+    datasets.settle()
 
 
 @app.task(name="workers.tasks.collect", acks_late=True)
 def collect() -> None:
     """Samples and pairs from the latest answers; a release collects everything again."""
-    collect_recent()
+    datasets.collect_recent()
 
 
 @app.task(name="workers.tasks.look", acks_late=True)

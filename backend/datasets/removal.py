@@ -16,6 +16,7 @@ from backend import jobs, storage
 from backend.accounts.access import record
 from backend.annotation.withdrawing import withdraw
 from backend.catalog.models import Image
+from backend.datasets.services import SEAL_LOCK
 
 # Frozen releases with rows of these photos, and how many; `stored`: their files lie in our own store.
 HOLDING = """
@@ -117,6 +118,8 @@ def remove(image: Image, *, reason: str, erase: bool = False, by: Any = None) ->
     one on the database opens no task of the photo (annotation 0004), then tasks and leases end.
     """
     with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SEAL_LOCK])
         # FOR UPDATE waits for tasks that are being made right now: they hold the photo's key.
         row = Image.objects.select_for_update().get(pk=image.pk)
         if row.removed_at is None:

@@ -22,6 +22,9 @@ from backend.models import Blob, Job
 from backend.proposals.models import OWN_MODELS
 from backend.words import word
 
+# Releases that are being sealed share it, a removal has it alone: a photo is removed either before its release is checked
+# for such photos, or after it is frozen and named among those that hold the photo.
+SEAL_LOCK = 0x7365616C
 # One collector or choice a batch at a time: two could each drop what the other just added or chose.
 LOCK = "SELECT id FROM catalog_batch WHERE id = ANY(%(batches)s) ORDER BY id FOR NO KEY UPDATE"
 LOAD_DATASETS = """\
@@ -102,7 +105,7 @@ def begin(
     """A release that is still to be frozen. With a base it takes the base's batches too.
 
     `collection`: shape or texture; blank: that of its batches. ApiError 400 when the batches collect both, or the base
-    is of another kind or collection.
+    is of another kind or collection, or has other layouts.
     """
     if base is not None:
         batches = [*batches, *base.batches.exclude(pk__in=[batch.pk for batch in batches])]
@@ -113,6 +116,9 @@ def begin(
         message = _(
             "Release %(pk)s cannot be the base: a base is a frozen release of the same kind and collection."
         )
+        raise ApiError(400, "invalid", message % {"pk": base.pk}, {"base": [_("does not fit")]})
+    if base is not None and base.include_fallback_layout != include_fallback_layout:
+        message = _("Release %(pk)s and what builds on it must agree on layouts placed on guessed depth.")
         raise ApiError(400, "invalid", message % {"pk": base.pk}, {"base": [_("does not fit")]})
     release = Release.objects.create(
         kind=kind,
@@ -242,6 +248,7 @@ def freeze(
     UserError when it is frozen already, or a photo of it was removed while the files were written.
     """
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [SEAL_LOCK])
         cursor.execute(sql.REMOVED_MEANWHILE[release.kind], {"release": release.pk})
         if removed := cursor.fetchone():
             message = _("photo %(name)s was removed while the release was written: freeze it again")
@@ -275,6 +282,13 @@ def fail(release: Release) -> None:
     if moved:
         with connection.cursor() as cursor:
             cursor.execute(sql.THAW[release.kind], {"release": release.pk})
+
+
+def settle() -> None:
+    """Let go of the rows of releases whose job is over without having frozen them: its worker died for good."""
+    over = [Job.State.FAILED, Job.State.CANCELLED]
+    for release in Release.objects.filter(state=Release.State.BUILDING, job__state__in=over):
+        fail(release)
 
 
 def discard(release: Release) -> None:

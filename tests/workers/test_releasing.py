@@ -19,10 +19,12 @@ from PIL import Image as Picture
 
 from backend import storage
 from backend.annotation.models import Alignment
+from backend.catalog import clusters
 from backend.catalog.models import Image, TargetObject
-from backend.datasets import services
+from backend.datasets import removal, services
 from backend.datasets.models import Release
 from backend.jobs import UserError
+from backend.models import Blob
 from backend.proposals.models import Proposer
 from model_zoo.data.reader import DataSet
 from model_zoo.io.shards import ShardReader, read_member
@@ -475,6 +477,80 @@ def test_a_release_in_a_bucket_comes_back_whole(tmp_path: Path, bucket: Any) -> 
         release(world, tmp_path / "out", "dpo")
     with pytest.raises(UserError, match="not empty"):
         release(world, "s3://maquette/releases/first")
+
+
+def listed(bucket: Any, prefix: str) -> list[str]:  # noqa: F811
+    return [row["Key"] for row in bucket.client.list_objects_v2(Bucket="maquette", Prefix=prefix).get("Contents", [])]
+
+
+def test_of_two_releases_at_one_prefix_the_second_is_refused(
+    bucket: Any, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    world, write, late = loop(), storage.S3Store.write, []
+
+    def meanwhile(self: Any, name: str, *args: Any) -> None:
+        if name.startswith("releases/one/") and not late:  # the first one is under way
+            late.append(name)
+            with pytest.raises(UserError, match="another release is being written"):
+                release(world, "s3://maquette/releases/one", "dpo", own_negatives=False)
+        write(self, name, *args)
+
+    monkeypatch.setattr(storage.S3Store, "write", meanwhile)
+    made = release(world, "s3://maquette/releases/one")
+    assert late and Release.objects.get() == made
+    assert listed(bucket, "releases/one.claim") == []
+    assert "releases/one/manifest.json" in listed(bucket, "releases/one/")
+
+
+def take_out_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photo is removed after everything was written and before it is sealed."""
+    build = releasing.build
+
+    def late(*args: Any) -> dict[str, Any]:
+        manifest = build(*args)
+        removal.remove(Image.objects.order_by("pk").first(), reason="asked")
+        return manifest
+
+    monkeypatch.setattr(releasing, "build", late)
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket", "store"])
+def test_of_a_release_that_lost_a_photo_meanwhile_nothing_is_left(
+    tmp_path: Path, bucket: Any, monkeypatch: pytest.MonkeyPatch, place: str  # noqa: F811
+) -> None:
+    world = loop()
+    take_out_meanwhile(monkeypatch)
+    made = services.begin(kind="sft", batches=[world.batch])
+    with pytest.raises(UserError, match="was removed while the release was written"):
+        if place == "store":
+            releasing.release_job(job_here(made))
+        else:
+            releasing.release_to(made, str(tmp_path / "out") if place == "folder" else "s3://maquette/out", quiet)
+    assert not (tmp_path / "out").exists() and listed(bucket, "out") == []
+    tars = Blob.objects.filter(media_type="application/x-tar")
+    assert [bucket.size(storage.blob_name(tar.sha256)) for tar in tars] == [None] * len(tars)
+    assert len(tars) == (place == "store") and Release.samples.through.objects.count() == 0
+    monkeypatch.undo()
+
+
+def test_photos_that_turn_out_to_be_near_duplicates_are_on_one_side_of_the_whole_chain(tmp_path: Path) -> None:
+    world, sides = World(), {}
+    while len(sides) < 2:
+        target = world.target()
+        world.bracket(target, PLAIN, winner=0)
+        sides[clusters.side_of(target.image.blob_id)] = target
+    for signature, target in ((0, sides["validation"]), ((1 << 10) - 1, sides["train"])):
+        clusters.settle([clusters.Seen(target.image.pk, signature, {})], [], distance=7, fresh=True)
+    base = release(world, tmp_path / "base")
+    bridge = world.target()
+    world.bracket(bridge, PLAIN, winner=0)
+    clusters.settle([clusters.Seen(bridge.image.pk, (1 << 5) - 1, {})], [], distance=7, fresh=True)
+    release(world, tmp_path / "more", base=base)
+    assert check(tmp_path / "more", bases=[tmp_path / "base"]).problems == []
+    data = DataSet(tmp_path / "more", base=[tmp_path / "base"])
+    found = {int(row["object_key"][1:]): row["split"] for row in map(data.row, range(len(data)))}
+    near = [found[target.row.pk] for target in (*sides.values(), bridge)]
+    assert near == ["train"] * 3 and len(data) == world.batch.tasks.count()
 
 
 @pytest.mark.parametrize(("command", "said"), [

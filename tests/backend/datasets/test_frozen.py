@@ -1,17 +1,19 @@
 """A frozen release cannot change, whoever tries and however."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
-from backend import storage
+from backend import jobs, storage
 from backend.annotation.models import Review
 from backend.datasets import removal, services
 from backend.datasets.models import PreferencePair, Release, Sample
 from backend.jobs import UserError
+from backend.models import Job
 from tests.backend.datasets.rows import PLAIN, World
 from tests.backend.datasets.test_api import frozen
 
@@ -75,3 +77,46 @@ def test_a_photo_that_is_removed_while_files_are_written_stops_the_release() -> 
     manifest = storage.put(b"manifest", "application/json")
     with pytest.raises(UserError, match=r"photo 1\.jpg was removed while the release was written"):
         services.freeze(made, manifest=manifest, rows=1, counts={})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_removal_waits_for_a_release_that_is_being_sealed_and_names_it() -> None:
+    world = World()
+    target = world.target()
+    world.bracket(target, PLAIN, winner=0)
+    services.collect([world.batch])
+    made = services.begin(kind="sft", batches=[world.batch])
+    with services.snapshot(made):
+        pass
+    manifest = storage.put(b"manifest", "application/json")
+    named: list[removal.Holding] = []
+
+    def take_out() -> None:
+        named.extend(removal.remove(target.image, reason="asked").releases)
+        connection.close()
+
+    other = threading.Thread(target=take_out)
+    with transaction.atomic():
+        services.freeze(made, manifest=manifest, rows=1, counts={})
+        other.start()
+        other.join(0.5)
+        assert other.is_alive() and not named
+    other.join(20)
+    assert [row.id for row in named] == [made.pk]
+
+
+@pytest.mark.django_db
+def test_a_release_whose_job_failed_for_good_lets_go_of_its_rows() -> None:
+    world = World()
+    world.bracket(world.target(), PLAIN, winner=0)
+    services.collect([world.batch])
+    made = services.begin(kind="sft", batches=[world.batch])
+    job = services.order(made)
+    with connection.cursor() as cursor:
+        services.choose(cursor, made)
+    services.settle()
+    assert made.samples.count() == 1  # its job may still come
+    Job.objects.filter(pk=job.pk).update(state="failed", error=jobs.DIED)
+    services.settle()
+    made.refresh_from_db()
+    assert (made.state, made.samples.count()) == ("failed", 0)
