@@ -160,7 +160,11 @@ def render(
     to caption. refused: reason to count. notes: paragraphs on licence, consent and what is simulated or rendered.
     meanings: what columns mean. path: what stands for the folder in the lines that load it.
     """
-    parts = [f"# {_line(title)}", about, "\n".join(f"- {name}: {_line(value)}" for name, value in facts.items())]
+    parts = [
+        f"# {_line(title)}",
+        about,
+        "\n".join(f"- {name}: {_line(value)}" for name, value in facts.items()),
+    ]
     if pictures:
         parts += ["## Pictures", *(f"![{_cell(text)}]({name})\n\n{text}" for name, text in pictures.items())]
     if notes:

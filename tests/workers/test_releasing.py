@@ -480,11 +480,15 @@ def test_a_release_in_a_bucket_comes_back_whole(tmp_path: Path, bucket: Any) -> 
 
 
 def listed(bucket: Any, prefix: str) -> list[str]:  # noqa: F811
-    return [row["Key"] for row in bucket.client.list_objects_v2(Bucket="maquette", Prefix=prefix).get("Contents", [])]
+    return [
+        row["Key"]
+        for row in bucket.client.list_objects_v2(Bucket="maquette", Prefix=prefix).get("Contents", [])
+    ]
 
 
 def test_of_two_releases_at_one_prefix_the_second_is_refused(
-    bucket: Any, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    bucket: Any,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
 ) -> None:
     world, write, late = loop(), storage.S3Store.write, []
 
@@ -516,7 +520,10 @@ def take_out_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("place", ["folder", "bucket", "store"])
 def test_of_a_release_that_lost_a_photo_meanwhile_nothing_is_left(
-    tmp_path: Path, bucket: Any, monkeypatch: pytest.MonkeyPatch, place: str  # noqa: F811
+    tmp_path: Path,
+    bucket: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,  # noqa: F811
 ) -> None:
     world = loop()
     take_out_meanwhile(monkeypatch)
@@ -525,7 +532,9 @@ def test_of_a_release_that_lost_a_photo_meanwhile_nothing_is_left(
         if place == "store":
             releasing.release_job(job_here(made))
         else:
-            releasing.release_to(made, str(tmp_path / "out") if place == "folder" else "s3://maquette/out", quiet)
+            releasing.release_to(
+                made, str(tmp_path / "out") if place == "folder" else "s3://maquette/out", quiet
+            )
     assert not (tmp_path / "out").exists() and listed(bucket, "out") == []
     tars = Blob.objects.filter(media_type="application/x-tar")
     assert [bucket.size(storage.blob_name(tar.sha256)) for tar in tars] == [None] * len(tars)
@@ -533,7 +542,9 @@ def test_of_a_release_that_lost_a_photo_meanwhile_nothing_is_left(
     monkeypatch.undo()
 
 
-def test_photos_that_turn_out_to_be_near_duplicates_are_on_one_side_of_the_whole_chain(tmp_path: Path) -> None:
+def test_photos_that_turn_out_to_be_near_duplicates_are_on_one_side_of_the_whole_chain(
+    tmp_path: Path,
+) -> None:
     world, sides = World(), {}
     while len(sides) < 2:
         target = world.target()
