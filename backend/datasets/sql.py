@@ -290,9 +290,8 @@ def _chosen(kind: str) -> str:
 FREEZE = {
     kind: f"""{_chosen(kind)}
 INSERT INTO datasets_release_{table} (release_id, {column})
-SELECT %(release)s, w.id FROM let_through w
-WHERE NOT EXISTS (SELECT 1 FROM held h WHERE h.id = w.id) OR EXISTS (SELECT 1 FROM turned t WHERE t.id = w.id)
-ORDER BY w.object_id, w.id
+SELECT %(release)s, w.id FROM let_through w LEFT JOIN held h ON h.id = w.id LEFT JOIN turned t ON t.id = w.id
+WHERE h.id IS NULL OR t.id IS NOT NULL ORDER BY w.object_id, w.id
 """
     for kind, (_row, table, column) in _LINKS.items()
 }
@@ -300,9 +299,8 @@ ORDER BY w.object_id, w.id
 FREEZE_REMOVED = {
     kind: f"""{_chosen(kind)}
 INSERT INTO datasets_release_removed_{table} (release_id, {column})
-SELECT %(release)s, h.id FROM held h
-WHERE NOT EXISTS (SELECT 1 FROM let_through w WHERE w.id = h.id) OR EXISTS (SELECT 1 FROM turned t WHERE t.id = h.id)
-ORDER BY h.id
+SELECT %(release)s, h.id FROM held h LEFT JOIN let_through w ON w.id = h.id LEFT JOIN turned t ON t.id = h.id
+WHERE w.id IS NULL OR t.id IS NOT NULL ORDER BY h.id
 """
     for kind, (_row, table, column) in _LINKS.items()
 }
