@@ -7,6 +7,7 @@ data.sample(12).rgb()
 import hashlib
 import io
 import json
+import pickle
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -246,7 +247,7 @@ class DataSet:
         found = open_place(place, endpoint)
         self.name, self.manifest, self.check = found.name, _manifest(found), check
         chain = _chain(found, self.manifest, [open_place(other, endpoint) for other in base])
-        content = "\0".join([*(_text(manifest) for _, manifest in chain), str(where)])
+        content = "\0".join([*(_text(manifest) for _, manifest in chain), _filter(where)])
         self.identity = _digest(content)  # the same for the same rows
         held = _digest(f"{content}\0{columns}\0{check}")
         kept = None if cache is None else Path(cache) / f"index-{held}.arrow"
@@ -431,6 +432,13 @@ def _opened(place: str | Path, arguments: dict[str, Any]) -> DataSet:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _filter(where: str | pc.Expression | None) -> str:
+    """What tells a filter from others; an expression as text would leave out most of a long list."""
+    if isinstance(where, pc.Expression):
+        return hashlib.sha256(pickle.dumps(where, protocol=5)).hexdigest()
+    return str(where)
 
 
 def _text(manifest: Mapping[str, Any]) -> str:
