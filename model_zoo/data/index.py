@@ -76,7 +76,8 @@ def open_index(
     """The rows of a chain of places, the oldest first: each one's removed.parquet takes rows of those before it away.
 
     columns: the facts to hold, None for all. digests: hold the sha256 of spans. kept: an Arrow file that is written from
-    the rows unless it is there, and mapped into memory: so they take no memory of their own and open at once.
+    the rows unless it is there, and mapped into memory: so they take no memory of their own and open at once; where it
+    cannot be written they stay in memory.
     Raises BadInput.
     """
     if kept is not None and kept.exists():
@@ -105,8 +106,7 @@ def open_index(
         ) from None
     table = table.unify_dictionaries().combine_chunks()
     if kept is not None:
-        _keep(table, kept)
-        table = _mapped(kept)
+        table = _kept(table, kept)
     return _index(table)
 
 
@@ -200,12 +200,17 @@ def _without(table: pa.Table, gone: pa.ChunkedArray) -> pa.Table:
     return table.filter(pc.invert(pc.is_in(table["id"], value_set=gone.combine_chunks())))
 
 
-def _keep(table: pa.Table, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        with pa.ipc.new_file(part, table.schema) as writer:
-            writer.write_table(table)
-    os.replace(part.name, path)
+def _kept(table: pa.Table, path: Path) -> pa.Table:
+    """The rows written to a file and mapped from there; as they are in memory where it cannot be written."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, suffix=".part") as folder:
+            part = f"{folder}/index"
+            with pa.OSFile(part, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table)
+            os.replace(part, path)
+    except OSError:
+        return table
+    return _mapped(path)
 
 
 def _mapped(path: Path) -> pa.Table:

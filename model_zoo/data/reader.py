@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model_zoo.build.encode import read_depth_png, read_occupancy
-from model_zoo.data.cache import Cache, Cached
+from model_zoo.data.cache import Cache, Cached, made
 from model_zoo.data.index import IDS, SAMPLE, SHAPE, Span, open_index
 from model_zoo.data.locks import ThreadLock
 from model_zoo.data.places import Place, open_place
@@ -250,7 +250,7 @@ class DataSet:
         content = "\0".join([*(_text(manifest) for _, manifest in chain), _filter(where)])
         self.identity = _digest(content)  # the same for the same rows
         held = _digest(f"{content}\0{columns}\0{check}")
-        kept = None if cache is None else Path(cache) / f"index-{held}.arrow"
+        kept = None if cache is None else made(Path(cache)) / f"index-{held}.arrow"
         index = open_index([p for p, _ in chain], where=where, columns=columns, digests=check, kept=kept)
         self.facts, self.spans, self.shards = index.facts, index.spans, index.shards
         self._places: list[Place] = [p for p, _ in chain]
