@@ -12,6 +12,7 @@ from torch import Tensor
 from model_zoo.data.index import SHAPE
 from model_zoo.data.places import S3
 from model_zoo.data.reader import DataSet, Pose, Sample, manifest_of
+from model_zoo.data.where import joined
 from model_zoo.examples import LAYOUT, Example, Pair
 from model_zoo.geometry import pose as layout_pose
 from model_zoo.geometry.preprocess import Views, prepare_photo
@@ -46,12 +47,12 @@ def open_rows(
 
     Raises BadInput for a set of none of these kinds.
     """
-    asked = [f"({where})"] if where else []
+    asked = [where] if where else []
     asked += [f"split == {split!r}"] if split else []
     kind = manifest_of(place).get("kind")
     columns = COLUMNS.get(kind, ()) if kind in kinds else ()
     kept = cache if str(place).startswith(S3) else None
-    data = DataSet(place, where=" and ".join(asked) or None, columns=columns, base=base, cache=kept)
+    data = DataSet(place, where=joined(*asked) or None, columns=columns, base=base, cache=kept)
     data.require(*kinds)
     return data
 

@@ -2,7 +2,8 @@
 
 import ast
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow.compute as pc
@@ -28,11 +29,29 @@ def parse(text: str, columns: Sequence[str]) -> pc.Expression:
     `in ('mug', 'chair')`, `not in (...)`, `is null`, `is not null`; a true-or-false column stands alone; and, or, not
     and parentheses join. A row whose value is null passes no comparison. Raises BadInput with one line.
     """
+    with _one_line(text):
+        return _Reader(text, columns).condition(_tree(text))
+
+
+def joined(*texts: str) -> str:
+    """One filter that lets through what passes them all. Each is read alone: none can close the other's parentheses."""
+    found = []
+    for text in texts:
+        with _one_line(text):
+            found.append(f"({ast.unparse(_tree(text))})")
+    return " and ".join(found)
+
+
+def _tree(text: str) -> ast.expr:
     if len(text) > LONGEST:
         raise BadInput(f"the filter is longer than {LONGEST} characters", "bad_filter")
+    return ast.parse(text.strip(), mode="eval").body
+
+
+@contextmanager
+def _one_line(text: str) -> Iterator[None]:
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-        return _Reader(text, columns).condition(tree.body)
+        yield
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         if isinstance(error, BadInput):
             raise

@@ -114,6 +114,27 @@ def test_a_filter_chooses_the_rows(sft, tmp_path):
         Samples(sft, tiny(), where="quality > 1")
 
 
+def test_a_filter_cannot_reach_into_the_split(sft):
+    for where in (
+        "sample_id < 99) or (sample_id < 99",
+        "sample_id < 99 #",
+        "sample_id < 99\nor sample_id > 0",
+    ):
+        try:
+            found = len(Samples(sft, tiny(), "validation", where=where))
+        except BadInput as error:
+            assert error.code == "bad_filter"
+        else:
+            assert found == 0
+    both = "sample_id < 1 or sample_id < 99"
+    assert (
+        len(Samples(sft, tiny(), where=both)) == 4
+        and len(Samples(sft, tiny(), "validation", where=both)) == 0
+    )
+    first, again = (Samples(sft, tiny(), where=both).data for _ in range(2))
+    assert first.identity == again.identity != Samples(sft, tiny()).data.identity
+
+
 def test_a_base_among_the_data_is_read_with_what_builds_on_it(tmp_path):
     names = []
     for number, base in enumerate((None, 0, None, 1)):

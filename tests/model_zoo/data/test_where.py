@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from model_zoo.data.where import parse
+from model_zoo.data.where import joined, parse
 from model_zoo.io.errors import BadInput
 
 TABLE = pa.table(
@@ -66,3 +66,11 @@ def test_what_is_no_filter_is_refused_in_one_line(text: str, said: str) -> None:
         assert said in error.message and "\n" not in error.message
     else:
         assert said == "" and isinstance(found, pc.Expression)
+
+
+def test_filters_are_joined_each_read_alone() -> None:
+    both = joined("r < 0.2 or r > 0.8", "split == 'train'")
+    assert TABLE.filter(parse(both, TABLE.column_names))["r"].to_pylist() == [0.1]
+    with pytest.raises(BadInput, match="no comparison"):
+        joined("r > 0) or (r > 0", "split == 'train'")
+    assert joined() == ""
