@@ -431,7 +431,7 @@ def _opened(place: str | Path, arguments: dict[str, Any]) -> DataSet:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def _filter(where: str | pc.Expression | None) -> str:

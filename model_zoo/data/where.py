@@ -52,6 +52,8 @@ def _tree(text: str) -> ast.expr:
 def _one_line(text: str) -> Iterator[None]:
     try:
         yield
+    except OverflowError:
+        raise _bad(text, "a whole number in it is too large; write it as 1e20") from None
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         if isinstance(error, BadInput):
             raise

@@ -51,6 +51,8 @@ def test_a_filter_and_columns_hold_only_what_is_asked(plain: Path) -> None:
         ({"where": "quality > 1"}, 'no column "quality"'),
         ({"where": "r == 'high'"}, "of another kind"),
         ({"where": "r >"}, "no comparison"),
+        ({"where": "split == '\ud800'"}, "no comparison"),
+        ({"where": "triangles < 99999999999999999999"}, "too large"),
         ({"columns": ["colour"]}, 'no column "colour"'),
     ],
 )
