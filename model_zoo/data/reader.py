@@ -34,6 +34,7 @@ MANIFEST = "manifest.json"
 GAP = 2**16  # bytes between two spans that are read along rather than asked for twice
 LONGEST = 2**24  # of one joined read
 KEPT_SHAPES = 2**26  # bytes of shapes that stay in memory
+KEPT = 2  # of the indexes that are kept in a cache: another number where the same filter gives other rows or columns
 CACHE_BYTES = 50 * 2**30
 Bytes = bytes | memoryview
 
@@ -249,7 +250,7 @@ class DataSet:
         chain = _chain(found, self.manifest, [open_place(other, endpoint) for other in base])
         content = "\0".join([*(_text(manifest) for _, manifest in chain), _filter(where)])
         self.identity = _digest(content)  # the same for the same rows
-        held = _digest(f"{content}\0{columns}\0{check}")
+        held = _digest(f"{KEPT}\0{content}\0{columns}\0{check}")
         kept = None if cache is None else made(Path(cache)) / f"index-{held}.arrow"
         index = open_index([p for p, _ in chain], where=where, columns=columns, digests=check, kept=kept)
         self.facts, self.spans, self.shards = index.facts, index.spans, index.shards

@@ -27,7 +27,8 @@ def parse(text: str, columns: Sequence[str]) -> pc.Expression:
 
     Columns compare with numbers, text in quotes, true and false (== != < <= > >=, also 0.2 <= r < 0.8), with
     `in ('mug', 'chair')`, `not in (...)`, `is null`, `is not null`; a true-or-false column stands alone; and, or, not
-    and parentheses join. A row whose value is null passes no comparison. Raises BadInput with one line.
+    and parentheses join. A row whose value is null passes no comparison, nor the `not` of one; null may be one of a
+    list. Raises BadInput with one line.
     """
     with _one_line(text):
         return _Reader(text, columns).condition(_tree(text))
@@ -99,7 +100,10 @@ class _Reader:
         if isinstance(how, ast.In | ast.NotIn):
             if not isinstance(right, ast.Tuple | ast.List):
                 raise _bad(self.text, "`in` needs a list such as ('mug', 'chair')")
-            inside = self.column(left).isin([self.value(item) for item in right.elts])
+            column, values = self.column(left), [self.value(item) for item in right.elts]
+            inside = column.isin(values)
+            if None not in values:  # null stays null, also where a `not` turns it round
+                inside = pc.if_else(column.is_valid(), inside, pc.scalar(None))
             return inside if isinstance(how, ast.In) else ~inside
         return COMPARE[type(how)](self.operand(left), self.operand(right))
 
