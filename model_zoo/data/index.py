@@ -95,7 +95,7 @@ def open_index(
     if not tables:
         raise BadInput(f"{places[-1].name} adds no row to what it builds on, which is not given", "no_index")
     numbered = [
-        table.append_column("_place", pa.array(np.full(len(table), number, np.int8)))
+        table.append_column("_place", pa.array(np.full(len(table), number, np.int32)))
         for number, table in tables.items()
     ]
     try:
@@ -225,7 +225,7 @@ def _mapped(path: Path) -> pa.Table:
 def _index(table: pa.Table) -> Index:
     names = table.column_names
     pointers = _pointers(names)
-    places = _numbers(table["_place"], np.int8)
+    places = _numbers(table["_place"], np.int32)
     shards: dict[tuple[int, str], int] = {}
     codes: dict[str, NDArray[np.int32]] = {}
     for name in pointers:
@@ -258,7 +258,7 @@ def whole(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _codes(
-    column: pa.ChunkedArray, places: NDArray[np.int8], shards: dict[tuple[int, str], int]
+    column: pa.ChunkedArray, places: NDArray[np.int32], shards: dict[tuple[int, str], int]
 ) -> NDArray[np.int32]:
     """Numbers in `shards` (which grows) of a column of shard names; a name cannot lead out of the folder of shards."""
     column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()

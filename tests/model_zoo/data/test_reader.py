@@ -233,3 +233,23 @@ def test_a_chain_of_releases_is_the_union_without_what_was_removed(tmp_path: Pat
         DataSet(third, base=[first])
     with pytest.raises(BadInput, match="builds on no other release"):
         DataSet(first, base=[second])
+
+
+def test_a_long_chain_is_read_to_its_end(plain: Path, tmp_path: Path) -> None:
+    """130 releases of a row each; their indexes are those of one set, and so are the bytes."""
+    row = pq.read_table(plain / "index/part-00000.parquet").slice(0, 1)
+    places = []
+    for number in range(130):
+        place = tmp_path / str(number)
+        (place / "index").mkdir(parents=True)
+        (place / "shards").symlink_to(plain / "shards")
+        pq.write_table(row, place / "index/part-00000.parquet")
+        below = {"lineage": {"base": {"hash": str(number - 1)}}} if number else {}
+        (place / "manifest.json").write_text(json.dumps({"hash": str(number), **below}))
+        places.append(place)
+    for _ in range(2):  # made, and mapped from the cache
+        data = DataSet(places[-1], base=places[:-1], cache=tmp_path / "cache")
+        assert [place for place, _ in data.shards] == list(range(130))
+        assert data.spans["sample"].shards.tolist() == list(range(130)) and data.sample(129).facts() == {
+            "n": 0
+        }
