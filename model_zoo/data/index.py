@@ -121,9 +121,10 @@ def _read(
             schema = pq.read_schema(file)
             tables.append(_part(file, schema, where, columns, digests))
         except (pa.ArrowException, OSError) as error:
-            if isinstance(where, str) and isinstance(error, pa.ArrowNotImplementedError):
+            if where is not None and isinstance(error, pa.ArrowNotImplementedError | pa.ArrowTypeError):
                 raise BadInput(
-                    f'the filter "{safe_text(where, 120)}" compares a column with a value of another kind',
+                    f'the filter "{safe_text(where, 120)}" compares a column with a value of another kind, or takes one'
+                    " for true or false that is neither",
                     "bad_filter",
                 ) from None
             raise BadInput(f"{place.name}/{part} cannot be read: {_line(error)}", "bad_index") from None

@@ -98,9 +98,11 @@ class _Reader:
             null = self.column(left).is_null()
             return null if isinstance(how, ast.Is) else ~null
         if isinstance(how, ast.In | ast.NotIn):
-            if not isinstance(right, ast.Tuple | ast.List):
+            if not isinstance(right, ast.Tuple | ast.List) or not right.elts:
                 raise _bad(self.text, "`in` needs a list such as ('mug', 'chair')")
             column, values = self.column(left), [self.value(item) for item in right.elts]
+            if values == [None] * len(values):
+                raise _bad(self.text, "a list of null alone is `is null` or `is not null`")
             inside = column.isin(values)
             if None not in values:  # null stays null, also where a `not` turns it round
                 inside = pc.if_else(column.is_valid(), inside, pc.scalar(None))

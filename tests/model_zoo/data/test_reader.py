@@ -62,6 +62,17 @@ def test_what_the_index_cannot_do_is_one_line(plain: Path, options: dict, said: 
     assert said in stop.value.message and "\n" not in stop.value.message
 
 
+@pytest.mark.parametrize(
+    "where",
+    ["r in ('mug',)", "category in (1, 2)", "category in ('a', 1)", "r", "category", "not r", "triangles in (true,)",
+     pc.field("r"), pc.field("r") == "a"],
+)  # fmt: skip
+def test_a_filter_of_another_kind_is_not_a_broken_index(plain: Path, where: str | pc.Expression) -> None:
+    with pytest.raises(BadInput, match="of another kind, or takes one for true or false") as stop:
+        DataSet(plain, where=where)
+    assert stop.value.code == "bad_filter"
+
+
 def test_places_that_are_no_data_set_are_one_line(tmp_path: Path, plain: Path) -> None:
     with pytest.raises(BadInput, match="is not a release or data set"):
         DataSet(tmp_path)

@@ -66,6 +66,8 @@ def test_a_filter_lets_its_rows_through(text: str, rows: list[int]) -> None:
         ("r + 1 > 2", "no number"),
         ("r == null", "is null"),
         ("split in 'train'", "needs a list"),
+        ("split in ()", "needs a list"),
+        ("split not in (null,)", "is not null"),
         ("r is 1", "null alone"),
         ("r < 99999999999999999999", "too large; write it as 1e20"),
         ("r > -9223372036854775809", "too large"),
