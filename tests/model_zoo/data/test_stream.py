@@ -140,6 +140,22 @@ def test_a_state_of_something_else_is_refused_in_one_line(data: DataSet, plain: 
         Stream(data, order="random")
 
 
+@pytest.mark.parametrize("name", ["data", "rows", "seed", "order", "window", "epoch", "position", "inside"])
+@pytest.mark.parametrize("value", [None, -5, "7", 1.5, [1]])
+def test_what_is_no_state_is_refused_in_one_line(data: DataSet, name: str, value: object) -> None:
+    stream = Stream(data)
+    state = stream.state_dict()
+    for wrong in (state | {name: value}, {key: v for key, v in state.items() if key != name}, value):
+        with pytest.raises(BadInput) as stop:
+            stream.load_state_dict(wrong)
+        assert stop.value.code == "bad_state" and "\n" not in stop.value.message
+    inside = {**state, "inside": 1}
+    del inside["readers"]
+    with pytest.raises(BadInput, match="inside a batch"):
+        stream.load_state_dict(inside)
+    assert stream.state_dict() == state
+
+
 @pytest.fixture
 def damaged(plain: Path, tmp_path: Path) -> DataSet:
     """One shard is gone, one is cut, one sample has a flipped bit."""
