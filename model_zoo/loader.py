@@ -18,7 +18,7 @@ from model_zoo.geometry import pose as layout_pose
 from model_zoo.geometry.preprocess import Views, prepare_photo
 from model_zoo.geometry.recipes import GeometryConfig
 from model_zoo.geometry.voxels import at_resolution, unit_frame, voxelise
-from model_zoo.io.errors import BadInput
+from model_zoo.io.errors import BadInput, safe_text
 
 TRAIN, VALIDATION = "train", "validation"
 SFT, DPO = "sft", "dpo"
@@ -59,7 +59,8 @@ def open_rows(
 
 def chains(places: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Places to read with the bases of each: a release that another one of them builds on is read as part of that one,
-    so that rows which a later release removed are not learnt."""
+    so that rows which a later release removed are not learnt. Raises BadInput where two build on the same one: its rows
+    would be learnt twice."""
     manifests = {place: manifest_of(place) for place in places}
     by_hash = {manifest.get("hash"): place for place, manifest in manifests.items()}
 
@@ -74,6 +75,14 @@ def chains(places: Sequence[str]) -> list[tuple[str, list[str]]]:
             while at is not None:
                 below.append(at)
                 at = base(at)
+            for other, bases in found:
+                if twice := [name for name in below if name in bases]:
+                    one, another, base_of_both = (safe_text(name, 120) for name in (other, place, twice[0]))
+                    raise BadInput(
+                        f"{one} and {another} both build on {base_of_both}, whose rows would be learnt twice: train on one"
+                        " of them",
+                        "wrong_base",
+                    )
             found.append((place, below))
     return found
 
