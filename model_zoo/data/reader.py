@@ -113,6 +113,7 @@ class Sample:
 
     def __init__(self, data: "DataSet", index: int, members: Mapping[str, bytes]) -> None:
         self.data, self.index, self.members = data, index, members
+        self.shard = data.shard_of(index)  # of what was last asked for
 
     @property
     def id(self) -> str:
@@ -131,6 +132,7 @@ class Sample:
 
     def get(self, name: str) -> bytes | None:
         """Bytes of a member of the sample or its shape: "image", "mask", "mesh", "chosen", ...; None without one."""
+        self.shard = self.data.shard_of(self.index, name)
         if name in self.members:
             return self.members[name]
         if SHAPE in self.data.spans:
@@ -304,9 +306,11 @@ class DataSet:
         """A held column as numpy (nulls are NaN or None)."""
         return self.facts[name].to_numpy()
 
-    def shard_of(self, row: int) -> str:
-        """File name of the shard of a row."""
-        number = int(self.spans[self.first[0]].shards[row])
+    def shard_of(self, row: int, name: str = "") -> str:
+        """File name of the shard of a row, or of one member of it where that has a place of its own."""
+        first = self.spans[self.first[0]]
+        number = int(self.spans.get(name, first).shards[row])
+        number = number if number >= 0 else int(first.shards[row])
         return self.shards[number][1] if number >= 0 else ""
 
     def sample(self, row: int) -> Sample:
@@ -366,7 +370,7 @@ class DataSet:
                 else:
                     members[name] = bytes(self._checked(span, data))  # type: ignore[index]
         except BadInput as error:
-            return Problem(self.shard_of(row), self.id(row), error.code, error.message)
+            return Problem(self.shard_of(row, name), self.id(row), error.code, error.message)
         return Sample(self, row, members)
 
     def _checked(self, span: Span, data: Bytes) -> Bytes:

@@ -260,7 +260,7 @@ class Stream(Generic[T]):
         try:
             return self.then(found)
         except BadInput as error:
-            return Problem(self.data.shard_of(found.index), found.id, error.code, error.message)
+            return Problem(found.shard, found.id, error.code, error.message)
 
     def _windows(
         self, pool: ThreadPoolExecutor, numbers: Iterable[Any], epoch: int

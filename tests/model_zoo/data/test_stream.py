@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +17,7 @@ from model_zoo.data.reader import DataSet, Sample
 from model_zoo.data.stream import Share, Stream
 from model_zoo.io.errors import BadInput
 from tests.model_zoo.built import plain_set
+from tests.model_zoo.releases import sft_release
 
 ROWS = 103
 
@@ -188,6 +190,23 @@ def test_broken_shards_and_samples_are_left_out_and_reported(damaged: DataSet, o
     resumed = Stream(damaged, order=order, then=name)
     resumed.load_state_dict(positions.state_dict())
     assert list(resumed) == good[20:]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_member_is_reported_under_its_own_shard(tmp_path: Path, whole: bool) -> None:
+    """A mesh lies in another shard than its image; it is cut off, or its bytes are no mesh."""
+    place = sft_release(tmp_path / "set", 1)
+    (shard,) = (place / "shards").iterdir()
+    other = shard.with_name("shard-000001.tar")
+    path = place / "index/part-00000.parquet"
+    [row] = pq.read_table(path).to_pylist()
+    pq.write_table(pa.Table.from_pylist([row | {"mesh_shard": other.name}]), path)
+    other.write_bytes(bytes(row["mesh_offset"] + row["mesh_length"]) if whole else b"cut off")
+    stream = Stream(DataSet(place), then=lambda sample: (sample.rgb(), sample.mesh()))
+    assert list(stream) == [] and [shard for shard, _ in stream.report.counts] == [other.name]
+    other.unlink()
+    shutil.copy(shard, other)
+    assert len(list(Stream(DataSet(place), then=lambda sample: sample.mesh(), strict=True))) == 1
 
 
 def test_strict_stops_at_the_first(damaged: DataSet) -> None:
