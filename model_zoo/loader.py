@@ -12,12 +12,13 @@ from torch import Tensor
 from model_zoo.data.index import SHAPE
 from model_zoo.data.places import S3
 from model_zoo.data.reader import DataSet, Pose, Sample, manifest_of
+from model_zoo.data.where import joined
 from model_zoo.examples import LAYOUT, Example, Pair
 from model_zoo.geometry import pose as layout_pose
 from model_zoo.geometry.preprocess import Views, prepare_photo
 from model_zoo.geometry.recipes import GeometryConfig
 from model_zoo.geometry.voxels import at_resolution, unit_frame, voxelise
-from model_zoo.io.errors import BadInput
+from model_zoo.io.errors import BadInput, safe_text
 
 TRAIN, VALIDATION = "train", "validation"
 SFT, DPO = "sft", "dpo"
@@ -46,19 +47,20 @@ def open_rows(
 
     Raises BadInput for a set of none of these kinds.
     """
-    asked = [f"({where})"] if where else []
+    asked = [where] if where else []
     asked += [f"split == {split!r}"] if split else []
     kind = manifest_of(place).get("kind")
     columns = COLUMNS.get(kind, ()) if kind in kinds else ()
     kept = cache if str(place).startswith(S3) else None
-    data = DataSet(place, where=" and ".join(asked) or None, columns=columns, base=base, cache=kept)
+    data = DataSet(place, where=joined(*asked) or None, columns=columns, base=base, cache=kept)
     data.require(*kinds)
     return data
 
 
 def chains(places: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Places to read with the bases of each: a release that another one of them builds on is read as part of that one,
-    so that rows which a later release removed are not learnt."""
+    so that rows which a later release removed are not learnt. Raises BadInput where two build on the same one: its rows
+    would be learnt twice."""
     manifests = {place: manifest_of(place) for place in places}
     by_hash = {manifest.get("hash"): place for place, manifest in manifests.items()}
 
@@ -73,6 +75,14 @@ def chains(places: Sequence[str]) -> list[tuple[str, list[str]]]:
             while at is not None:
                 below.append(at)
                 at = base(at)
+            for other, bases in found:
+                if twice := [name for name in below if name in bases]:
+                    one, another, base_of_both = (safe_text(name, 120) for name in (other, place, twice[0]))
+                    raise BadInput(
+                        f"{one} and {another} both build on {base_of_both}, whose rows would be learnt twice: train on one"
+                        " of them",
+                        "wrong_base",
+                    )
             found.append((place, below))
     return found
 

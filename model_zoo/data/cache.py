@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from model_zoo.data.places import Place
-from model_zoo.io.errors import BadInput
+from model_zoo.io.errors import BadInput, safe_text
 
 STRIPES = 64
 SLACK = 0.05  # of the budget is freed beyond need, so that the folder is not listed for every file
@@ -21,12 +21,22 @@ PIECE = 16 * 2**20
 FRESH = 60.0  # seconds within which a use is not written down again
 
 
+def made(folder: Path) -> Path:
+    """A folder for a cache, made unless it is there. Raises BadInput."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"the cache folder {safe_text(folder, 200)} cannot be made: {error.strerror}", "bad_cache"
+        ) from None
+    return folder
+
+
 class Cache:
     """A folder of at most `budget` bytes. Any number of threads and processes may share it."""
 
     def __init__(self, folder: Path, budget: int) -> None:
-        self.folder, self.budget = folder, budget
-        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.budget = made(folder), budget
 
     def path(self, key: str, length: int, fetch: Iterator[bytes]) -> Path | None:
         """The file of a key, fetched (an iterator of `length` bytes in all) unless it is there; None when it cannot fit."""
@@ -39,9 +49,9 @@ class Cache:
             if self._used(path, length):  # another process was quicker
                 return path
             part = path.with_suffix(".part")
-            if not self._reserve(part, length):
-                return None
             try:
+                if not self._reserve(part, length):
+                    return None
                 with part.open("r+b") as file:
                     for data in fetch:
                         file.write(data)
@@ -79,7 +89,7 @@ class Cache:
         return True
 
     def _reserve(self, part: Path, length: int) -> bool:
-        """Make room and take it: the empty file already has its length. False when others hold all of the budget."""
+        """Make room and take it on the disk: the empty file already has its length. False when others hold all of the budget."""
         with self._lock("budget"):
             total_file = self.folder / "total"
             try:
@@ -93,7 +103,7 @@ class Cache:
                     return False
             part.parent.mkdir(exist_ok=True)
             with part.open("wb") as file:
-                os.truncate(file.fileno(), length)
+                os.posix_fallocate(file.fileno(), 0, length)
             total_file.write_text(str(total + length))
         return True
 
@@ -159,25 +169,31 @@ class Cached:
         return self.place.read(name)
 
     def read_at(self, name: str, offset: int, length: int) -> bytes:
-        """Exactly `length` bytes of a file from `offset`."""
+        """Exactly `length` bytes of a file from `offset`; past a cache that fails (a full disk, a folder that is gone)."""
+        kept = None
+        with suppress(OSError):
+            kept = self._through_cache(name, offset, length)
+        return self.place.read_at(name, offset, length) if kept is None else kept
+
+    def _through_cache(self, name: str, offset: int, length: int) -> bytes | None:
+        """Those bytes by way of the cache; None where it cannot hold them."""
         for _ in range(3):  # a file may be evicted between being found and being opened
             start, whole = (0, self.size(name)) if self.whole else (offset, length)
             path = self.cache.path(
                 f"{self.identity}/{name}/{start}/{whole}", whole, self._pieces(name, start, whole)
             )
             if path is None:
-                break
+                return None
             with suppress(FileNotFoundError), path.open("rb", buffering=0) as file:
                 data = os.pread(file.fileno(), length, offset - start)
-                if len(data) == length:
-                    return data
-                break
-        return self.place.read_at(name, offset, length)
+                return data if len(data) == length else None
+        return None
 
     def read_again(self, name: str, offset: int, length: int) -> bytes:
         """The same bytes past the cache, whose file is deleted: it was found to be broken."""
         start, whole = (0, self.size(name)) if self.whole else (offset, length)
-        self.cache.forget(f"{self.identity}/{name}/{start}/{whole}")
+        with suppress(OSError):
+            self.cache.forget(f"{self.identity}/{name}/{start}/{whole}")
         return self.place.read_at(name, offset, length)
 
     def _pieces(self, name: str, start: int, length: int) -> Iterator[bytes]:

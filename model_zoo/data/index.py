@@ -76,7 +76,8 @@ def open_index(
     """The rows of a chain of places, the oldest first: each one's removed.parquet takes rows of those before it away.
 
     columns: the facts to hold, None for all. digests: hold the sha256 of spans. kept: an Arrow file that is written from
-    the rows unless it is there, and mapped into memory: so they take no memory of their own and open at once.
+    the rows unless it is there, and mapped into memory: so they take no memory of their own and open at once; where it
+    cannot be written they stay in memory.
     Raises BadInput.
     """
     if kept is not None and kept.exists():
@@ -94,7 +95,7 @@ def open_index(
     if not tables:
         raise BadInput(f"{places[-1].name} adds no row to what it builds on, which is not given", "no_index")
     numbered = [
-        table.append_column("_place", pa.array(np.full(len(table), number, np.int8)))
+        table.append_column("_place", pa.array(np.full(len(table), number, np.int32)))
         for number, table in tables.items()
     ]
     try:
@@ -105,8 +106,7 @@ def open_index(
         ) from None
     table = table.unify_dictionaries().combine_chunks()
     if kept is not None:
-        _keep(table, kept)
-        table = _mapped(kept)
+        table = _kept(table, kept)
     return _index(table)
 
 
@@ -121,9 +121,10 @@ def _read(
             schema = pq.read_schema(file)
             tables.append(_part(file, schema, where, columns, digests))
         except (pa.ArrowException, OSError) as error:
-            if isinstance(where, str) and isinstance(error, pa.ArrowNotImplementedError):
+            if where is not None and isinstance(error, pa.ArrowNotImplementedError | pa.ArrowTypeError):
                 raise BadInput(
-                    f'the filter "{safe_text(where, 120)}" compares a column with a value of another kind',
+                    f'the filter "{safe_text(where, 120)}" compares a column with a value of another kind, or takes one'
+                    " for true or false that is neither",
                     "bad_filter",
                 ) from None
             raise BadInput(f"{place.name}/{part} cannot be read: {_line(error)}", "bad_index") from None
@@ -200,12 +201,17 @@ def _without(table: pa.Table, gone: pa.ChunkedArray) -> pa.Table:
     return table.filter(pc.invert(pc.is_in(table["id"], value_set=gone.combine_chunks())))
 
 
-def _keep(table: pa.Table, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        with pa.ipc.new_file(part, table.schema) as writer:
-            writer.write_table(table)
-    os.replace(part.name, path)
+def _kept(table: pa.Table, path: Path) -> pa.Table:
+    """The rows written to a file and mapped from there; as they are in memory where it cannot be written."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, suffix=".part") as folder:
+            part = f"{folder}/index"
+            with pa.OSFile(part, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table)
+            os.replace(part, path)
+    except OSError:
+        return table
+    return _mapped(path)
 
 
 def _mapped(path: Path) -> pa.Table:
@@ -220,7 +226,7 @@ def _mapped(path: Path) -> pa.Table:
 def _index(table: pa.Table) -> Index:
     names = table.column_names
     pointers = _pointers(names)
-    places = _numbers(table["_place"], np.int8)
+    places = _numbers(table["_place"], np.int32)
     shards: dict[tuple[int, str], int] = {}
     codes: dict[str, NDArray[np.int32]] = {}
     for name in pointers:
@@ -253,7 +259,7 @@ def whole(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _codes(
-    column: pa.ChunkedArray, places: NDArray[np.int8], shards: dict[tuple[int, str], int]
+    column: pa.ChunkedArray, places: NDArray[np.int32], shards: dict[tuple[int, str], int]
 ) -> NDArray[np.int32]:
     """Numbers in `shards` (which grows) of a column of shard names; a name cannot lead out of the folder of shards."""
     column = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()

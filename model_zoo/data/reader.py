@@ -7,6 +7,7 @@ data.sample(12).rgb()
 import hashlib
 import io
 import json
+import pickle
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model_zoo.build.encode import read_depth_png, read_occupancy
-from model_zoo.data.cache import Cache, Cached
+from model_zoo.data.cache import Cache, Cached, made
 from model_zoo.data.index import IDS, SAMPLE, SHAPE, Span, open_index
 from model_zoo.data.locks import ThreadLock
 from model_zoo.data.places import Place, open_place
@@ -33,6 +34,7 @@ MANIFEST = "manifest.json"
 GAP = 2**16  # bytes between two spans that are read along rather than asked for twice
 LONGEST = 2**24  # of one joined read
 KEPT_SHAPES = 2**26  # bytes of shapes that stay in memory
+KEPT = 2  # of the indexes that are kept in a cache: another number where the same filter gives other rows or columns
 CACHE_BYTES = 50 * 2**30
 Bytes = bytes | memoryview
 
@@ -111,6 +113,7 @@ class Sample:
 
     def __init__(self, data: "DataSet", index: int, members: Mapping[str, bytes]) -> None:
         self.data, self.index, self.members = data, index, members
+        self.shard = data.shard_of(index)  # of what was last asked for
 
     @property
     def id(self) -> str:
@@ -129,6 +132,7 @@ class Sample:
 
     def get(self, name: str) -> bytes | None:
         """Bytes of a member of the sample or its shape: "image", "mask", "mesh", "chosen", ...; None without one."""
+        self.shard = self.data.shard_of(self.index, name)
         if name in self.members:
             return self.members[name]
         if SHAPE in self.data.spans:
@@ -246,10 +250,10 @@ class DataSet:
         found = open_place(place, endpoint)
         self.name, self.manifest, self.check = found.name, _manifest(found), check
         chain = _chain(found, self.manifest, [open_place(other, endpoint) for other in base])
-        content = "\0".join([*(_text(manifest) for _, manifest in chain), str(where)])
+        content = "\0".join([*(_text(manifest) for _, manifest in chain), _filter(where)])
         self.identity = _digest(content)  # the same for the same rows
-        held = _digest(f"{content}\0{columns}\0{check}")
-        kept = None if cache is None else Path(cache) / f"index-{held}.arrow"
+        held = _digest(f"{KEPT}\0{content}\0{columns}\0{check}")
+        kept = None if cache is None else made(Path(cache)) / f"index-{held}.arrow"
         index = open_index([p for p, _ in chain], where=where, columns=columns, digests=check, kept=kept)
         self.facts, self.spans, self.shards = index.facts, index.spans, index.shards
         self._places: list[Place] = [p for p, _ in chain]
@@ -302,9 +306,11 @@ class DataSet:
         """A held column as numpy (nulls are NaN or None)."""
         return self.facts[name].to_numpy()
 
-    def shard_of(self, row: int) -> str:
-        """File name of the shard of a row."""
-        number = int(self.spans[self.first[0]].shards[row])
+    def shard_of(self, row: int, name: str = "") -> str:
+        """File name of the shard of a row, or of one member of it where that has a place of its own."""
+        first = self.spans[self.first[0]]
+        number = int(self.spans.get(name, first).shards[row])
+        number = number if number >= 0 else int(first.shards[row])
         return self.shards[number][1] if number >= 0 else ""
 
     def sample(self, row: int) -> Sample:
@@ -364,7 +370,7 @@ class DataSet:
                 else:
                     members[name] = bytes(self._checked(span, data))  # type: ignore[index]
         except BadInput as error:
-            return Problem(self.shard_of(row), self.id(row), error.code, error.message)
+            return Problem(self.shard_of(row, name), self.id(row), error.code, error.message)
         return Sample(self, row, members)
 
     def _checked(self, span: Span, data: Bytes) -> Bytes:
@@ -430,7 +436,14 @@ def _opened(place: str | Path, arguments: dict[str, Any]) -> DataSet:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _filter(where: str | pc.Expression | None) -> str:
+    """What tells a filter from others; an expression as text would leave out most of a long list."""
+    if isinstance(where, pc.Expression):
+        return hashlib.sha256(pickle.dumps(where, protocol=5)).hexdigest()
+    return str(where)
 
 
 def _text(manifest: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ is a range of positions, and a state taken at the end of a step may be continued
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import numpy as np
 
 from model_zoo.data.order import AT_ONCE, Plain, Shuffled, Windowed
 from model_zoo.data.reader import DataSet, Problem, Sample
-from model_zoo.io.errors import BadInput
+from model_zoo.io.errors import BadInput, safe_text
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -144,9 +144,11 @@ class Stream(Generic[T]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a state: the next sample is the one that would have come.
 
-        Raises BadInput for the state of other data, seed or order; and for one taken inside a block by another number of
-        readers than now.
+        Raises BadInput for what is no state, for the state of other data, seed or order; and for one taken inside a block
+        by another number of readers than now.
         """
+        if not isinstance(state, Mapping):
+            raise BadInput("the state of a stream is a dict, as state_dict() gives it", "bad_state")
         mine = self.state_dict()
         for name in ("data", "rows", "seed", "order", "window"):
             if state.get(name) != mine[name]:
@@ -154,7 +156,13 @@ class Stream(Generic[T]):
                     f"the state is of another stream: {name} is {state.get(name)!r}, here {mine[name]!r}",
                     "bad_state",
                 )
-        if state["inside"] and state["readers"] != mine["readers"]:
+        for name in ("epoch", "position", "inside"):
+            if type(state.get(name)) is not int or state[name] < 0:
+                raise BadInput(
+                    f"the state of a stream has a whole number as {name}, this one {safe_text(repr(state.get(name)))}",
+                    "bad_state",
+                )
+        if state["inside"] and state.get("readers") != mine["readers"]:
             raise BadInput(
                 "the state was taken inside a batch: only the same number of ranks and workers and the same batch can"
                 " continue it",
@@ -252,7 +260,7 @@ class Stream(Generic[T]):
         try:
             return self.then(found)
         except BadInput as error:
-            return Problem(self.data.shard_of(found.index), found.id, error.code, error.message)
+            return Problem(found.shard, found.id, error.code, error.message)
 
     def _windows(
         self, pool: ThreadPoolExecutor, numbers: Iterable[Any], epoch: int

@@ -1,6 +1,6 @@
 """Batches of a stream for training: torch's DataLoader with workers, whose state is exact to the batch."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from model_zoo.data.reader import Problem
 from model_zoo.data.stream import Share, Stream
 from model_zoo.examples import collate as stacked
+from model_zoo.io.errors import BadInput
 
 
 def share_of_process(batch: int) -> Share:
@@ -61,7 +62,12 @@ class Batches:
         return self.stream.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state. Raises BadInput for another stream's."""
+        """Continue from a state. Raises BadInput for another stream's, and for one that a Stream has inside a batch."""
+        if isinstance(state, Mapping) and state.get("inside"):
+            raise BadInput(
+                "the state was taken inside a batch: a Stream alone can continue it, Batches begin with a whole one",
+                "bad_state",
+            )
         self.stream.load_state_dict(state)
 
 

@@ -2,7 +2,8 @@
 
 import ast
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow.compute as pc
@@ -26,13 +27,34 @@ def parse(text: str, columns: Sequence[str]) -> pc.Expression:
 
     Columns compare with numbers, text in quotes, true and false (== != < <= > >=, also 0.2 <= r < 0.8), with
     `in ('mug', 'chair')`, `not in (...)`, `is null`, `is not null`; a true-or-false column stands alone; and, or, not
-    and parentheses join. A row whose value is null passes no comparison. Raises BadInput with one line.
+    and parentheses join. A row whose value is null passes no comparison, nor the `not` of one; null may be one of a
+    list. Raises BadInput with one line.
     """
+    with _one_line(text):
+        return _Reader(text, columns).condition(_tree(text))
+
+
+def joined(*texts: str) -> str:
+    """One filter that lets through what passes them all. Each is read alone: none can close the other's parentheses."""
+    found = []
+    for text in texts:
+        with _one_line(text):
+            found.append(f"({ast.unparse(_tree(text))})")
+    return " and ".join(found)
+
+
+def _tree(text: str) -> ast.expr:
     if len(text) > LONGEST:
         raise BadInput(f"the filter is longer than {LONGEST} characters", "bad_filter")
+    return ast.parse(text.strip(), mode="eval").body
+
+
+@contextmanager
+def _one_line(text: str) -> Iterator[None]:
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-        return _Reader(text, columns).condition(tree.body)
+        yield
+    except OverflowError:
+        raise _bad(text, "a whole number in it is too large; write it as 1e20") from None
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         if isinstance(error, BadInput):
             raise
@@ -76,9 +98,14 @@ class _Reader:
             null = self.column(left).is_null()
             return null if isinstance(how, ast.Is) else ~null
         if isinstance(how, ast.In | ast.NotIn):
-            if not isinstance(right, ast.Tuple | ast.List):
+            if not isinstance(right, ast.Tuple | ast.List) or not right.elts:
                 raise _bad(self.text, "`in` needs a list such as ('mug', 'chair')")
-            inside = self.column(left).isin([self.value(item) for item in right.elts])
+            column, values = self.column(left), [self.value(item) for item in right.elts]
+            if values == [None] * len(values):
+                raise _bad(self.text, "a list of null alone is `is null` or `is not null`")
+            inside = column.isin(values)
+            if None not in values:  # null stays null, also where a `not` turns it round
+                inside = pc.if_else(column.is_valid(), inside, pc.scalar(None))
             return inside if isinstance(how, ast.In) else ~inside
         return COMPARE[type(how)](self.operand(left), self.operand(right))
 

@@ -114,13 +114,49 @@ def test_a_filter_chooses_the_rows(sft, tmp_path):
         Samples(sft, tiny(), where="quality > 1")
 
 
-def test_a_base_among_the_data_is_read_with_what_builds_on_it(tmp_path):
+def test_a_filter_cannot_reach_into_the_split(sft):
+    for where in (
+        "sample_id < 99) or (sample_id < 99",
+        "sample_id < 99 #",
+        "sample_id < 99\nor sample_id > 0",
+    ):
+        try:
+            found = len(Samples(sft, tiny(), "validation", where=where))
+        except BadInput as error:
+            assert error.code == "bad_filter"
+        else:
+            assert found == 0
+    both = "sample_id < 1 or sample_id < 99"
+    assert (
+        len(Samples(sft, tiny(), where=both)) == 4
+        and len(Samples(sft, tiny(), "validation", where=both)) == 0
+    )
+    first, again = (Samples(sft, tiny(), where=both).data for _ in range(2))
+    assert first.identity == again.identity != Samples(sft, tiny()).data.identity
+
+
+def lineages(folder, *bases):
+    """Folders with manifests alone, each of a release that builds on the one of that number (None: on none)."""
     names = []
-    for number, base in enumerate((None, 0, None, 1)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
+    for number, base in enumerate(bases):
+        place = folder / str(number)
+        place.mkdir()
         lineage = {} if base is None else {"lineage": {"base": {"hash": str(base)}}}
-        (folder / "manifest.json").write_text(json.dumps({"hash": str(number), **lineage}))
-        names.append(str(folder))
+        (place / "manifest.json").write_text(json.dumps({"hash": str(number), **lineage}))
+        names.append(str(place))
+    return names
+
+
+def test_a_base_among_the_data_is_read_with_what_builds_on_it(tmp_path):
+    names = lineages(tmp_path, None, 0, None, 1)
     assert chains(names) == [(names[2], []), (names[3], [names[1], names[0]])]
     assert chains(names[:1]) == [(names[0], [])]
+
+
+def test_two_that_build_on_the_same_release_are_refused(tmp_path):
+    names = lineages(tmp_path, None, 0, 0, 1)
+    for three in (names[:3], [names[0], names[1], names[3], names[2]]):
+        with pytest.raises(BadInput, match="both build on .* learnt twice") as stop:
+            chains(three)
+        assert stop.value.code == "wrong_base"
+    assert chains(names[1:3]) == [(names[1], []), (names[2], [])]  # without it they share nothing

@@ -2,18 +2,22 @@
 
 import multiprocessing
 import os
+import resource
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from model_zoo.data.cache import Cache, Cached
 from model_zoo.data.places import Folder
+from model_zoo.data.reader import DataSet
 from model_zoo.io.errors import BadInput
+from tests.model_zoo.built import plain_set
 
 KB = 1000
 
@@ -165,3 +169,51 @@ def test_ranges_come_through_the_cache(tmp_path: Path, whole: bool) -> None:
         cached.read_at("shards/a.tar", 49 * KB, 2 * KB)
     small = Cached(Counted(tmp_path / "place"), Cache(tmp_path / "small", 10), "x", whole=whole)
     assert small.read_at("shards/a.tar", 0, KB) == data[:KB]
+
+
+@contextmanager
+def full_disk(free: int = 100) -> Iterator[None]:
+    """No file of this process grows beyond `free` bytes: writing fails as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_cache_that_fails_is_passed_by(tmp_path: Path, whole: bool) -> None:
+    (tmp_path / "place/shards").mkdir(parents=True)
+    data = os.urandom(5 * KB)
+    (tmp_path / "place/shards/a.tar").write_bytes(data)
+    cached = Cached(Folder(tmp_path / "place"), Cache(tmp_path / "cache", 100 * KB), "x", whole=whole)
+    with full_disk():
+        assert cached.read_at("shards/a.tar", KB, KB) == data[KB : 2 * KB]
+        assert not list((tmp_path / "cache").glob("??/*"))
+    assert cached.read_at("shards/a.tar", KB, KB) == data[KB : 2 * KB] and held(tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cache")
+    assert cached.read_at("shards/a.tar", 2 * KB, KB) == data[2 * KB : 3 * KB]
+    (tmp_path / "cache").write_text("no folder any more")
+    assert cached.read_again("shards/a.tar", KB, KB) == data[KB : 2 * KB]
+    with pytest.raises(BadInput, match="ends before"):
+        cached.read_at("shards/a.tar", 5 * KB, KB)
+    with pytest.raises(BadInput, match="b.tar of place cannot be read"):
+        cached.read_at("shards/b.tar", 0, KB)
+
+
+def test_an_index_that_cannot_be_kept_stays_in_memory(tmp_path: Path) -> None:
+    place = plain_set(tmp_path / "set", 8)
+    with full_disk():
+        data = DataSet(place, cache=tmp_path / "cache")
+    assert data.facts.equals(DataSet(place).facts) and not list((tmp_path / "cache").iterdir())
+    assert len(data.sample(3).members) == 2
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file/below"):
+        with pytest.raises(BadInput, match="the cache folder .* cannot be made"):
+            Cache(folder, KB)
+        with pytest.raises(BadInput, match="the cache folder .* cannot be made"):
+            DataSet(plain_set(tmp_path / f"set-{folder.name}", 4), cache=folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -50,6 +51,8 @@ def test_a_filter_and_columns_hold_only_what_is_asked(plain: Path) -> None:
         ({"where": "quality > 1"}, 'no column "quality"'),
         ({"where": "r == 'high'"}, "of another kind"),
         ({"where": "r >"}, "no comparison"),
+        ({"where": "split == '\ud800'"}, "no comparison"),
+        ({"where": "triangles < 99999999999999999999"}, "too large"),
         ({"columns": ["colour"]}, 'no column "colour"'),
     ],
 )
@@ -57,6 +60,17 @@ def test_what_the_index_cannot_do_is_one_line(plain: Path, options: dict, said: 
     with pytest.raises(BadInput) as stop:
         DataSet(plain, **options)
     assert said in stop.value.message and "\n" not in stop.value.message
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["r in ('mug',)", "category in (1, 2)", "category in ('a', 1)", "r", "category", "not r", "triangles in (true,)",
+     pc.field("r"), pc.field("r") == "a"],
+)  # fmt: skip
+def test_a_filter_of_another_kind_is_not_a_broken_index(plain: Path, where: str | pc.Expression) -> None:
+    with pytest.raises(BadInput, match="of another kind, or takes one for true or false") as stop:
+        DataSet(plain, where=where)
+    assert stop.value.code == "bad_filter"
 
 
 def test_places_that_are_no_data_set_are_one_line(tmp_path: Path, plain: Path) -> None:
@@ -179,6 +193,19 @@ def test_the_kept_index_gives_the_same_rows_and_survives_pickling(plain: Path, t
     assert len(DataSet(plain, where="r > 0.6", cache=tmp_path)) == 23
 
 
+def listed(left_out: int) -> pc.Expression:
+    """Thirty ids of sixty but one from the middle, which Arrow does not show as text."""
+    return pc.field("id").isin([f"k{n:05d}" for n in range(30) if n != left_out])
+
+
+def test_expressions_that_differ_have_indexes_of_their_own(plain: Path, tmp_path: Path) -> None:
+    first, second = (DataSet(plain, where=listed(n), cache=tmp_path) for n in (14, 15))
+    assert "k00014" in second.column("id") and "k00014" not in first.column("id")
+    assert first.identity != second.identity
+    again = DataSet(plain, where=pickle.loads(pickle.dumps(listed(14))))
+    assert again.identity == first.identity
+
+
 def chained(folder: Path) -> list[Path]:
     """Three plain sets as a chain: each removes two rows of those before it."""
     places = []
@@ -217,3 +244,23 @@ def test_a_chain_of_releases_is_the_union_without_what_was_removed(tmp_path: Pat
         DataSet(third, base=[first])
     with pytest.raises(BadInput, match="builds on no other release"):
         DataSet(first, base=[second])
+
+
+def test_a_long_chain_is_read_to_its_end(plain: Path, tmp_path: Path) -> None:
+    """130 releases of a row each; their indexes are those of one set, and so are the bytes."""
+    row = pq.read_table(plain / "index/part-00000.parquet").slice(0, 1)
+    places = []
+    for number in range(130):
+        place = tmp_path / str(number)
+        (place / "index").mkdir(parents=True)
+        (place / "shards").symlink_to(plain / "shards")
+        pq.write_table(row, place / "index/part-00000.parquet")
+        below = {"lineage": {"base": {"hash": str(number - 1)}}} if number else {}
+        (place / "manifest.json").write_text(json.dumps({"hash": str(number), **below}))
+        places.append(place)
+    for _ in range(2):  # made, and mapped from the cache
+        data = DataSet(places[-1], base=places[:-1], cache=tmp_path / "cache")
+        assert [place for place, _ in data.shards] == list(range(130))
+        assert data.spans["sample"].shards.tolist() == list(range(130)) and data.sample(129).facts() == {
+            "n": 0
+        }

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +17,7 @@ from model_zoo.data.reader import DataSet, Sample
 from model_zoo.data.stream import Share, Stream
 from model_zoo.io.errors import BadInput
 from tests.model_zoo.built import plain_set
+from tests.model_zoo.releases import sft_release
 
 ROWS = 103
 
@@ -140,6 +142,22 @@ def test_a_state_of_something_else_is_refused_in_one_line(data: DataSet, plain: 
         Stream(data, order="random")
 
 
+@pytest.mark.parametrize("name", ["data", "rows", "seed", "order", "window", "epoch", "position", "inside"])
+@pytest.mark.parametrize("value", [None, -5, "7", 1.5, [1]])
+def test_what_is_no_state_is_refused_in_one_line(data: DataSet, name: str, value: object) -> None:
+    stream = Stream(data)
+    state = stream.state_dict()
+    for wrong in (state | {name: value}, {key: v for key, v in state.items() if key != name}, value):
+        with pytest.raises(BadInput) as stop:
+            stream.load_state_dict(wrong)
+        assert stop.value.code == "bad_state" and "\n" not in stop.value.message
+    inside = {**state, "inside": 1}
+    del inside["readers"]
+    with pytest.raises(BadInput, match="inside a batch"):
+        stream.load_state_dict(inside)
+    assert stream.state_dict() == state
+
+
 @pytest.fixture
 def damaged(plain: Path, tmp_path: Path) -> DataSet:
     """One shard is gone, one is cut, one sample has a flipped bit."""
@@ -172,6 +190,23 @@ def test_broken_shards_and_samples_are_left_out_and_reported(damaged: DataSet, o
     resumed = Stream(damaged, order=order, then=name)
     resumed.load_state_dict(positions.state_dict())
     assert list(resumed) == good[20:]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_member_is_reported_under_its_own_shard(tmp_path: Path, whole: bool) -> None:
+    """A mesh lies in another shard than its image; it is cut off, or its bytes are no mesh."""
+    place = sft_release(tmp_path / "set", 1)
+    (shard,) = (place / "shards").iterdir()
+    other = shard.with_name("shard-000001.tar")
+    path = place / "index/part-00000.parquet"
+    [row] = pq.read_table(path).to_pylist()
+    pq.write_table(pa.Table.from_pylist([row | {"mesh_shard": other.name}]), path)
+    other.write_bytes(bytes(row["mesh_offset"] + row["mesh_length"]) if whole else b"cut off")
+    stream = Stream(DataSet(place), then=lambda sample: (sample.rgb(), sample.mesh()))
+    assert list(stream) == [] and [shard for shard, _ in stream.report.counts] == [other.name]
+    other.unlink()
+    shutil.copy(shard, other)
+    assert len(list(Stream(DataSet(place), then=lambda sample: sample.mesh(), strict=True))) == 1
 
 
 def test_strict_stops_at_the_first(damaged: DataSet) -> None:

@@ -76,6 +76,17 @@ def test_two_ranks_stop_and_three_continue(plain: Path) -> None:
     assert sorted(seen) == list(range(ROWS))
 
 
+def test_a_state_inside_a_batch_is_left_to_streams(plain: Path) -> None:
+    batches, stream = made(plain), made(plain).stream
+    list(islice(stream, 6))
+    with pytest.raises(BadInput, match="inside a batch"):
+        batches.load_state_dict(stream.state_dict())
+    assert batches.state_dict() == made(plain).state_dict()
+    list(islice(stream, 2))
+    batches.load_state_dict(stream.state_dict())
+    assert next(iter(batches)).tolist() == list(islice(stream, 4))
+
+
 def _training(place: Path, log: Path, state: Path, pause: float) -> None:
     """Writes each batch and then the state, as a training loop would, in a process group of its own."""
     if pause:
