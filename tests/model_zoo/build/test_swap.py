@@ -258,6 +258,15 @@ def test_real_scenes_give_samples_of_their_side_and_the_same_again(source):
     assert other.members["json"] != made[0].members["json"]
 
 
+def test_objects_with_equal_masks_have_ids_of_their_own(seen, source):
+    photo, scene = scene_of(seen, box=seen.box, crate=seen.box)
+    room = room_of(source, scene, size=SIZE[0])
+    found = list(swap.build_random(Work(0, tuple(source[0]), (photo,)), room))
+    made = [m for m in found if isinstance(m, Made)]
+    assert {m.row["instance"] for m in made} == {"box", "crate"}
+    assert len({m.key for m in made}) == len(made)
+
+
 def test_a_mesh_that_cannot_be_opened_is_named_once(source):
     meshes, scenes, shape = source
     photo, scene = scenes["ycb_table_5"]
