@@ -90,7 +90,8 @@ class Opener:
         self.signatures: dict[str, int] = {}  # of photos, by sha256
         self.noted: list[Refused] = []  # files beside photos that were refused
         self._shapes: OrderedDict[str, Shape | BadInput] = OrderedDict()
-        self._scenes: OrderedDict[str, Scene | BadInput] = OrderedDict()
+        # By name and sha256: a release has one photo under the name of every object in it.
+        self._scenes: OrderedDict[tuple[str, str], Scene | BadInput] = OrderedDict()
 
     def shape(self, item: MeshItem) -> Shape:
         """The shape of a mesh file. Raises BadInput."""
@@ -101,7 +102,8 @@ class Opener:
 
     def scene(self, item: PhotoItem) -> Scene:
         """A photo with what came with it. Raises BadInput."""
-        found = _kept(self._scenes, item.sha256, lambda: self.stock.scene(item, self.noted.append))
+        key = item.name, item.sha256
+        found = _kept(self._scenes, key, lambda: self.stock.scene(item, self.noted.append))
         if item.sha256 not in self.signatures:
             self.signatures[item.sha256] = int(photo_signature(found.image.rgb))
         while len(self._scenes) > KEPT_SCENES:
@@ -109,7 +111,7 @@ class Opener:
         return found
 
 
-def _kept(kept: OrderedDict[str, Any], key: str, make: Callable[[], Any]) -> Any:
+def _kept(kept: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
     if key not in kept:
         try:
             kept[key] = make()

@@ -441,7 +441,7 @@ def test_the_light_on_a_surface_is_found_again(seen):
 
 def test_rows_of_a_release_are_annotated_photos(tmp_path, source):
     stock = open_stock(str(sft_release(tmp_path / "sft", 2)))
-    photos = tuple(stock.photos())
+    photos = tuple(stock.photos(apart=True))
     assert [photo.r for photo in photos] == [0.75] * 2
     room = Room(Settings("rp3do-osa", "x", size=128), source[2], stock.scene)
     made = [m for m in swap.build_annotated(Work(0, (), photos), room) if isinstance(m, Made)]
@@ -453,4 +453,4 @@ def test_rows_of_a_release_are_annotated_photos(tmp_path, source):
     mesh = open_shape(export_glb(made[0].shape.mesh), MeshItem("again", "0" * 64))
     assert mesh.side == pytest.approx(1, abs=1e-5)
     bare = open_stock(str(sft_release(tmp_path / "bare", 2, pose=False)))
-    assert not any(photo.files["objects"] for photo in bare.photos())
+    assert not any(photo.files["objects"] for photo in bare.photos(apart=True))
