@@ -20,7 +20,7 @@ from model_zoo.build.encode import jpeg
 from model_zoo.build.kinds import SPLITS, chance, side_of
 from model_zoo.build.place import Place
 from model_zoo.build.plan import Summary
-from model_zoo.build.run import report_name, rows_name, schema_of
+from model_zoo.build.run import report_name, rows_name, schema_of, tar_name
 from model_zoo.build.sheet import contact_sheet, outlined
 from model_zoo.build.variants import VARIANTS
 from model_zoo.data.reader import Members
@@ -58,6 +58,7 @@ def finish(summary: Summary, place: Place) -> dict[str, Any]:
         shards = write_report(summary, place, written, counts)
         if not counts["rows"]:
             raise BadInput("nothing was built: every item was refused, see report.md", "nothing_built")
+        check_ids(summary, place)
         shown = write_index(summary, place, written, counts)
         written.file(SHEET, sheet(place, shown, folder / "sheet.jpg"))
         manifest = {
@@ -188,6 +189,30 @@ def _cell(text: str) -> str:
     return safe_text(text, 300).replace("|", "\\|")
 
 
+def check_ids(summary: Summary, place: Place) -> None:
+    """Raises BadInput where an id is that of two samples. Memory: 8 bytes a sample."""
+
+    def hashed(table: pa.Table) -> np.ndarray:
+        digests = (hashlib.sha256(key.encode()).digest()[:8] for key in table["id"].to_pylist())
+        return np.frombuffer(b"".join(digests), np.uint64)
+
+    hashes = np.sort(np.concatenate([hashed(table) for table in _tables(summary, place, ["id"])]))
+    twice = hashes[1:][hashes[1:] == hashes[:-1]]
+    if not len(twice):
+        return
+    names = [tar_name(summary.variant, number) for number in range(summary.shards)]
+    found: dict[str, str] = {}
+    for number, table in _numbered(summary, place, ["id"]):
+        for key in table.filter(pa.array(np.isin(hashed(table), twice)))["id"].to_pylist():
+            if key in found:
+                raise BadInput(
+                    f"the id {safe_text(key)} is that of two samples, in {found[key]} and {names[number]}: build the "
+                    "set anew in another --out",
+                    "repeated_id",
+                )
+            found[key] = names[number]
+
+
 def write_index(
     summary: Summary, place: Place, written: Written, counts: Counter[str]
 ) -> list[dict[str, Any]]:
@@ -282,9 +307,16 @@ def describe(summary: Summary, manifest: dict[str, Any], written: Written) -> No
 
 def _tables(summary: Summary, place: Place, columns: list[str] | None = None) -> Iterator[pa.Table]:
     """The rows of every shard that has some."""
+    return (table for _, table in _numbered(summary, place, columns))
+
+
+def _numbered(
+    summary: Summary, place: Place, columns: list[str] | None = None
+) -> Iterator[tuple[int, pa.Table]]:
+    """The same with the number of the shard."""
     for number in range(summary.shards):
         if place.exists(rows_name(number)):
-            yield pq.read_table(pa.BufferReader(place.read(rows_name(number))), columns=columns)
+            yield number, pq.read_table(pa.BufferReader(place.read(rows_name(number))), columns=columns)
 
 
 def _signatures(summary: Summary, place: Place) -> Iterable[pa.Table]:

@@ -170,6 +170,7 @@ class _Shard:
             encode,
         )
         self.rows: list[dict[str, Any]] = []
+        self.ids: set[str] = set()
         self.refused: dict[tuple[str, str], Refused] = {}
         self.shapes: dict[str, dict[str, Any]] = {}
 
@@ -181,6 +182,9 @@ class _Shard:
         )
         with ShardWriter(self.folder, WHOLE, prefix=variant, first=self.work.number) as writer:
             for made in VARIANTS[variant].build(self.work, room):
+                if not isinstance(made, Refused) and made.key in self.ids:
+                    reason = "a sample of this id is there already"
+                    made = Refused(f"{(made.photo or made.shape.item).name}: {made.key}", "duplicate", reason)
                 if isinstance(made, Refused):
                     self.refused.setdefault((made.name, made.code), made)
                     continue
@@ -208,6 +212,7 @@ class _Shard:
             place = _write(writer, shape.key, shape_members(shape))
             self.shapes[shape.key] = {"place": place, "measures": shape.measures}
         place = _write(writer, made.key, made.members)
+        self.ids.add(made.key)
         item, photo = shape.item, made.photo
         told = {"mesh": item.name, "seed": self.settings.seed} | ({"photo": photo.name} if photo else {})
         source = photo or item

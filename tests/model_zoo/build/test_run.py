@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,17 @@ import trimesh
 import webdataset
 from datasets import load_dataset
 
-from model_zoo.build import verify
+from model_zoo.build import iso3do, verify
 from model_zoo.build.__main__ import main
+from model_zoo.build.finish import finish
+from model_zoo.build.kinds import Made, Refused, Room, Settings, Work
+from model_zoo.build.place import Folder
+from model_zoo.build.plan import make_plan, read_work
+from model_zoo.build.run import Opener, run_shard
 from model_zoo.build.sources import open_stock
+from model_zoo.build.variants import VARIANTS
 from model_zoo.data.reader import DataSet
+from model_zoo.io.errors import BadInput
 from tests.buckets import KEYS
 
 SMALL = ["--size", "96", "--views", "3", "--seed", "5"]
@@ -132,6 +141,34 @@ def test_a_build_into_a_bucket_from_a_bucket_is_the_same(
     data = DataSet("s3://builds/out/iso")
     assert data.manifest == json.loads((built / "manifest.json").read_text())
     assert data.sample(5).rgb().shape == (96, 96, 3)
+
+
+def twice(work: Work, room: Room) -> Iterator[Made | Refused]:
+    """Every sample two times."""
+    for made in iso3do.build(work, room):
+        yield made
+        yield made
+
+
+def test_an_id_is_that_of_one_sample(meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, place = (
+        Settings("iso3do", str(meshes), size=64, views=2, renderer="embree"),
+        Folder(tmp_path / "iso"),
+    )
+    stock = open_stock(str(meshes))
+    summary = make_plan(settings, stock, stock, place)
+    monkeypatch.setitem(VARIANTS, "iso3do", VARIANTS["iso3do"]._replace(build=twice))
+    works = [read_work(place, number) for number in range(summary.shards)]
+    ball = next(work for work in works if work.meshes[0].name == "ball.glb")
+    for work in works:
+        again = replace(ball, number=work.number)  # the same mesh in every shard
+        report = run_shard(settings, again, place, Opener(stock, stock))
+        assert (report["rows"], [one["code"] for one in report["refused"]]) == (2, ["duplicate"] * 2)
+    with pytest.raises(
+        BadInput, match=r"_v00 is that of two samples, in iso3do-000000.tar and iso3do-000001.tar"
+    ):
+        finish(summary, place)
+    assert not (tmp_path / "iso" / "manifest.json").exists()
 
 
 def test_near_twins_are_on_one_side(built: Path) -> None:
