@@ -20,7 +20,7 @@ from model_zoo.build.encode import jpeg
 from model_zoo.build.kinds import SPLITS, chance, side_of
 from model_zoo.build.place import Place
 from model_zoo.build.plan import Summary
-from model_zoo.build.run import report_name, rows_name, schema_of, tar_name
+from model_zoo.build.run import SIGNATURES, report_name, rows_name, schema_of, tar_name
 from model_zoo.build.sheet import contact_sheet, outlined
 from model_zoo.build.variants import VARIANTS
 from model_zoo.data.reader import Members
@@ -39,6 +39,9 @@ UNIQUE = ("id", "offset", "length", "sha256")  # columns whose values do not rep
 EXAMPLES = 8  # of each reason, in report.md
 SHEET = "pictures/samples.jpg"
 SHOWN = 100
+MESHES = (("mesh_sha256", "shape_signature"), ("other_sha256", "other_signature"))  # seen in a sample
+PHOTO = ("photo_sha256", "photo_signature")
+SIGNED = (*MESHES, PHOTO)
 PUBLISHED = "2026-11-26"  # of this layout: a build has no clock
 RENDERED = (
     "The objects are rendered meshes, not photographed ones: nobody rated or placed them, unless the column r or the "
@@ -320,11 +323,13 @@ def _numbered(
 
 
 def _signatures(summary: Summary, place: Place) -> Iterable[pa.Table]:
-    return _tables(summary, place, ["mesh_sha256", "shape_signature", "photo_sha256", "photo_signature"])
+    there = schema_of(summary.variant, SIGNATURES).names
+    return _tables(summary, place, [name for pair in SIGNED for name in pair if name in there])
 
 
 class Sides:
-    """The split of every mesh and photo of a build, so that nothing in validation has a near twin in training.
+    """The split of every mesh and photo of a build, so that nothing in validation has a near twin in training: no photo,
+    no target, and no other mesh that is seen beside a target.
 
     A file's side is told from its hash (kinds.side_of), the same in every data set. Where near twins (twins.py) lie on
     both sides, those of the validation side are in neither. Memory: one signature per mesh and photo, not per sample.
@@ -334,8 +339,9 @@ class Sides:
         meshes: dict[str, np.ndarray] = {}
         photos: dict[str, int] = {}
         for table in tables:
-            for key, at in _first(table["mesh_sha256"]):
-                meshes.setdefault(key, np.asarray(table["shape_signature"][at].as_py(), np.float32))
+            for name, signature in MESHES:
+                for key, at in _first(table[name]) if name in table.column_names else ():
+                    meshes.setdefault(key, np.asarray(table[signature][at].as_py(), np.float32))
             for key, at in _first(table["photo_sha256"]):
                 photos.setdefault(key, table["photo_signature"][at].as_py())
         self.meshes = _sides(list(meshes), twins.clusters(np.stack(list(meshes.values()))) if meshes else [])
@@ -344,11 +350,14 @@ class Sides:
 
     def splits(self, table: pa.Table) -> list[str]:
         """train, validation or none of every row."""
-        found = []
-        for mesh, photo in zip(*_columns(table, "mesh_sha256", "photo_sha256"), strict=True):
-            side = self.meshes[mesh]
-            found.append(side if photo is None or self.photos[photo] == side else NEITHER)
-        return found
+        sides = [
+            [None if key is None else of[key] for key in table[name].to_pylist()]
+            for of, name in ((self.photos, PHOTO[0]), *((self.meshes, name) for name, _ in MESHES))
+            if name in table.column_names
+        ]
+        # What a row has not got has no side.
+        rows = [set(row) - {None} for row in zip(*sides, strict=True)]
+        return [row.pop() if len(row) == 1 else NEITHER for row in rows]
 
 
 def _first(column: pa.ChunkedArray) -> Iterator[tuple[str, int]]:
@@ -359,10 +368,6 @@ def _first(column: pa.ChunkedArray) -> Iterator[tuple[str, int]]:
     return (
         (encoded.dictionary[code].as_py(), int(i)) for code, i in zip(values, at, strict=True) if code >= 0
     )
-
-
-def _columns(table: pa.Table, *names: str) -> list[list[Any]]:
-    return [table[name].to_pylist() for name in names]
 
 
 def _sides(keys: list[str], clusters: Iterable[int]) -> dict[str, str]:

@@ -317,5 +317,6 @@ def _made(
         "other_sha256": item.sha256,
         "other_licence": item.licence,
         "other_attribution": item.attribution,
+        "other_signature": other.shape.signature,
     }
     return Made(f"p{backdrop.photo.sha256[:16]}_{number:02d}", members, row, target.shape, backdrop.photo)

@@ -48,8 +48,12 @@ COMMON = [
     ("photo_sha256", pa.string()),
     ("provenance", pa.string()),
 ]
-# Only in the rows of a shard, for the split: what tells near twins.
-SIGNATURES = [("shape_signature", pa.list_(pa.float32())), ("photo_signature", pa.uint64())]
+# Only in the rows of a shard, for the split: what tells near twins. other: the second mesh of a sample that has one.
+SIGNATURES = [
+    ("shape_signature", pa.list_(pa.float32())),
+    ("other_signature", pa.list_(pa.float32())),
+    ("photo_signature", pa.uint64()),
+]
 
 
 def schema_of(variant: str, more: Sequence[tuple[str, pa.DataType]] = ()) -> pa.Schema:

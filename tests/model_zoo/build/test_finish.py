@@ -1,0 +1,59 @@
+"""The last step: splits in which nothing that is seen in validation has a near twin in training."""
+
+import numpy as np
+import pyarrow as pa
+
+from model_zoo.build.finish import Sides
+from model_zoo.build.kinds import side_of
+from model_zoo.build.run import SIGNATURES, schema_of
+
+VALIDATION, TRAIN = "00000000", "00000001"  # how hashes of the two sides begin
+SHAPES = {name: np.eye(3, dtype=np.float32)[i] * 100 for i, name in enumerate(("cow", "bowl", "avocado"))}
+
+
+def mesh(name: str, side: str) -> tuple[str, list[float]]:
+    """Hash and signature of a file on a side; files of one name are near twins."""
+    return side + name.ljust(56, "0"), SHAPES[name].tolist()
+
+
+def table(*rows: tuple[str, tuple[str, list[float]], tuple[str, list[float]] | None]) -> pa.Table:
+    """Rows (side of the photo, target, other) of Flying Occlusions."""
+    found = []
+    for photo, (key, signature), other in rows:
+        row = {"photo_sha256": photo + "p" * 56, "photo_signature": 0 if photo == TRAIN else 2**64 - 1}
+        row |= {"mesh_sha256": key, "shape_signature": signature}
+        found.append(row | dict(zip(("other_sha256", "other_signature"), other or (None, None), strict=True)))
+    return pa.Table.from_pylist(found, schema=schema_of("rp3do-fo", SIGNATURES))
+
+
+def test_the_hashes_are_of_their_sides() -> None:
+    assert [side_of(VALIDATION), side_of(TRAIN)] == ["validation", "train"]
+
+
+def test_the_other_mesh_of_a_sample_is_on_its_side_too() -> None:
+    bowl, cow, avocado = mesh("bowl", VALIDATION), mesh("cow", VALIDATION), mesh("avocado", VALIDATION)
+    rows = table(
+        (VALIDATION, bowl, cow),
+        (VALIDATION, bowl, avocado),
+        (TRAIN, mesh("cow", TRAIN), mesh("cow", TRAIN)),
+        (VALIDATION, cow, bowl),
+        (TRAIN, mesh("cow", TRAIN), bowl),
+        (TRAIN, bowl, avocado),
+        (VALIDATION, avocado, None),
+    )
+    splits = ["none", "validation", "train", "none", "none", "none", "validation"]
+    assert Sides([rows]).splits(rows) == splits
+
+
+def test_a_twin_that_training_sees_beside_its_target_counts() -> None:
+    rows = table(
+        (TRAIN, mesh("bowl", TRAIN), mesh("cow", TRAIN)), (VALIDATION, mesh("cow", VALIDATION), None)
+    )
+    assert Sides([rows]).splits(rows) == ["train", "none"]
+
+
+def test_rows_without_photos_or_others_have_the_side_of_their_mesh() -> None:
+    pairs = [mesh("cow", TRAIN), mesh("bowl", VALIDATION)]
+    found = [{"mesh_sha256": key, "shape_signature": signature} for key, signature in pairs]
+    rows = pa.Table.from_pylist(found, schema=schema_of("iso3do", SIGNATURES))
+    assert Sides([rows]).splits(rows) == ["train", "validation"]
