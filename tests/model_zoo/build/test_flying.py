@@ -185,6 +185,16 @@ def test_what_cannot_be_opened_or_placed_is_refused_with_a_reason(source):
     assert any(one.measures.get("mask_share", 0) > 0 for one in refused)
 
 
+def test_what_is_seen_of_an_occluder_that_is_the_target_is_not_too_little_either(source, monkeypatch):
+    room, work = source
+    monkeypatch.setattr(flying, "OCCLUDER_SHARE", 1)
+    monkeypatch.setattr(flying, "LEAST_SHARE", 0.05)
+    made = [one for one in flying.build(work, room) if isinstance(one, Made)]
+    assert made and {one.row["role"] for one in made} == {"occluder"}
+    for one in made:
+        assert one.row["mask_share"] == opened(one, "mask.png").mean() >= 0.05
+
+
 def test_a_sheet_shows_every_picture(built):
     made = [one for one in built if isinstance(one, Made)][:7]
     shown = [outlined(opened(one, "image.jpg"), opened(one, "mask.png")) for one in made]
