@@ -5,15 +5,18 @@ manifest.json. The manifest comes last; it lists every file with its hash, and w
 """
 
 import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from model_zoo.build import twins
 from model_zoo.build.encode import jpeg
@@ -26,7 +29,6 @@ from model_zoo.build.variants import VARIANTS
 from model_zoo.data.reader import Members
 from model_zoo.io import card, croissant
 from model_zoo.io.errors import BadInput, safe_text
-from model_zoo.io.images import load_image, load_mask
 from model_zoo.io.index_writer import IndexWriter
 from model_zoo.io.records import parse_json
 from model_zoo.io.shards import file_sha256
@@ -245,14 +247,21 @@ def write_index(
 
 
 def sheet(place: Place, rows: list[dict[str, Any]], path: Path) -> Path:
-    """A picture of samples side by side: each image with the outline of its mask."""
+    """A picture of samples side by side: each image with the outline of its mask. What cannot be shown is left out."""
     pictures = []
     for row in rows:
         data = place.read_at(f"shards/{row['shard']}", row["offset"], row["length"])
         members = Members(data, row["id"])
-        pictures.append(outlined(load_image(members["image"]).rgb, load_mask(members["mask"]).mask))
+        with suppress(Exception):  # a decoder may raise anything on bytes that are broken
+            pictures.append(outlined(_decoded(members["image"]), _decoded(members["mask"])))
     path.write_bytes(jpeg(contact_sheet(pictures, columns=10)))
     return path
+
+
+def _decoded(data: bytes) -> np.ndarray:
+    """A picture of a sample, however small: rgb uint8 (H,W,3) or mask bool (H,W), as encode.py writes them."""
+    with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as picture:
+        return np.asarray(picture)
 
 
 def describe(summary: Summary, manifest: dict[str, Any], written: Written) -> None:

@@ -1,11 +1,17 @@
-"""The last step: splits in which nothing that is seen in validation has a near twin in training."""
+"""The last step: splits in which nothing that is seen in validation has a near twin in training; the sheet of pictures."""
+
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 
-from model_zoo.build.finish import Sides
+from model_zoo.build import encode
+from model_zoo.build.finish import Sides, sheet
 from model_zoo.build.kinds import side_of
+from model_zoo.build.place import Folder
 from model_zoo.build.run import SIGNATURES, schema_of
+from model_zoo.io.shards import ShardWriter, span_of
 
 VALIDATION, TRAIN = "00000000", "00000001"  # how hashes of the two sides begin
 SHAPES = {name: np.eye(3, dtype=np.float32)[i] * 100 for i, name in enumerate(("cow", "bowl", "avocado"))}
@@ -57,3 +63,29 @@ def test_rows_without_photos_or_others_have_the_side_of_their_mesh() -> None:
     found = [{"mesh_sha256": key, "shape_signature": signature} for key, signature in pairs]
     rows = pa.Table.from_pylist(found, schema=schema_of("iso3do", SIGNATURES))
     assert Sides([rows]).splits(rows) == ["train", "validation"]
+
+
+def test_the_sheet_shows_samples_below_the_limits_of_uploads_and_leaves_out_what_is_broken(
+    tmp_path: Path,
+) -> None:
+    strip = encode.jpeg(np.full((14, 96, 3), 200, np.uint8))
+    few, many = np.zeros((2, 14, 96), bool)
+    few[5, 5:16], many[3:9, 20:40] = True, True
+    scattered = np.indices((14, 96)).sum(0) % 2 == 0  # no coherent object
+    samples = {
+        "few": (strip, encode.mask_png(few)),
+        "scattered": (strip, encode.mask_png(scattered)),
+        "torn": (strip[:200], encode.mask_png(many)),
+        "none": (strip, b"not a picture"),
+    }
+    rows = []
+    with ShardWriter(tmp_path / "shards") as writer:
+        for key, (image, mask) in samples.items():
+            written = writer.write(key, {"image.jpg": image, "mask.png": mask})
+            offset, length = span_of(written)
+            rows.append({"id": key, "shard": writer.name, "offset": offset, "length": length})
+    picture = Image.open(sheet(Folder(tmp_path), rows, tmp_path / "sheet.jpg"))
+    shown = np.asarray(picture)[2:-2, 2:].astype(int)
+    red = (shown[..., 0] - shown[..., 1] > 60).any(0)
+    assert picture.height == 14 + 4
+    assert red[:194].any() and red[194:388].any() and not red[388:].any()
