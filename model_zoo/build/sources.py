@@ -310,6 +310,14 @@ class ReleaseStock(Stock):
     def __init__(self, data: DataSet) -> None:
         super().__init__(ReleaseFiles(data))
 
+    @cached_property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What the release says of its meshes, by name."""
+        columns = {"licence": "mesh_licence", "attribution": "mesh_attribution", "category": "category"}
+        data = self.files.data
+        rows = ((name, data.row(number)) for name, number in self.files.meshes.items())
+        return {name: {key: row.get(column) for key, column in columns.items()} for name, row in rows}
+
     def photos(self, *, apart: bool = False) -> Iterator[PhotoItem | Refused]:
         """Every photo once with the masks of all its objects; apart: every object, with its rating and its pose where the
         release gives one."""

@@ -58,6 +58,7 @@ def test_a_photo_is_built_once_with_all_its_objects(variant: str, stock: Stock, 
     seen = {(row["photo_sha256"], row["instance"]) for row in rows}
     assert len(seen) > len({sha256 for sha256, _ in seen})
     assert {row["r"] for row in rows} == {None}, "nobody rated what was pasted"
+    assert {(row["mesh_licence"], row["mesh_attribution"]) for row in rows} == {("CC0-1.0", "somebody")}
 
 
 def test_a_photo_is_planned_once_or_once_for_each_object(stock: Stock) -> None:
