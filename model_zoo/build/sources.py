@@ -241,11 +241,12 @@ class IsoStock(Stock):
         return item
 
     def meshes(self) -> Iterator[MeshItem | Refused]:
-        """Every shape."""
+        """Every shape, under the name of the file that it was made of."""
         for key, number in sorted(self._rows.items()):
             row = self.data.row(number)
+            name = parse_json(row["provenance"], what="provenance").get("mesh", key)
             yield MeshItem(
-                key, row["mesh_sha256"], 0, row["mesh_licence"], row["mesh_attribution"], row["category"]
+                name, row["mesh_sha256"], 0, row["mesh_licence"], row["mesh_attribution"], row["category"]
             )
 
     def photos(self, *, apart: bool = False) -> Iterator[PhotoItem | Refused]:
@@ -254,9 +255,10 @@ class IsoStock(Stock):
 
     def shape(self, item: MeshItem) -> Shape:
         """An item's shape, as it is stored. Raises BadInput."""
-        if item.name not in self._rows:
+        key = f"m{item.sha256[:16]}"  # Shape.key
+        if key not in self._rows:
             raise BadInput(f"{safe_text(item.name)} is not in {self.data.name}", "missing_file")
-        return read_shape(self.data.shape(self._rows[item.name]), item)
+        return read_shape(self.data.shape(self._rows[key]), item)
 
 
 class ReleaseFiles:

@@ -200,7 +200,8 @@ def test_iso_3do_is_itself_a_source_of_meshes(built: Path) -> None:
     stock = open_stock(str(built))
     items = list(stock.meshes())
     shape = stock.shape(items[0])
-    assert len(items) == 4
+    assert {item.name for item in items} == {"ball.glb", "ball_in_mm.stl", "ring.obj", "box.ply"}
+    assert shape.key in stock.data.facts["shape_id"].to_pylist()  # type: ignore[attr-defined]
     assert shape.occupancy.shape == (64, 64, 64)
     assert abs(shape.mesh.extents.max() - 1) < 1e-5
 
