@@ -29,6 +29,10 @@ from model_zoo.raster import Raster
 
 KEPT_BYTES = 2**30  # opened meshes with their textures that one process holds
 KEPT_SCENES = 4
+TEXTURES = (  # of a material
+    *(f"{name}Texture" for name in ("baseColor", "metallicRoughness", "normal", "occlusion", "emissive")),
+    "image",
+)
 WHOLE = 2**62  # a planned shard is one file, however large
 
 PLACE = [("shard", pa.string()), ("offset", pa.int64()), ("length", pa.int64()), ("sha256", pa.string())]
@@ -131,8 +135,11 @@ def _size(shape: Shape | BadInput) -> int:
     if isinstance(shape, BadInput):
         return 0
     mesh: trimesh.Trimesh = shape.mesh
-    image = getattr(getattr(mesh.visual, "material", None), "baseColorTexture", None)
-    return mesh.vertices.nbytes + mesh.faces.nbytes + (0 if image is None else 4 * image.width * image.height)
+    material = getattr(mesh.visual, "material", None)
+    found = [getattr(material, name, None) for name in TEXTURES]
+    pictures = {id(image): image for image in found if image is not None}.values()
+    held = sum(4 * image.width * image.height for image in pictures)
+    return mesh.vertices.nbytes + mesh.faces.nbytes + shape.occupancy.nbytes + held
 
 
 def is_done(place: Place, number: int) -> bool:

@@ -15,18 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import mlcroissant
+import numpy as np
 import pytest
 import trimesh
 import webdataset
 from datasets import load_dataset
+from PIL import Image
 
 from model_zoo.build import iso3do, verify
 from model_zoo.build.__main__ import main
 from model_zoo.build.finish import finish
-from model_zoo.build.kinds import Made, Refused, Room, Settings, Work
+from model_zoo.build.kinds import Made, MeshItem, Refused, Room, Settings, Shape, Work
 from model_zoo.build.place import Folder
 from model_zoo.build.plan import make_plan, read_work
-from model_zoo.build.run import Opener, run_shard
+from model_zoo.build.run import Opener, _size, run_shard
 from model_zoo.build.sources import open_stock
 from model_zoo.build.variants import VARIANTS
 from model_zoo.data.reader import DataSet
@@ -169,6 +171,18 @@ def test_an_id_is_that_of_one_sample(meshes: Path, tmp_path: Path, monkeypatch: 
     ):
         finish(summary, place)
     assert not (tmp_path / "iso" / "manifest.json").exists()
+
+
+def test_meshes_are_kept_by_the_size_of_all_their_textures() -> None:
+    box = trimesh.creation.box()
+    picture, other = (Image.new("RGB", (64, 64)) for _ in range(2))
+    maps = {"baseColorTexture": picture, "normalTexture": other, "occlusionTexture": other}
+    material = trimesh.visual.material.PBRMaterial(**maps)
+    box.visual = trimesh.visual.TextureVisuals(np.zeros((8, 2)), material)
+    shape = Shape(MeshItem("box", "0" * 64), box, np.zeros(3), 1.0, np.zeros((4,) * 3, bool), {}, np.zeros(1))
+    assert _size(shape) - box.vertices.nbytes - box.faces.nbytes == 2 * 4 * 64 * 64 + 64
+    material.normalTexture = material.occlusionTexture = None
+    assert _size(shape) - box.vertices.nbytes - box.faces.nbytes == 4 * 64 * 64 + 64
 
 
 def test_near_twins_are_on_one_side(built: Path) -> None:
