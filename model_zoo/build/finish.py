@@ -168,7 +168,7 @@ def report_text(
         "",
         "Planned: " + ", ".join(f"{number} {name}" for name, number in sorted(summary.counts.items())) + ".",
         "Settings: "
-        + ", ".join(f"{name} {value!r}" for name, value in sorted(summary.settings.items()))
+        + ", ".join(f"{name} {value!r}" for name, value in sorted(_meant(summary).items()))
         + ".",
         "",
         "Every refused item and what was measured of every shape is a line of report.jsonl.",
@@ -188,6 +188,12 @@ def report_text(
             lines.append(f"| and {number - EXAMPLES} more | | |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _meant(summary: Summary) -> dict[str, Any]:
+    """The settings that mean something for the variant."""
+    pasted = summary.variant != "iso3do"
+    return {name: value for name, value in summary.settings.items() if not (pasted and name == "views")}
 
 
 def _cell(text: str) -> str:
@@ -284,7 +290,7 @@ def describe(summary: Summary, manifest: dict[str, Any], written: Written) -> No
         "shapes": counts["shapes"],
         "shards": counts["shards"],
         "refused": f"{counts['refused']} (report.md says what and why)",
-        **{name: value for name, value in summary.settings.items() if value not in ("", 0)},
+        **{name: value for name, value in _meant(summary).items() if value not in ("", 0)},
         "seed": summary.settings["seed"],
         "plan": summary.hash,
     }

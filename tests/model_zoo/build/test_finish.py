@@ -1,15 +1,18 @@
 """The last step: splits in which nothing that is seen in validation has a near twin in training; the sheet of pictures."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from PIL import Image
 
 from model_zoo.build import encode
-from model_zoo.build.finish import Sides, sheet
+from model_zoo.build.finish import Sides, report_text, sheet
 from model_zoo.build.kinds import side_of
 from model_zoo.build.place import Folder
+from model_zoo.build.plan import Summary
 from model_zoo.build.run import SIGNATURES, schema_of
 from model_zoo.io.shards import ShardWriter, span_of
 
@@ -63,6 +66,13 @@ def test_rows_without_photos_or_others_have_the_side_of_their_mesh() -> None:
     found = [{"mesh_sha256": key, "shape_signature": signature} for key, signature in pairs]
     rows = pa.Table.from_pylist(found, schema=schema_of("iso3do", SIGNATURES))
     assert Sides([rows]).splits(rows) == ["train", "validation"]
+
+
+@pytest.mark.parametrize("variant, told", [("iso3do", True), ("rp3do-fo", False), ("rp3do-osr", False)])
+def test_the_report_tells_the_views_of_a_mesh_where_there_are_any(variant: str, told: bool) -> None:
+    summary = Summary(variant, {"seed": 0, "size": 64, "views": 24}, 1, {}, [], "")
+    text = report_text(summary, Counter(rows=1), Counter(), {})
+    assert ("views 24" in text) == told and "size 64" in text
 
 
 def test_the_sheet_shows_samples_below_the_limits_of_uploads_and_leaves_out_what_is_broken(
