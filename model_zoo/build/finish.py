@@ -5,28 +5,30 @@ manifest.json. The manifest comes last; it lists every file with its hash, and w
 """
 
 import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from model_zoo.build import twins
 from model_zoo.build.encode import jpeg
 from model_zoo.build.kinds import SPLITS, chance, side_of
 from model_zoo.build.place import Place
 from model_zoo.build.plan import Summary
-from model_zoo.build.run import report_name, rows_name, schema_of
+from model_zoo.build.run import SIGNATURES, report_name, rows_name, schema_of, tar_name
 from model_zoo.build.sheet import contact_sheet, outlined
 from model_zoo.build.variants import VARIANTS
 from model_zoo.data.reader import Members
 from model_zoo.io import card, croissant
 from model_zoo.io.errors import BadInput, safe_text
-from model_zoo.io.images import load_image, load_mask
 from model_zoo.io.index_writer import IndexWriter
 from model_zoo.io.records import parse_json
 from model_zoo.io.shards import file_sha256
@@ -39,6 +41,9 @@ UNIQUE = ("id", "offset", "length", "sha256")  # columns whose values do not rep
 EXAMPLES = 8  # of each reason, in report.md
 SHEET = "pictures/samples.jpg"
 SHOWN = 100
+MESHES = (("mesh_sha256", "shape_signature"), ("other_sha256", "other_signature"))  # seen in a sample
+PHOTO = ("photo_sha256", "photo_signature")
+SIGNED = (*MESHES, PHOTO)
 PUBLISHED = "2026-11-26"  # of this layout: a build has no clock
 RENDERED = (
     "The objects are rendered meshes, not photographed ones: nobody rated or placed them, unless the column r or the "
@@ -58,6 +63,7 @@ def finish(summary: Summary, place: Place) -> dict[str, Any]:
         shards = write_report(summary, place, written, counts)
         if not counts["rows"]:
             raise BadInput("nothing was built: every item was refused, see report.md", "nothing_built")
+        check_ids(summary, place)
         shown = write_index(summary, place, written, counts)
         written.file(SHEET, sheet(place, shown, folder / "sheet.jpg"))
         manifest = {
@@ -162,7 +168,7 @@ def report_text(
         "",
         "Planned: " + ", ".join(f"{number} {name}" for name, number in sorted(summary.counts.items())) + ".",
         "Settings: "
-        + ", ".join(f"{name} {value!r}" for name, value in sorted(summary.settings.items()))
+        + ", ".join(f"{name} {value!r}" for name, value in sorted(_meant(summary).items()))
         + ".",
         "",
         "Every refused item and what was measured of every shape is a line of report.jsonl.",
@@ -184,8 +190,38 @@ def report_text(
     return "\n".join(lines)
 
 
+def _meant(summary: Summary) -> dict[str, Any]:
+    """The settings that mean something for the variant."""
+    pasted = summary.variant != "iso3do"
+    return {name: value for name, value in summary.settings.items() if not (pasted and name == "views")}
+
+
 def _cell(text: str) -> str:
     return safe_text(text, 300).replace("|", "\\|")
+
+
+def check_ids(summary: Summary, place: Place) -> None:
+    """Raises BadInput where an id is that of two samples. Memory: 8 bytes a sample."""
+
+    def hashed(table: pa.Table) -> np.ndarray:
+        digests = (hashlib.sha256(key.encode()).digest()[:8] for key in table["id"].to_pylist())
+        return np.frombuffer(b"".join(digests), np.uint64)
+
+    hashes = np.sort(np.concatenate([hashed(table) for table in _tables(summary, place, ["id"])]))
+    twice = hashes[1:][hashes[1:] == hashes[:-1]]
+    if not len(twice):
+        return
+    names = [tar_name(summary.variant, number) for number in range(summary.shards)]
+    found: dict[str, str] = {}
+    for number, table in _numbered(summary, place, ["id"]):
+        for key in table.filter(pa.array(np.isin(hashed(table), twice)))["id"].to_pylist():
+            if key in found:
+                raise BadInput(
+                    f"the id {safe_text(key)} is that of two samples, in {found[key]} and {names[number]}: build the "
+                    "set anew in another --out",
+                    "repeated_id",
+                )
+            found[key] = names[number]
 
 
 def write_index(
@@ -217,14 +253,21 @@ def write_index(
 
 
 def sheet(place: Place, rows: list[dict[str, Any]], path: Path) -> Path:
-    """A picture of samples side by side: each image with the outline of its mask."""
+    """A picture of samples side by side: each image with the outline of its mask. What cannot be shown is left out."""
     pictures = []
     for row in rows:
         data = place.read_at(f"shards/{row['shard']}", row["offset"], row["length"])
         members = Members(data, row["id"])
-        pictures.append(outlined(load_image(members["image"]).rgb, load_mask(members["mask"]).mask))
+        with suppress(Exception):  # a decoder may raise anything on bytes that are broken
+            pictures.append(outlined(_decoded(members["image"]), _decoded(members["mask"])))
     path.write_bytes(jpeg(contact_sheet(pictures, columns=10)))
     return path
+
+
+def _decoded(data: bytes) -> np.ndarray:
+    """A picture of a sample, however small: rgb uint8 (H,W,3) or mask bool (H,W), as encode.py writes them."""
+    with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as picture:
+        return np.asarray(picture)
 
 
 def describe(summary: Summary, manifest: dict[str, Any], written: Written) -> None:
@@ -247,7 +290,7 @@ def describe(summary: Summary, manifest: dict[str, Any], written: Written) -> No
         "shapes": counts["shapes"],
         "shards": counts["shards"],
         "refused": f"{counts['refused']} (report.md says what and why)",
-        **{name: value for name, value in summary.settings.items() if value not in ("", 0)},
+        **{name: value for name, value in _meant(summary).items() if value not in ("", 0)},
         "seed": summary.settings["seed"],
         "plan": summary.hash,
     }
@@ -282,17 +325,26 @@ def describe(summary: Summary, manifest: dict[str, Any], written: Written) -> No
 
 def _tables(summary: Summary, place: Place, columns: list[str] | None = None) -> Iterator[pa.Table]:
     """The rows of every shard that has some."""
+    return (table for _, table in _numbered(summary, place, columns))
+
+
+def _numbered(
+    summary: Summary, place: Place, columns: list[str] | None = None
+) -> Iterator[tuple[int, pa.Table]]:
+    """The same with the number of the shard."""
     for number in range(summary.shards):
         if place.exists(rows_name(number)):
-            yield pq.read_table(pa.BufferReader(place.read(rows_name(number))), columns=columns)
+            yield number, pq.read_table(pa.BufferReader(place.read(rows_name(number))), columns=columns)
 
 
 def _signatures(summary: Summary, place: Place) -> Iterable[pa.Table]:
-    return _tables(summary, place, ["mesh_sha256", "shape_signature", "photo_sha256", "photo_signature"])
+    there = schema_of(summary.variant, SIGNATURES).names
+    return _tables(summary, place, [name for pair in SIGNED for name in pair if name in there])
 
 
 class Sides:
-    """The split of every mesh and photo of a build, so that nothing in validation has a near twin in training.
+    """The split of every mesh and photo of a build, so that nothing in validation has a near twin in training: no photo,
+    no target, and no other mesh that is seen beside a target.
 
     A file's side is told from its hash (kinds.side_of), the same in every data set. Where near twins (twins.py) lie on
     both sides, those of the validation side are in neither. Memory: one signature per mesh and photo, not per sample.
@@ -302,8 +354,9 @@ class Sides:
         meshes: dict[str, np.ndarray] = {}
         photos: dict[str, int] = {}
         for table in tables:
-            for key, at in _first(table["mesh_sha256"]):
-                meshes.setdefault(key, np.asarray(table["shape_signature"][at].as_py(), np.float32))
+            for name, signature in MESHES:
+                for key, at in _first(table[name]) if name in table.column_names else ():
+                    meshes.setdefault(key, np.asarray(table[signature][at].as_py(), np.float32))
             for key, at in _first(table["photo_sha256"]):
                 photos.setdefault(key, table["photo_signature"][at].as_py())
         self.meshes = _sides(list(meshes), twins.clusters(np.stack(list(meshes.values()))) if meshes else [])
@@ -312,11 +365,14 @@ class Sides:
 
     def splits(self, table: pa.Table) -> list[str]:
         """train, validation or none of every row."""
-        found = []
-        for mesh, photo in zip(*_columns(table, "mesh_sha256", "photo_sha256"), strict=True):
-            side = self.meshes[mesh]
-            found.append(side if photo is None or self.photos[photo] == side else NEITHER)
-        return found
+        sides = [
+            [None if key is None else of[key] for key in table[name].to_pylist()]
+            for of, name in ((self.photos, PHOTO[0]), *((self.meshes, name) for name, _ in MESHES))
+            if name in table.column_names
+        ]
+        # What a row has not got has no side.
+        rows = [set(row) - {None} for row in zip(*sides, strict=True)]
+        return [row.pop() if len(row) == 1 else NEITHER for row in rows]
 
 
 def _first(column: pa.ChunkedArray) -> Iterator[tuple[str, int]]:
@@ -327,10 +383,6 @@ def _first(column: pa.ChunkedArray) -> Iterator[tuple[str, int]]:
     return (
         (encoded.dictionary[code].as_py(), int(i)) for code, i in zip(values, at, strict=True) if code >= 0
     )
-
-
-def _columns(table: pa.Table, *names: str) -> list[list[Any]]:
-    return [table[name].to_pylist() for name in names]
 
 
 def _sides(keys: list[str], clusters: Iterable[int]) -> dict[str, str]:

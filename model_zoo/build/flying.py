@@ -1,7 +1,7 @@
 """RP-3DO Flying Occlusions (paper 3.1.2, B.2.1): a target mesh and an occluder, rendered into a natural photo.
 
-M_vis = M_obj * (1 - M_occluder). A pair is kept when 0.1 <= visible / whole <= 0.9 and the visible part covers 0.2 % of
-the image; in one third of the samples the target is the occluder itself, seen whole.
+M_vis = M_obj * (1 - M_occluder). A pair is kept when 0.1 <= visible / whole <= 0.9 of the thing behind; in one third of
+the samples the target is the occluder itself, seen whole. What is seen of the target covers 0.2 % of the image or more.
 
 Drawn for each sample: rotations uniform on SO(3); the target's size, as its longest side across the shorter side of
 the photo, log-uniform in SIZES, at a place even over the photo's middle; or, where the photo has instance masks, the
@@ -44,7 +44,7 @@ from model_zoo.render import intrinsics
 VARIANT = "rp3do-fo"
 PER_PHOTO = 5  # samples of one photo, as the paper has: 55.1 M of 11.17 M images
 SHARES = (0.1, 0.9)  # visible / whole
-LEAST_SHARE = 0.002  # of the image that the visible part covers
+LEAST_SHARE = 0.002  # of the image that what is seen of the target covers
 ROLES = ("target", "occluder")
 OCCLUDER_SHARE = 1 / 3
 DRAWS = 10  # of a pair, for one sample
@@ -90,7 +90,8 @@ class Thing:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two things, the second before the first. visible: the part of the first's pixels that the second leaves."""
+    """Two things, the second before the first. visible: the part of the first's pixels that the second leaves; mask_share:
+    what is seen of the target, of the whole image."""
 
     behind: Thing
     before: Thing
@@ -170,7 +171,7 @@ def _sample(
                 meshes.remove(item)
                 yield Refused.of(item.name, error)
         try:
-            pair = _pair(backdrop, shapes, rng, raster)
+            pair = _pair(backdrop, shapes, role, rng, raster)
             yield _made(backdrop, number, pair, role, draw + 1, rng)
             return
         except Unfit as error:
@@ -178,8 +179,10 @@ def _sample(
     yield last
 
 
-def _pair(backdrop: Backdrop, shapes: list[Shape], rng: np.random.Generator, raster: Raster) -> Pair:
-    """Two shapes in the photo. Raises Unfit where what is visible is too much or too little."""
+def _pair(
+    backdrop: Backdrop, shapes: list[Shape], role: str, rng: np.random.Generator, raster: Raster
+) -> Pair:
+    """Two shapes in the photo, the target in a role. Raises Unfit where what is visible is too much or too little."""
     height, width = backdrop.rgb.shape[:2]
     K = intrinsics(rng.uniform(*VIEWS), (width, height))
     side, place, instance = _site(backdrop, rng)
@@ -196,7 +199,8 @@ def _pair(backdrop: Backdrop, shapes: list[Shape], rng: np.random.Generator, ras
     where = (place[0] + move[0], place[1] + move[1])
     before = _thing(backdrop, shapes[1], K, other, where, nearer, rng, raster, R, light)
     left = int((behind.picture.mask & ~before.picture.mask).sum())
-    visible, share = left / max(whole, 1), left / behind.picture.mask.size
+    seen = left if role == ROLES[0] else int(before.picture.mask.sum())
+    visible, share = left / max(whole, 1), seen / before.picture.mask.size
     measures = {"visible": visible, "mask_share": share}
     if not SHARES[0] <= visible <= SHARES[1]:
         raise Unfit(
@@ -206,7 +210,7 @@ def _pair(backdrop: Backdrop, shapes: list[Shape], rng: np.random.Generator, ras
         )
     if share < LEAST_SHARE:
         raise Unfit(
-            f"the visible part covers {share:.2%} of the image, at least {LEAST_SHARE:.1%} is needed",
+            f"what is seen of the target covers {share:.2%} of the image, at least {LEAST_SHARE:.1%} is needed",
             "too_small",
             measures,
         )
@@ -296,7 +300,7 @@ def _made(
     row = {
         "role": role,
         "visible": pair.visible if role == ROLES[0] else 1.0,
-        "mask_share": float(mask.mean()),
+        "mask_share": pair.mask_share,
         "instance": pair.instance,
         "draws": draws,
     }
@@ -317,5 +321,6 @@ def _made(
         "other_sha256": item.sha256,
         "other_licence": item.licence,
         "other_attribution": item.attribution,
+        "other_signature": other.shape.signature,
     }
     return Made(f"p{backdrop.photo.sha256[:16]}_{number:02d}", members, row, target.shape, backdrop.photo)

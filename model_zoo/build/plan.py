@@ -56,7 +56,7 @@ def make_plan(settings: Settings, stock: Stock, meshes: Stock, place: Place) -> 
     if settings.variant == "iso3do":
         works = list(iso_works(settings, kept(meshes.meshes())))
     else:
-        photos = kept(stock.photos())
+        photos = kept(stock.photos(apart=settings.variant == "rp3do-osa"))
         photos = [photo for photo in photos if _has_what_it_takes(settings.variant, photo, refused)]
         pool = [] if settings.variant == "rp3do-osa" else kept(meshes.meshes())
         works = list(paste_works(settings, photos, pool))

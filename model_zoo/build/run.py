@@ -29,6 +29,10 @@ from model_zoo.raster import Raster
 
 KEPT_BYTES = 2**30  # opened meshes with their textures that one process holds
 KEPT_SCENES = 4
+TEXTURES = (  # of a material
+    *(f"{name}Texture" for name in ("baseColor", "metallicRoughness", "normal", "occlusion", "emissive")),
+    "image",
+)
 WHOLE = 2**62  # a planned shard is one file, however large
 
 PLACE = [("shard", pa.string()), ("offset", pa.int64()), ("length", pa.int64()), ("sha256", pa.string())]
@@ -48,8 +52,12 @@ COMMON = [
     ("photo_sha256", pa.string()),
     ("provenance", pa.string()),
 ]
-# Only in the rows of a shard, for the split: what tells near twins.
-SIGNATURES = [("shape_signature", pa.list_(pa.float32())), ("photo_signature", pa.uint64())]
+# Only in the rows of a shard, for the split: what tells near twins. other: the second mesh of a sample that has one.
+SIGNATURES = [
+    ("shape_signature", pa.list_(pa.float32())),
+    ("other_signature", pa.list_(pa.float32())),
+    ("photo_signature", pa.uint64()),
+]
 
 
 def schema_of(variant: str, more: Sequence[tuple[str, pa.DataType]] = ()) -> pa.Schema:
@@ -90,7 +98,8 @@ class Opener:
         self.signatures: dict[str, int] = {}  # of photos, by sha256
         self.noted: list[Refused] = []  # files beside photos that were refused
         self._shapes: OrderedDict[str, Shape | BadInput] = OrderedDict()
-        self._scenes: OrderedDict[str, Scene | BadInput] = OrderedDict()
+        # By name and sha256: a release has one photo under the name of every object in it.
+        self._scenes: OrderedDict[tuple[str, str], Scene | BadInput] = OrderedDict()
 
     def shape(self, item: MeshItem) -> Shape:
         """The shape of a mesh file. Raises BadInput."""
@@ -101,7 +110,8 @@ class Opener:
 
     def scene(self, item: PhotoItem) -> Scene:
         """A photo with what came with it. Raises BadInput."""
-        found = _kept(self._scenes, item.sha256, lambda: self.stock.scene(item, self.noted.append))
+        key = item.name, item.sha256
+        found = _kept(self._scenes, key, lambda: self.stock.scene(item, self.noted.append))
         if item.sha256 not in self.signatures:
             self.signatures[item.sha256] = int(photo_signature(found.image.rgb))
         while len(self._scenes) > KEPT_SCENES:
@@ -109,7 +119,7 @@ class Opener:
         return found
 
 
-def _kept(kept: OrderedDict[str, Any], key: str, make: Callable[[], Any]) -> Any:
+def _kept(kept: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
     if key not in kept:
         try:
             kept[key] = make()
@@ -125,8 +135,11 @@ def _size(shape: Shape | BadInput) -> int:
     if isinstance(shape, BadInput):
         return 0
     mesh: trimesh.Trimesh = shape.mesh
-    image = getattr(getattr(mesh.visual, "material", None), "baseColorTexture", None)
-    return mesh.vertices.nbytes + mesh.faces.nbytes + (0 if image is None else 4 * image.width * image.height)
+    material = getattr(mesh.visual, "material", None)
+    found = [getattr(material, name, None) for name in TEXTURES]
+    pictures = {id(image): image for image in found if image is not None}.values()
+    held = sum(4 * image.width * image.height for image in pictures)
+    return mesh.vertices.nbytes + mesh.faces.nbytes + shape.occupancy.nbytes + held
 
 
 def is_done(place: Place, number: int) -> bool:
@@ -168,6 +181,7 @@ class _Shard:
             encode,
         )
         self.rows: list[dict[str, Any]] = []
+        self.ids: set[str] = set()
         self.refused: dict[tuple[str, str], Refused] = {}
         self.shapes: dict[str, dict[str, Any]] = {}
 
@@ -179,6 +193,9 @@ class _Shard:
         )
         with ShardWriter(self.folder, WHOLE, prefix=variant, first=self.work.number) as writer:
             for made in VARIANTS[variant].build(self.work, room):
+                if not isinstance(made, Refused) and made.key in self.ids:
+                    reason = "a sample of this id is there already"
+                    made = Refused(f"{(made.photo or made.shape.item).name}: {made.key}", "duplicate", reason)
                 if isinstance(made, Refused):
                     self.refused.setdefault((made.name, made.code), made)
                     continue
@@ -206,6 +223,7 @@ class _Shard:
             place = _write(writer, shape.key, shape_members(shape))
             self.shapes[shape.key] = {"place": place, "measures": shape.measures}
         place = _write(writer, made.key, made.members)
+        self.ids.add(made.key)
         item, photo = shape.item, made.photo
         told = {"mesh": item.name, "seed": self.settings.seed} | ({"photo": photo.name} if photo else {})
         source = photo or item

@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ MESHES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".zip")
 # An image in a folder with one of these is a texture, not a photo.
 TEXTURED = (".gltf", ".obj", ".mtl")
 SAID = ("licence", "attribution", "category")
+EACH = ("masks", "categories")  # of a Plan: what it has of every object
 TRAIN = "train"
-INSTANCE = "object"  # what the one object of a release's photo is called
 
 
 class BucketSource:
@@ -151,8 +151,11 @@ class Stock:
             said = {key: safe_text(row.get(key) or "", 300) for key in SAID}
             yield MeshItem(name, sha256, **said)
 
-    def photos(self) -> Iterator[PhotoItem | Refused]:
-        """Every photo with its masks, depth and known objects; of photos with equal bytes the first."""
+    def photos(self, *, apart: bool = False) -> Iterator[PhotoItem | Refused]:
+        """Every photo with its masks, depth and known objects; of photos with equal bytes the first.
+
+        apart: an item for every object, where the source knows more of an object than its photo (ReleaseStock).
+        """
         textured = {posixpath.dirname(name) for name in self.files.names if name.lower().endswith(TEXTURED)}
         seen: dict[str, str] = {}
         for plan in plan_files(self.files, look=False):
@@ -238,26 +241,31 @@ class IsoStock(Stock):
         return item
 
     def meshes(self) -> Iterator[MeshItem | Refused]:
-        """Every shape."""
+        """Every shape, under the name of the file that it was made of."""
         for key, number in sorted(self._rows.items()):
             row = self.data.row(number)
+            name = parse_json(row["provenance"], what="provenance").get("mesh", key)
             yield MeshItem(
-                key, row["mesh_sha256"], 0, row["mesh_licence"], row["mesh_attribution"], row["category"]
+                name, row["mesh_sha256"], 0, row["mesh_licence"], row["mesh_attribution"], row["category"]
             )
 
-    def photos(self) -> Iterator[PhotoItem | Refused]:
+    def photos(self, *, apart: bool = False) -> Iterator[PhotoItem | Refused]:
         """None."""
         return iter(())
 
     def shape(self, item: MeshItem) -> Shape:
         """An item's shape, as it is stored. Raises BadInput."""
-        if item.name not in self._rows:
+        key = f"m{item.sha256[:16]}"  # Shape.key
+        if key not in self._rows:
             raise BadInput(f"{safe_text(item.name)} is not in {self.data.name}", "missing_file")
-        return read_shape(self.data.shape(self._rows[item.name]), item)
+        return read_shape(self.data.shape(self._rows[key]), item)
 
 
 class ReleaseFiles:
-    """A release as files: KEY.jpg with KEY.mask_object.png, KEY.pointmap.npz and KEY.objects.json, and CANDIDATE.glb."""
+    """A release as files: KEY.jpg with KEY.mask.png, KEY.pointmap.npz and KEY.objects.json, and CANDIDATE.glb.
+
+    KEY is an object's, which is also what the object is called in its photo.
+    """
 
     def __init__(self, data: DataSet) -> None:
         self.data, self.title, self.warnings = data, data.name, list[str]()
@@ -281,13 +289,13 @@ class ReleaseFiles:
         if key not in self.photos:
             raise BadInput(f'"{safe_text(name)}" is not in {self.data.name}', "missing_file")
         if what == "objects.json":
-            return self._objects(self.data.row(self.photos[key]))
-        members = {"jpg": "image", f"mask_{INSTANCE}.png": "mask", "pointmap.npz": "pointmap"}
+            return self._objects(key, self.data.row(self.photos[key]))
+        members = {"jpg": "image", "mask.png": "mask", "pointmap.npz": "pointmap"}
         return self.data.sample(self.photos[key])[members.get(what, what)]
 
     @staticmethod
-    def _objects(row: dict[str, Any]) -> bytes:
-        found = {"instance": INSTANCE, "mesh": f"{row['candidate_key']}.glb"}
+    def _objects(key: str, row: dict[str, Any]) -> bytes:
+        found = {"instance": key, "mesh": f"{row['candidate_key']}.glb"}
         rotation = [row["R"][at : at + 3] for at in (0, 3, 6)]
         return json.dumps({"objects": [{**found, "R": rotation, "t": row["t"], "s": row["s"]}]}).encode()
 
@@ -304,24 +312,54 @@ class ReleaseStock(Stock):
     def __init__(self, data: DataSet) -> None:
         super().__init__(ReleaseFiles(data))
 
-    def photos(self) -> Iterator[PhotoItem | Refused]:
-        """Every photographed object, with its pose where the release gives one."""
+    @cached_property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What the release says of its meshes, by name."""
+        columns = {"licence": "mesh_licence", "attribution": "mesh_attribution", "category": "category"}
+        data = self.files.data
+        rows = ((name, data.row(number)) for name, number in self.files.meshes.items())
+        return {name: {key: row.get(column) for key, column in columns.items()} for name, row in rows}
+
+    def photos(self, *, apart: bool = False) -> Iterator[PhotoItem | Refused]:
+        """Every photo once with the masks of all its objects; apart: every object, with its rating and its pose where the
+        release gives one."""
+        found = map(self._object, sorted(self.files.photos))
+        yield from found if apart else _together(found)
+
+    def _object(self, key: str) -> PhotoItem:
         files = self.files
-        for key, number in sorted(files.photos.items()):
-            row = files.data.row(number)
-            plan = Plan(
-                key,
-                f"{key}.jpg",
-                {INSTANCE: f"{key}.mask_{INSTANCE}.png"},
-                {INSTANCE: row.get("category") or ""},
-                pointmap=f"{key}.pointmap.npz" if files.data.spans["pointmap"].at(number) else "",
-                objects=f"{key}.objects.json" if row.get("R") is not None else "",
-                pointmap_source=row.get("pointmap_source") or "",
-                licence=row.get("licence") or "",
-                attribution=row.get("attribution") or "",
-            )
-            said = {name: row.get(name) or "" for name in ("mesh_licence", "mesh_attribution")}
-            sha256 = hashlib.sha256(files.read(plan.image)).hexdigest()
-            yield PhotoItem(
-                key, sha256, dataclasses.asdict(plan), plan.licence, plan.attribution, row.get("r"), **said
-            )
+        number = files.photos[key]
+        row = files.data.row(number)
+        plan = Plan(
+            key,
+            f"{key}.jpg",
+            {key: f"{key}.mask.png"},
+            {key: row.get("category") or ""},
+            pointmap=f"{key}.pointmap.npz" if files.data.spans["pointmap"].at(number) else "",
+            objects=f"{key}.objects.json" if row.get("R") is not None else "",
+            pointmap_source=row.get("pointmap_source") or "",
+            licence=row.get("licence") or "",
+            attribution=row.get("attribution") or "",
+        )
+        said = {name: row.get(name) or "" for name in ("mesh_licence", "mesh_attribution")}
+        sha256 = hashlib.sha256(files.read(plan.image)).hexdigest()
+        return PhotoItem(
+            key, sha256, dataclasses.asdict(plan), plan.licence, plan.attribution, row.get("r"), **said
+        )
+
+
+def _together(objects: Iterable[PhotoItem]) -> Iterator[PhotoItem]:
+    """One item for the objects of a photo, under the name of the first, without what is told of single ones."""
+    photos: dict[str, list[PhotoItem]] = {}
+    for item in objects:
+        photos.setdefault(item.sha256, []).append(item)
+    for first, *more in photos.values():
+        plans = [first.files, *(item.files for item in more)]
+        measured = next((plan for plan in plans if plan["pointmap"]), first.files)
+        files = {
+            **first.files,
+            **{name: {key: value for plan in plans for key, value in plan[name].items()} for name in EACH},
+            **{name: measured[name] for name in ("pointmap", "pointmap_source")},
+            "objects": "",
+        }
+        yield PhotoItem(first.name, first.sha256, files, first.licence, first.attribution)

@@ -93,8 +93,8 @@ class Place:
 
     @property
     def key(self) -> str:
-        """p, 16 digits of the photo's hash, and 8 of its mask's."""
-        digest = hashlib.sha256(np.packbits(self.mask).tobytes()).hexdigest()
+        """p, 16 digits of the photo's hash, and 8 of its name's and mask's: two objects may have equal masks."""
+        digest = hashlib.sha256(self.name.encode() + b"\0" + np.packbits(self.mask).tobytes()).hexdigest()
         return f"p{self.photo.sha256[:16]}_{digest[:8]}"
 
 

@@ -91,7 +91,8 @@ def test_every_photo_gives_its_samples_and_a_broken_mesh_one_refusal(built):
     refused = [one for one in built if isinstance(one, Refused)]
     assert [one.name for one in refused] == ["broken"] and refused[0].reason
     assert all(set(one.members) == {"image.jpg", "mask.png", "whole.png", "json"} for one in made)
-    assert all({"other_sha256", *one.row} == {name for name, _ in flying.COLUMNS} for one in made)
+    names = {"other_signature", *(name for name, _ in flying.COLUMNS)}
+    assert all(set(one.row) == names for one in made)
 
 
 def test_the_shares_of_the_paper_hold_in_the_stored_masks(built):
@@ -182,6 +183,16 @@ def test_what_cannot_be_opened_or_placed_is_refused_with_a_reason(source):
         flying.LEAST_SHARE, flying.DRAWS = least
     assert len(refused) == flying.PER_PHOTO and all("least" in one.reason or one.code for one in refused)
     assert any(one.measures.get("mask_share", 0) > 0 for one in refused)
+
+
+def test_what_is_seen_of_an_occluder_that_is_the_target_is_not_too_little_either(source, monkeypatch):
+    room, work = source
+    monkeypatch.setattr(flying, "OCCLUDER_SHARE", 1)
+    monkeypatch.setattr(flying, "LEAST_SHARE", 0.05)
+    made = [one for one in flying.build(work, room) if isinstance(one, Made)]
+    assert made and {one.row["role"] for one in made} == {"occluder"}
+    for one in made:
+        assert one.row["mask_share"] == opened(one, "mask.png").mean() >= 0.05
 
 
 def test_a_sheet_shows_every_picture(built):

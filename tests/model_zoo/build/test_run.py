@@ -9,19 +9,30 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mlcroissant
+import numpy as np
 import pytest
 import trimesh
 import webdataset
 from datasets import load_dataset
+from PIL import Image
 
-from model_zoo.build import verify
+from model_zoo.build import iso3do, verify
 from model_zoo.build.__main__ import main
+from model_zoo.build.finish import finish
+from model_zoo.build.kinds import Made, MeshItem, Refused, Room, Settings, Shape, Work
+from model_zoo.build.place import Folder
+from model_zoo.build.plan import make_plan, read_work
+from model_zoo.build.run import Opener, _size, run_shard
 from model_zoo.build.sources import open_stock
+from model_zoo.build.variants import VARIANTS
 from model_zoo.data.reader import DataSet
+from model_zoo.io.errors import BadInput
 from tests.buckets import KEYS
 
 SMALL = ["--size", "96", "--views", "3", "--seed", "5"]
@@ -134,6 +145,46 @@ def test_a_build_into_a_bucket_from_a_bucket_is_the_same(
     assert data.sample(5).rgb().shape == (96, 96, 3)
 
 
+def twice(work: Work, room: Room) -> Iterator[Made | Refused]:
+    """Every sample two times."""
+    for made in iso3do.build(work, room):
+        yield made
+        yield made
+
+
+def test_an_id_is_that_of_one_sample(meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, place = (
+        Settings("iso3do", str(meshes), size=64, views=2, renderer="embree"),
+        Folder(tmp_path / "iso"),
+    )
+    stock = open_stock(str(meshes))
+    summary = make_plan(settings, stock, stock, place)
+    monkeypatch.setitem(VARIANTS, "iso3do", VARIANTS["iso3do"]._replace(build=twice))
+    works = [read_work(place, number) for number in range(summary.shards)]
+    ball = next(work for work in works if work.meshes[0].name == "ball.glb")
+    for work in works:
+        again = replace(ball, number=work.number)  # the same mesh in every shard
+        report = run_shard(settings, again, place, Opener(stock, stock))
+        assert (report["rows"], [one["code"] for one in report["refused"]]) == (2, ["duplicate"] * 2)
+    with pytest.raises(
+        BadInput, match=r"_v00 is that of two samples, in iso3do-000000.tar and iso3do-000001.tar"
+    ):
+        finish(summary, place)
+    assert not (tmp_path / "iso" / "manifest.json").exists()
+
+
+def test_meshes_are_kept_by_the_size_of_all_their_textures() -> None:
+    box = trimesh.creation.box()
+    picture, other = (Image.new("RGB", (64, 64)) for _ in range(2))
+    maps = {"baseColorTexture": picture, "normalTexture": other, "occlusionTexture": other}
+    material = trimesh.visual.material.PBRMaterial(**maps)
+    box.visual = trimesh.visual.TextureVisuals(np.zeros((8, 2)), material)
+    shape = Shape(MeshItem("box", "0" * 64), box, np.zeros(3), 1.0, np.zeros((4,) * 3, bool), {}, np.zeros(1))
+    assert _size(shape) - box.vertices.nbytes - box.faces.nbytes == 2 * 4 * 64 * 64 + 64
+    material.normalTexture = material.occlusionTexture = None
+    assert _size(shape) - box.vertices.nbytes - box.faces.nbytes == 4 * 64 * 64 + 64
+
+
 def test_near_twins_are_on_one_side(built: Path) -> None:
     rows = DataSet(built).facts.to_pylist()
     sides = {json.loads(row["provenance"])["mesh"]: row["split"] for row in rows}
@@ -163,7 +214,8 @@ def test_iso_3do_is_itself_a_source_of_meshes(built: Path) -> None:
     stock = open_stock(str(built))
     items = list(stock.meshes())
     shape = stock.shape(items[0])
-    assert len(items) == 4
+    assert {item.name for item in items} == {"ball.glb", "ball_in_mm.stl", "ring.obj", "box.ply"}
+    assert shape.key in stock.data.facts["shape_id"].to_pylist()  # type: ignore[attr-defined]
     assert shape.occupancy.shape == (64, 64, 64)
     assert abs(shape.mesh.extents.max() - 1) < 1e-5
 

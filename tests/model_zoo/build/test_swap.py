@@ -258,6 +258,15 @@ def test_real_scenes_give_samples_of_their_side_and_the_same_again(source):
     assert other.members["json"] != made[0].members["json"]
 
 
+def test_objects_with_equal_masks_have_ids_of_their_own(seen, source):
+    photo, scene = scene_of(seen, box=seen.box, crate=seen.box)
+    room = room_of(source, scene, size=SIZE[0])
+    found = list(swap.build_random(Work(0, tuple(source[0]), (photo,)), room))
+    made = [m for m in found if isinstance(m, Made)]
+    assert {m.row["instance"] for m in made} == {"box", "crate"}
+    assert len({m.key for m in made}) == len(made)
+
+
 def test_a_mesh_that_cannot_be_opened_is_named_once(source):
     meshes, scenes, shape = source
     photo, scene = scenes["ycb_table_5"]
@@ -432,7 +441,7 @@ def test_the_light_on_a_surface_is_found_again(seen):
 
 def test_rows_of_a_release_are_annotated_photos(tmp_path, source):
     stock = open_stock(str(sft_release(tmp_path / "sft", 2)))
-    photos = tuple(stock.photos())
+    photos = tuple(stock.photos(apart=True))
     assert [photo.r for photo in photos] == [0.75] * 2
     room = Room(Settings("rp3do-osa", "x", size=128), source[2], stock.scene)
     made = [m for m in swap.build_annotated(Work(0, (), photos), room) if isinstance(m, Made)]
@@ -444,4 +453,4 @@ def test_rows_of_a_release_are_annotated_photos(tmp_path, source):
     mesh = open_shape(export_glb(made[0].shape.mesh), MeshItem("again", "0" * 64))
     assert mesh.side == pytest.approx(1, abs=1e-5)
     bare = open_stock(str(sft_release(tmp_path / "bare", 2, pose=False)))
-    assert not any(photo.files["objects"] for photo in bare.photos())
+    assert not any(photo.files["objects"] for photo in bare.photos(apart=True))
