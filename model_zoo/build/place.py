@@ -13,7 +13,7 @@ from model_zoo.data import places
 from model_zoo.data.places import S3
 from model_zoo.io.errors import BadInput, safe_text
 
-TMP = "tmp"
+TMP = ".build-tmp"  # of a folder; no name that somebody else would give
 
 
 class Place(places.Place, Protocol):
@@ -33,6 +33,9 @@ class Place(places.Place, Protocol):
 
     def tidy(self) -> None:
         """Delete what killed processes left behind; only when nobody writes here any more."""
+
+    def within(self, source: str) -> bool:
+        """Whether it is the folder or prefix that --from names, or lies below it."""
 
 
 def place_of(out: str, endpoint: str = "") -> Place:
@@ -85,6 +88,10 @@ class Folder(places.Folder):
         """Delete what killed processes left behind; only when nobody writes here any more."""
         shutil.rmtree(self.root / TMP, ignore_errors=True)
 
+    def within(self, source: str) -> bool:
+        """Whether it is the folder that --from names, or lies below it."""
+        return not source.startswith(S3) and self.root.resolve().is_relative_to(Path(source).resolve())
+
 
 class Bucket(places.Bucket):
     """Below s3://BUCKET/PREFIX."""
@@ -126,3 +133,8 @@ class Bucket(places.Bucket):
 
     def tidy(self) -> None:
         """Nothing is ever left in a bucket."""
+
+    def within(self, source: str) -> bool:
+        """Whether it is the prefix that --from names, or lies below it."""
+        here, there = (f"{where.removeprefix(S3).strip('/')}/" for where in (self.where, source))
+        return source.startswith(S3) and here.startswith(there)

@@ -7,18 +7,20 @@ what is planned as a whole, plan/000012.json what shard 12 is made of.
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from model_zoo.build.kinds import MeshItem, PhotoItem, Refused, Settings, Work, chance, side_of
-from model_zoo.build.place import Place
+from model_zoo.build.place import TMP, Place
 from model_zoo.build.sources import Stock
-from model_zoo.io.errors import BadInput
+from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.records import parse_json
 
 FORMAT = "maquette-plan/1"
 PLAN = "plan/plan.json"
+BEGUN = re.compile(rf"plan/\d{{6}}\.json|{re.escape(TMP)}/.*")  # what a plan leaves that was killed
 # A shard of 64 meshes in 24 views of 512 px is about 350 MB, one of 400 photos about 300 MB.
 MESHES_PER_SHARD = 64
 PHOTOS_PER_SHARD = 400
@@ -154,6 +156,21 @@ def read_plan(place: Place) -> Summary | None:
         return Summary(**value)
     except TypeError:
         raise BadInput(f"{PLAN} is not a plan of format {FORMAT}", "bad_plan") from None
+
+
+def check_free(place: Place, settings: Settings) -> None:
+    """Raises BadInput when a place without a plan holds files, which a build would overwrite, or is part of a source."""
+    for source in filter(None, (settings.source, settings.meshes)):
+        if place.within(source):
+            raise BadInput(
+                f"--out lies in {source}, which the build reads: choose another --out", "bad_place"
+            )
+    foreign = next((name for name in place.names("") if not BEGUN.fullmatch(name)), None)
+    if foreign is not None:
+        raise BadInput(
+            f'{place.name} holds files that are no build\'s ("{safe_text(foreign)}"): choose a new or empty --out',
+            "not_empty",
+        )
 
 
 def read_work(place: Place, number: int) -> Work:

@@ -13,7 +13,7 @@ from backend import jobs
 from backend.datasets import builds
 from backend.datasets.models import Build
 from backend.models import Job
-from model_zoo.build.place import Folder
+from model_zoo.build.place import TMP, Folder
 from model_zoo.build.run import is_done
 from workers import building, importing
 from workers.tasks import build_finish, build_plan, build_shard
@@ -56,7 +56,7 @@ def test_a_build_goes_through_plan_shards_and_index(alone: None, meshes: Path, t
     assert (build.state, build.sha256, build.shards) == (Build.State.DONE, manifest["hash"], 4)
     assert (build.counts["rows"], build.counts["refused"]) == (6, 1)
     assert builds.progress(build) == 1
-    assert not (tmp_path / "out" / "tmp").exists()
+    assert not (tmp_path / "out" / TMP).exists()
     with pytest.raises(jobs.UserError, match="is finished"):
         begin(meshes, tmp_path / "out")
 

@@ -20,6 +20,7 @@ from datasets import load_dataset
 
 from model_zoo.build import verify
 from model_zoo.build.__main__ import main
+from model_zoo.build.place import TMP, Bucket
 from model_zoo.build.sources import open_stock
 from model_zoo.data.reader import DataSet
 from tests.buckets import KEYS
@@ -88,7 +89,7 @@ def test_a_kill_in_mid_shard_leaves_no_half_and_the_same_bytes_come_of_it(
         [sys.executable, "-m", "model_zoo.build", *command, "--shard", str(number)], stdout=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 60
-    while not list(out.glob("tmp/*/*.part")):
+    while not list(out.glob(f"{TMP}/*/*.part")):
         assert child.poll() is None and time.monotonic() < deadline
         time.sleep(0.002)
     os.kill(child.pid, signal.SIGKILL)
@@ -186,3 +187,58 @@ def test_verify_finds_a_flipped_bit_a_missing_file_and_a_changed_row(
     assert "report.md" in error and "more.txt is not part of" in error
     (copy / "manifest.json").write_text("{}")
     assert verify.main([str(copy)]) == 1
+
+
+def refused_places(meshes: str, place: str, full: str) -> list[tuple[list[str], str]]:
+    """Arguments of builds that must not write, and what is said: into files of somebody's, into a source, below one."""
+    return [
+        (["--from", meshes, "--out", full], "holds files that are no build's"),
+        (["--from", meshes, "--out", meshes], f"--out lies in {meshes}"),
+        (["--from", meshes, "--out", f"{meshes}/{place}"], f"--out lies in {meshes}"),
+    ]
+
+
+@pytest.mark.parametrize("phase", [[], ["--plan"]])
+def test_a_folder_that_no_build_made_is_left_alone(
+    phase: list[str], meshes: Path, tmp_path: Path, capsys: Any
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "tmp").mkdir(parents=True)
+    (mine / "tmp" / "notes.txt").write_text("dear to me")
+    (mine / "README.md").write_text("mine")
+    before = contents(mine), contents(meshes)
+    for arguments, said in refused_places(str(meshes), "iso", str(mine)):
+        assert main(["iso3do", *arguments, *SMALL, *phase]) == 1
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+    assert (contents(mine), contents(meshes)) == before
+    assert not (mine / "plan").exists()
+
+
+def test_a_prefix_that_no_build_made_is_left_alone(
+    meshes: Path, bucket_server: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": bucket_server}.items():
+        monkeypatch.setenv(name, value)
+    mine = Bucket("s3://mine/full")
+    mine.client.create_bucket(Bucket="mine")
+    mine.client.upload_file(str(meshes / "box.ply"), "mine", "full/box.ply")
+    mine.client.upload_file(str(meshes / "box.ply"), "mine", "meshes/box.ply")
+    for arguments, said in refused_places("s3://mine/meshes", "iso", "s3://mine/full"):
+        assert main(["iso3do", *arguments, *SMALL]) == 1
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+    assert mine.names("") == ["box.ply"]
+    assert not Bucket("s3://mine/meshes/iso").within("s3://mine/mesh")
+
+
+def test_a_plan_that_was_killed_is_made_again(meshes: Path, tmp_path: Path) -> None:
+    command = ["iso3do", "--from", str(meshes), "--out", str(tmp_path / "iso"), *SMALL, "--plan"]
+    assert main(command) == 0
+    plan = tmp_path / "iso" / "plan" / "plan.json"
+    before = plan.read_bytes()
+    plan.unlink()
+    (tmp_path / "iso" / TMP / "killed").mkdir(parents=True)
+    (tmp_path / "iso" / TMP / "killed" / "file").write_text("")
+    assert main(command) == 0
+    assert plan.read_bytes() == before
