@@ -9,11 +9,12 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from model_zoo.build.kinds import MeshItem, PhotoItem, Refused, Shape
+from model_zoo.build.kinds import Away, MeshItem, PhotoItem, Refused, Shape
 from model_zoo.build.shapes import open_shape, read_shape
 from model_zoo.data.places import S3, Bucket, open_place
 from model_zoo.data.reader import MANIFEST as DATA_MANIFEST
@@ -34,6 +35,10 @@ TEXTURED = (".gltf", ".obj", ".mtl")
 SAID = ("licence", "attribution", "category")
 TRAIN = "train"
 INSTANCE = "object"  # what the one object of a release's photo is called
+# Codes of places and sources that say nothing about a file's content: it may be read another time.
+DOWN = "s3"
+PASSING = (DOWN, "unreadable")
+GONE = "missing_file"
 
 
 class BucketSource:
@@ -68,6 +73,41 @@ class BucketSource:
             if not folder:
                 return None
             folder = posixpath.dirname(folder)
+
+
+@contextmanager
+def at_hand(*codes: str) -> Iterator[None]:
+    """Raises Away for errors of these codes and of PASSING, which mean that a source cannot be read now."""
+    try:
+        yield
+    except BadInput as error:
+        if error.code in (*PASSING, *codes):
+            raise Away(error.message) from None
+        raise
+
+
+class PlannedFiles:
+    """The files of a source as a shard reads them: one that cannot be read now raises Away, and so does one of `items`
+    that is not there."""
+
+    def __init__(self, files: Source, *items: str) -> None:
+        self.files, self.items = files, items
+        self.title, self.warnings = files.title, files.warnings
+
+    @property
+    def names(self) -> list[str]:
+        """Those of the source."""
+        return self.files.names
+
+    def read(self, name: str) -> bytes:
+        """Bytes of a file. Raises BadInput, Away."""
+        with at_hand(*[GONE] * (name in self.items)):
+            return self.files.read(name)
+
+    def find_mesh(self, folder: str, reference: str) -> Path | bytes | None:
+        """As the source's. Raises BadInput, Away."""
+        with at_hand(GONE):
+            return self.files.find_mesh(folder, reference)
 
 
 def open_stock(source: str, endpoint: str = "") -> "Stock":
@@ -139,6 +179,8 @@ class Stock:
             try:
                 sha256 = self._hash(name)
             except BadInput as error:
+                if error.code == DOWN:
+                    raise
                 yield Refused(safe_text(name, 255), error.code, error.message)
                 continue
             if sha256 in seen:
@@ -166,6 +208,8 @@ class Stock:
             try:
                 sha256 = plan.hashes.get(plan.image) or self._hash(plan.image)
             except BadInput as error:
+                if error.code == DOWN:
+                    raise
                 yield Refused(plan.name, error.code, error.message)
                 continue
             if sha256 in seen:
@@ -181,19 +225,21 @@ class Stock:
         return hashlib.sha256(self.files.read(name)).hexdigest()
 
     def mesh_bytes(self, item: MeshItem) -> bytes:
-        """An item's file, which must still be what the plan saw. Raises BadInput."""
-        return self._same(self.files.read(item.name), item.name, item.sha256)
+        """An item's file, which must still be what the plan saw. Raises BadInput, Away."""
+        return self._same(PlannedFiles(self.files, item.name).read(item.name), item.name, item.sha256)
 
     def shape(self, item: MeshItem) -> Shape:
-        """An item's shape. Raises BadInput."""
+        """An item's shape. Raises BadInput, Away."""
         return open_shape(self.mesh_bytes(item), item, self._beside(item))
 
     def _beside(self, item: MeshItem) -> Finder:
         """Finds what a mesh names: material libraries, textures and buffers in its folder or near it in the source."""
 
+        files = PlannedFiles(self.files)
+
         def find(name: str) -> bytes | None:
             try:
-                return self.files.read(beside(posixpath.dirname(item.name), name))
+                return files.read(beside(posixpath.dirname(item.name), name))
             except BadInput as error:
                 if error.code != "missing_file":
                     raise
@@ -202,9 +248,10 @@ class Stock:
         return find
 
     def scene(self, item: PhotoItem, note: Callable[[Refused], None] = lambda refused: None) -> Scene:
-        """A photo with what came with it; note() is told of each file beside it that is refused. Raises BadInput."""
+        """A photo with what came with it; note() is told of each file beside it that is refused. Raises BadInput, Away."""
         refusals = []
-        for found in load(self.files, Plan(**item.files)):
+        plan = Plan(**item.files)
+        for found in load(PlannedFiles(self.files, plan.image), plan):
             if isinstance(found, Scene):
                 self._same(found.image_bytes, item.name, item.sha256)
                 for refusal in refusals:
@@ -250,10 +297,11 @@ class IsoStock(Stock):
         return iter(())
 
     def shape(self, item: MeshItem) -> Shape:
-        """An item's shape, as it is stored. Raises BadInput."""
-        if item.name not in self._rows:
-            raise BadInput(f"{safe_text(item.name)} is not in {self.data.name}", "missing_file")
-        return read_shape(self.data.shape(self._rows[item.name]), item)
+        """An item's shape, as it is stored. Raises BadInput, Away."""
+        with at_hand(GONE):
+            if item.name not in self._rows:
+                raise BadInput(f"{safe_text(item.name)} is not in {self.data.name}", GONE)
+            return read_shape(self.data.shape(self._rows[item.name]), item)
 
 
 class ReleaseFiles:

@@ -9,7 +9,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from model_zoo.build.kinds import MeshItem, PhotoItem, Settings, chance, side_of
+from model_zoo.build.kinds import Away, MeshItem, PhotoItem, Refused, Settings, chance, side_of
 from model_zoo.build.place import Folder
 from model_zoo.build.plan import (
     PLAN,
@@ -153,6 +153,41 @@ def test_a_changed_file_is_refused_when_its_shard_is_built(source: Path) -> None
     trimesh.creation.icosphere(2).export(source / "ball.glb")
     with pytest.raises(BadInput, match="not the file that the plan"):
         stock.mesh_bytes(ball)
+
+
+@pytest.mark.parametrize("code", ["s3", "unreadable"])
+@pytest.mark.parametrize("name", ["ball.glb", "a.jpg", "a.mask_cup.png"])
+def test_a_file_that_cannot_be_read_now_is_not_refused(
+    code: str, name: str, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = Stock(open_source(str(source)))
+    ball = next(item for item in stock.meshes() if isinstance(item, MeshItem) and item.name == "ball.glb")
+    photo = next(item for item in stock.photos() if isinstance(item, PhotoItem) and item.name == "a")
+    read = stock.files.read
+
+    def slow_down(asked: str) -> bytes:
+        if asked == name:
+            raise BadInput(f"{name}: 503 SlowDown", code)
+        return read(asked)
+
+    monkeypatch.setattr(stock.files, "read", slow_down)
+    with pytest.raises(Away, match="SlowDown"):
+        stock.shape(ball) if name == "ball.glb" else stock.scene(photo)
+    if code == "s3" and name != "a.mask_cup.png":  # which the plan does not read
+        with pytest.raises(BadInput, match="SlowDown"):
+            list(stock.meshes() if name == "ball.glb" else stock.photos())
+
+
+def test_a_mask_that_is_gone_is_noted_and_a_photo_that_is_gone_is_away(source: Path) -> None:
+    stock = Stock(open_source(str(source)))
+    photo = next(item for item in stock.photos() if isinstance(item, PhotoItem) and item.name == "a")
+    noted: list[Refused] = []
+    (source / "a.mask_cup.png").unlink()
+    assert not stock.scene(photo, noted.append).masks
+    assert [(one.name, one.code) for one in noted] == [("a.mask_cup.png", "beside_photo")]
+    (source / "a.jpg").unlink()
+    with pytest.raises(Away, match="not in the folder"):
+        stock.scene(photo)
 
 
 def test_a_mesh_finds_its_materials_and_textures_beside_it_and_never_outside(source: Path) -> None:

@@ -242,3 +242,22 @@ def test_a_plan_that_was_killed_is_made_again(meshes: Path, tmp_path: Path) -> N
     (tmp_path / "iso" / TMP / "killed" / "file").write_text("")
     assert main(command) == 0
     assert plan.read_bytes() == before
+
+
+def test_a_source_that_is_away_for_a_while_loses_nothing(
+    meshes: Path, built: Path, tmp_path: Path, capsys: Any
+) -> None:
+    source, out = tmp_path / "meshes", tmp_path / "iso"
+    shutil.copytree(meshes, source)
+    command = ["iso3do", "--from", str(source), "--out", str(out), "--workers", "1", *SMALL]
+    assert main([*command, "--plan"]) == 0
+    number = next(n for n in range(9) if "ball.glb" in (out / "plan" / f"{n:06d}.json").read_text())
+    (source / "ball.glb").rename(tmp_path / "ball.glb")
+    capsys.readouterr()
+    assert main([*command, "--shard", str(number)]) == 1
+    error = capsys.readouterr().err
+    assert "the source cannot be read now" in error and "ball.glb" in error and error.count("\n") == 1
+    assert not (out / "parts").exists() and not (out / "shards").exists()
+    (tmp_path / "ball.glb").rename(source / "ball.glb")
+    assert main(command) == 0
+    assert contents(out) == contents(built)
