@@ -89,7 +89,7 @@ def test_a_kill_in_mid_shard_leaves_no_half_and_the_same_bytes_come_of_it(
         [sys.executable, "-m", "model_zoo.build", *command, "--shard", str(number)], stdout=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 60
-    while not list(out.glob(f"{TMP}/*/*.part")):
+    while not list(out.glob(f"{TMP}/*/files/*.part")):
         assert child.poll() is None and time.monotonic() < deadline
         time.sleep(0.002)
     os.kill(child.pid, signal.SIGKILL)
