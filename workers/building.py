@@ -27,6 +27,8 @@ LIBRARY = "library"
 class LibraryStock(Stock):
     """The platform's mesh library as a source: its blobs by hash."""
 
+    grows = True
+
     def __init__(self) -> None:
         """Nothing is read before it is asked for."""
 

@@ -47,6 +47,16 @@ def make_plan(settings: Settings, stock: Stock, meshes: Stock, place: Place) -> 
 
     settings.renderer must be a definite one.
     """
+    summary, works = plan_of(settings, stock, meshes)
+    with place.scratch() as folder:
+        for work in works:
+            _put(place, folder, f"plan/{work.number:06d}.json", _text(dataclasses.asdict(work)))
+        _put(place, folder, PLAN, _text({"format": FORMAT, **summary._asdict()}))
+    return summary
+
+
+def plan_of(settings: Settings, stock: Stock, meshes: Stock) -> tuple[Summary, list[Work]]:
+    """The plan of a build, which is written nowhere: its summary and its shards. Raises BadInput as make_plan."""
     refused: list[Refused] = []
 
     def kept(found: Iterator[Any]) -> list[Any]:
@@ -70,21 +80,10 @@ def make_plan(settings: Settings, stock: Stock, meshes: Stock, place: Place) -> 
         "refused": len(refused),
     }
     digest = hashlib.sha256(_text(portable(settings)).encode())
-    with place.scratch() as folder:
-        for work in works:
-            text = _text(dataclasses.asdict(work))
-            digest.update(text.encode())
-            _put(place, folder, f"plan/{work.number:06d}.json", text)
-        summary = Summary(
-            settings.variant,
-            portable(settings),
-            len(works),
-            counts,
-            [dataclasses.asdict(one) for one in refused],
-            digest.hexdigest(),
-        )
-        _put(place, folder, PLAN, _text({"format": FORMAT, **summary._asdict()}))
-    return summary
+    for work in works:
+        digest.update(_text(dataclasses.asdict(work)).encode())
+    told = [dataclasses.asdict(one) for one in refused]
+    return Summary(settings.variant, portable(settings), len(works), counts, told, digest.hexdigest()), works
 
 
 def iso_works(settings: Settings, items: list[MeshItem]) -> Iterator[Work]:
@@ -200,6 +199,22 @@ def same_build(summary: Summary, settings: Settings) -> Settings:
             f"the plan in this place is another build's ({said}): choose a new --out", "other_plan"
         )
     return settings
+
+
+def same_source(summary: Summary, settings: Settings, stock: Stock, meshes: Stock) -> None:
+    """Raises BadInput when the sources would give another plan than the one that is there: they are listed again."""
+    if stock.grows or meshes.grows:
+        return
+    now, _ = plan_of(settings, stock, meshes)
+    if now.hash != summary.hash:
+        then, there = (
+            f"{one.counts['meshes']} meshes and {one.counts['photos']} photos" for one in (summary, now)
+        )
+        raise BadInput(
+            f"the plan in this place is of another source, or the source has changed ({then} then, {there} now): choose a "
+            "new --out",
+            "other_source",
+        )
 
 
 def portable(settings: Settings) -> dict[str, Any]:

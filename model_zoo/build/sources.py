@@ -149,6 +149,8 @@ def open_source(source: str, endpoint: str = "") -> Source:
 class Stock:
     """The items of a source, in the order of their names, and how to open them."""
 
+    grows = False  # whether it may list more while a build lasts: then a plan stands for what it had
+
     def __init__(self, files: Source) -> None:
         self.files = files
 

@@ -244,6 +244,25 @@ def test_a_plan_that_was_killed_is_made_again(meshes: Path, tmp_path: Path) -> N
     assert plan.read_bytes() == before
 
 
+def test_another_source_in_the_same_place_is_refused_and_the_same_elsewhere_is_not(
+    meshes: Path, built: Path, tmp_path: Path, capsys: Any
+) -> None:
+    other, out = tmp_path / "other", tmp_path / "iso"
+    shutil.copytree(meshes, other)
+    shutil.copytree(built, out)
+    command = ["iso3do", "--from", str(other), "--out", str(out), *SMALL]
+    assert main(command) == 0
+    trimesh.creation.icosphere(2).export(other / "box.ply")
+    capsys.readouterr()
+    for phase in ([], ["--plan"]):
+        assert main([*command, *phase]) == 1
+        error = capsys.readouterr().err
+        assert "is of another source" in error and error.count("\n") == 1
+    shutil.rmtree(other)
+    assert main([*command, "--finish"]) == 0  # which reads no source
+    assert contents(out) == contents(built)
+
+
 def test_a_source_that_is_away_for_a_while_loses_nothing(
     meshes: Path, built: Path, tmp_path: Path, capsys: Any
 ) -> None:
