@@ -86,8 +86,16 @@ def at_hand(*codes: str) -> Iterator[None]:
         raise
 
 
+def _encodes(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _misnamed(name: str) -> Refused:
+    return Refused(safe_text(name, 255), "bad_name", "its name is not UTF-8: rename it")
+
+
 class PlannedFiles:
-    """The files of a source as a shard reads them: one that cannot be read now raises Away, and so does one of `items`
+    """The files of a source as a build reads them: one that cannot be read now raises Away, and so does one of `items`
     that is not there."""
 
     def __init__(self, files: Source, *items: str) -> None:
@@ -96,8 +104,8 @@ class PlannedFiles:
 
     @property
     def names(self) -> list[str]:
-        """Those of the source."""
-        return self.files.names
+        """Those of the source that can be written down."""
+        return [name for name in self.files.names if _encodes(name)]
 
     def read(self, name: str) -> bytes:
         """Bytes of a file. Raises BadInput, Away."""
@@ -178,6 +186,9 @@ class Stock:
         for name in self.files.names:
             if not name.lower().endswith(MESHES):
                 continue
+            if not _encodes(name):
+                yield _misnamed(name)
+                continue
             try:
                 sha256 = self._hash(name)
             except BadInput as error:
@@ -199,7 +210,10 @@ class Stock:
         """Every photo with its masks, depth and known objects; of photos with equal bytes the first."""
         textured = {posixpath.dirname(name) for name in self.files.names if name.lower().endswith(TEXTURED)}
         seen: dict[str, str] = {}
-        for plan in plan_files(self.files, look=False):
+        for name in self.files.names:
+            if not _encodes(name) and not name.lower().endswith(MESHES):
+                yield _misnamed(name)
+        for plan in plan_files(PlannedFiles(self.files), look=False):
             if isinstance(plan, PlanRefusal):
                 # Files that belong to no photo are none of a build's business, unless they claim to.
                 if not plan.name.lower().endswith((*MESHES, ".jsonl")):

@@ -1,6 +1,7 @@
 """Plans: from names and hashes alone, the same wherever the source lies, readable by a person."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -176,6 +177,27 @@ def test_a_file_that_cannot_be_read_now_is_not_refused(
     if code == "s3" and name != "a.mask_cup.png":  # which the plan does not read
         with pytest.raises(BadInput, match="SlowDown"):
             list(stock.meshes() if name == "ball.glb" else stock.photos())
+
+
+def test_a_name_that_is_not_utf_8_is_refused_alone(source: Path, tmp_path: Path) -> None:
+    for name in ("ball.glb", "a.jpg", "a.mask_cup.png"):
+        stem, _, end = name.partition(".")
+        shutil.copy(source / name, os.fsencode(source / stem) + b"\xff." + end.encode())
+    shutil.copy(source / "a.mask_cup.png", os.fsencode(source / "a.mask_") + b"\xff.png")
+    wanted = {
+        "iso3do": {"ball\\udcff.glb"},
+        "rp3do-fo": {"a\\udcff.jpg", "a\\udcff.mask_cup.png", "a.mask_\\udcff.png"},
+    }
+    wanted["rp3do-fo"] |= wanted["iso3do"]
+    for variant, names in wanted.items():
+        place = Folder(tmp_path / variant)
+        planned(Settings(variant, str(source)), place.root)
+        summary = read_plan(place)
+        assert summary is not None
+        assert {one["name"] for one in summary.refused if one["code"] == "bad_name"} == names
+        assert len(summary.refused) == len(names) + 1 and summary.counts["meshes"] == 2
+    photos = [photo for number in range(summary.shards) for photo in read_work(place, number).photos]
+    assert {photo.name: photo.files["masks"] for photo in photos} == {"a": {"cup": "a.mask_cup.png"}, "b": {}}
 
 
 def test_a_mask_that_is_gone_is_noted_and_a_photo_that_is_gone_is_away(source: Path) -> None:
