@@ -58,11 +58,16 @@ def make_plan(settings: Settings, stock: Stock, meshes: Stock, place: Place) -> 
 def plan_of(settings: Settings, stock: Stock, meshes: Stock) -> tuple[Summary, list[Work]]:
     """The plan of a build, which is written nowhere: its summary and its shards. Raises BadInput as make_plan."""
     refused: list[Refused] = []
+    told: set[tuple[str, str, str]] = set()  # what photos and meshes of one source both tell of its manifest
 
     def kept(found: Iterator[Any]) -> list[Any]:
         items = []
         for item in found:
-            (refused if isinstance(item, Refused) else items).append(item)
+            if not isinstance(item, Refused):
+                items.append(item)
+            elif (key := (item.name, item.code, item.reason)) not in told:
+                told.add(key)
+                refused.append(item)
         return items
 
     if settings.variant == "iso3do":
@@ -82,8 +87,9 @@ def plan_of(settings: Settings, stock: Stock, meshes: Stock) -> tuple[Summary, l
     digest = hashlib.sha256(_text(portable(settings)).encode())
     for work in works:
         digest.update(_text(dataclasses.asdict(work)).encode())
-    told = [dataclasses.asdict(one) for one in refused]
-    return Summary(settings.variant, portable(settings), len(works), counts, told, digest.hexdigest()), works
+    left_out = [dataclasses.asdict(one) for one in refused]
+    values = settings.variant, portable(settings), len(works), counts, left_out, digest.hexdigest()
+    return Summary(*values), works
 
 
 def iso_works(settings: Settings, items: list[MeshItem]) -> Iterator[Work]:

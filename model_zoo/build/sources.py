@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import posixpath
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -29,6 +30,8 @@ from model_zoo.io.sniff import kind_of
 from model_zoo.io.sources import MAX_FILE_BYTES, FolderSource, Source, ZipSource, check_relative
 
 MANIFEST = "manifest.jsonl"
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+NOTED = 8  # bad lines of a manifest that the report shows
 MESHES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".zip")
 # An image in a folder with one of these is a texture, not a photo.
 TEXTURED = (".gltf", ".obj", ".mtl")
@@ -165,10 +168,31 @@ class Stock:
     @cached_property
     def facts(self) -> dict[str, dict[str, Any]]:
         """Rows of the manifest by path."""
+        return self._manifest[0]
+
+    @cached_property
+    def _manifest(self) -> tuple[dict[str, dict[str, Any]], list[Refused]]:
+        """Its rows by path, and what of it cannot be used."""
         if MANIFEST not in self.files.names:
-            return {}
-        rows = parse_jsonl(self.files.read(MANIFEST), what=MANIFEST).rows
-        return {str(row.get("path")): row for row in rows}
+            return {}, []
+        try:
+            records = parse_jsonl(self.files.read(MANIFEST), what=MANIFEST, lenient=True)
+        except BadInput as error:
+            if error.code in (*PASSING, GONE):
+                raise
+            return {}, [Refused(MANIFEST, error.code, error.message)]
+        faults = list(records.errors)
+        for row, line in zip(records.rows, records.lines, strict=True):
+            told = row.get("sha256")
+            if told is not None and not (isinstance(told, str) and SHA256.fullmatch(told)):
+                faults.append(f"line {line}: its sha256 is not 64 hexadecimal digits")
+                del row["sha256"]
+        shown = "; ".join(faults[:NOTED]) + (
+            f"; and {len(faults) - NOTED} more" if len(faults) > NOTED else ""
+        )
+        return {str(row.get("path")): row for row in records.rows}, [
+            Refused(MANIFEST, "bad_line", shown)
+        ] * bool(faults)
 
     @cached_property
     def _by_hash(self) -> dict[str, dict[str, Any]]:
@@ -181,7 +205,8 @@ class Stock:
         return dataclasses.replace(item, **said)
 
     def meshes(self) -> Iterator[MeshItem | Refused]:
-        """Every mesh file; of files with equal bytes the first."""
+        """Every mesh file; of files with equal bytes the first. What of the manifest is not used comes before them."""
+        yield from self._manifest[1]
         seen: dict[str, str] = {}
         for name in self.files.names:
             if not name.lower().endswith(MESHES):
@@ -207,7 +232,11 @@ class Stock:
             yield MeshItem(name, sha256, **said)
 
     def photos(self) -> Iterator[PhotoItem | Refused]:
-        """Every photo with its masks, depth and known objects; of photos with equal bytes the first."""
+        """Every photo with its masks, depth and known objects; of photos with equal bytes the first.
+
+        What of the manifest is not used comes before them.
+        """
+        yield from self._manifest[1]
         textured = {posixpath.dirname(name) for name in self.files.names if name.lower().endswith(TEXTURED)}
         seen: dict[str, str] = {}
         for name in self.files.names:
@@ -222,7 +251,8 @@ class Stock:
             if posixpath.dirname(plan.image) in textured:
                 continue
             try:
-                sha256 = plan.hashes.get(plan.image) or self._hash(plan.image)
+                plan.hashes = {name: told for name, told in plan.hashes.items() if SHA256.fullmatch(told)}
+                sha256 = plan.hashes.get(plan.image, "").lower() or self._hash(plan.image)
             except BadInput as error:
                 if error.code == DOWN:
                     raise
@@ -236,8 +266,8 @@ class Stock:
 
     def _hash(self, name: str) -> str:
         told = self.facts.get(name, {}).get("sha256")
-        if isinstance(told, str) and len(told) == 64:
-            return told.lower()
+        if told:
+            return str(told).lower()
         return hashlib.sha256(self.files.read(name)).hexdigest()
 
     def mesh_bytes(self, item: MeshItem) -> bytes:

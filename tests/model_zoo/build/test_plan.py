@@ -1,5 +1,6 @@
 """Plans: from names and hashes alone, the same wherever the source lies, readable by a person."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -198,6 +199,44 @@ def test_a_name_that_is_not_utf_8_is_refused_alone(source: Path, tmp_path: Path)
         assert len(summary.refused) == len(names) + 1 and summary.counts["meshes"] == 2
     photos = [photo for number in range(summary.shards) for photo in read_work(place, number).photos]
     assert {photo.name: photo.files["masks"] for photo in photos} == {"a": {"cup": "a.mask_cup.png"}, "b": {}}
+
+
+def test_bad_lines_of_a_manifest_are_told_once_and_the_others_count(source: Path, tmp_path: Path) -> None:
+    rows = [
+        json.dumps({"path": "ball.glb", "sha256": "z" * 64, "licence": "CC-BY-4.0"}),
+        "{not json",
+        json.dumps({"path": "a.jpg", "sha256": "z" * 64, "licence": "CC0-1.0"}),
+        json.dumps(
+            {"path": "b.jpg", "sha256": hashlib.sha256((source / "b.jpg").read_bytes()).hexdigest().upper()}
+        ),
+        json.dumps({"path": "obj/box.obj", "licence": "CC0-1.0"})[:-1],
+    ]
+    (source / "manifest.jsonl").write_text("\n".join(rows))
+    planned(Settings("rp3do-fo", str(source)), tmp_path / "out")
+    place = Folder(tmp_path / "out")
+    summary = read_plan(place)
+    assert summary is not None
+    refused = [one for one in summary.refused if one["name"] == "manifest.jsonl"]
+    assert [one["code"] for one in refused] == ["bad_line"]
+    assert [line.partition(":")[0] for line in refused[0]["reason"].split("; ")] == [
+        f"line {n}" for n in (2, 5, 1, 3)
+    ]
+    works = [read_work(place, number) for number in range(summary.shards)]
+    licences = {mesh.name: mesh.licence for work in works for mesh in work.meshes}
+    assert licences == {"ball.glb": "CC-BY-4.0", "obj/box.obj": ""}
+    assert {photo.name: photo.licence for work in works for photo in work.photos} == {"a": "CC0-1.0", "b": ""}
+    stock = Stock(open_source(str(source)))
+    for item in (item for work in works for item in (*work.meshes, *work.photos)):
+        assert side_of(item.sha256) in ("train", "validation")
+        stock.scene(item) if isinstance(item, PhotoItem) else stock.mesh_bytes(item)
+
+
+def test_a_manifest_that_is_no_text_is_told_once(source: Path, tmp_path: Path) -> None:
+    (source / "manifest.jsonl").write_bytes(b"\xff\xfe\n" * 20)
+    planned(Settings("iso3do", str(source)), tmp_path / "out")
+    summary = read_plan(Folder(tmp_path / "out"))
+    assert summary is not None and summary.counts["meshes"] == 2
+    assert summary.refused[0]["reason"].endswith("; and 12 more")
 
 
 def test_a_mask_that_is_gone_is_noted_and_a_photo_that_is_gone_is_away(source: Path) -> None:
