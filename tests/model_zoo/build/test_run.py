@@ -9,10 +9,13 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import mlcroissant
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import trimesh
 import webdataset
@@ -187,6 +190,45 @@ def test_verify_finds_a_flipped_bit_a_missing_file_and_a_changed_row(
     assert "report.md" in error and "more.txt is not part of" in error
     (copy / "manifest.json").write_text("{}")
     assert verify.main([str(copy)]) == 1
+
+
+def test_verify_tells_everything_whatever_is_broken(built: Path, tmp_path: Path, capsys: Any) -> None:
+    def said(name: str, change: Callable[[Path], None]) -> str:
+        copy = tmp_path / name
+        shutil.copytree(built, copy)
+        (copy / "report.md").unlink()
+        change(copy)
+        assert verify.main([str(copy)]) == 1
+        error = str(capsys.readouterr().err)
+        assert all(line.startswith("error: ") for line in error.splitlines())
+        assert name == "bare" or "report.md" in error
+        return error
+
+    def part(copy: Path) -> Path:
+        return copy / "index" / "part-00000.parquet"
+
+    def without(*names: str) -> Callable[[Path], None]:
+        def change(copy: Path) -> None:
+            manifest = json.loads((copy / "manifest.json").read_text())
+            kept = {name: value for name, value in manifest.items() if name not in names}
+            (copy / "manifest.json").write_text(json.dumps(kept))
+
+        return change
+
+    def rows(change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
+        return lambda copy: pq.write_table(change(pq.read_table(part(copy))), part(copy))
+
+    for length in (5, 2000, -9):
+        error = said(f"cut{length}", lambda copy: part(copy).write_bytes(part(copy).read_bytes()[:length]))  # noqa: B023
+        assert "cannot be read as a part of an index" in error and "the index has 0 rows" in error
+    error = said("gone", lambda copy: part(copy).unlink())
+    assert "part-00000.parquet of gone cannot be read" in error and "the index has 0 rows" in error
+    assert "manifest.json was changed" in said("kind", without("kind"))
+    error = said("bare", without("kind", "files", "counts"))
+    assert "manifest.json was changed" in error and "part-00000.parquet is not part of" in error
+    twice = said("twice", rows(lambda table: pa.concat_tables([table, table.slice(0, 1)])))
+    assert f"2 rows have the id {DataSet(built).id(0)}" in twice and "the index has 13 rows" in twice
+    assert "names no bytes" in said("columns", rows(lambda table: table.drop_columns(["offset"])))
 
 
 def refused_places(meshes: str, place: str, full: str) -> list[tuple[list[str], str]]:
