@@ -231,6 +231,22 @@ def test_verify_tells_everything_whatever_is_broken(built: Path, tmp_path: Path,
     assert "names no bytes" in said("columns", rows(lambda table: table.drop_columns(["offset"])))
 
 
+def test_an_empty_place_is_refused_before_anything_is_written(
+    meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for source, out, said in ((str(meshes), "", "--out is empty"), ("", "iso", "--from is empty")):
+        assert main(["iso3do", "--from", source, "--out", out, *SMALL]) == 1
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_shard_that_is_there_is_said_to_be(meshes: Path, built: Path, capsys: Any) -> None:
+    assert main(["iso3do", "--from", str(meshes), "--out", str(built), *SMALL, "--shard", "0"]) == 0
+    assert capsys.readouterr().out == "shard 0 is there already\n"
+
+
 def refused_places(meshes: str, place: str, full: str) -> list[tuple[list[str], str]]:
     """Arguments of builds that must not write, and what is said: into files of somebody's, into a source, below one."""
     return [
