@@ -12,7 +12,7 @@ from backend.datasets import builds
 from backend.datasets.models import Build
 from backend.models import Job
 from model_zoo.build.finish import finish
-from model_zoo.build.kinds import MeshItem, Refused, Settings, Shape
+from model_zoo.build.kinds import Away, MeshItem, Refused, Settings, Shape
 from model_zoo.build.local import encoder_of, planned
 from model_zoo.build.place import Place, place_of
 from model_zoo.build.plan import read_plan, read_work, same_build
@@ -26,6 +26,8 @@ LIBRARY = "library"
 
 class LibraryStock(Stock):
     """The platform's mesh library as a source: its blobs by hash."""
+
+    grows = True
 
     def __init__(self) -> None:
         """Nothing is read before it is asked for."""
@@ -51,11 +53,14 @@ class LibraryStock(Stock):
         return open_shape(self.mesh_bytes(item), item)
 
     def mesh_bytes(self, item: MeshItem) -> bytes:
-        """A mesh's blob. Raises BadInput when it is damaged or gone."""
+        """A mesh's blob. Raises BadInput when it is damaged or out of the library, Away when the store lacks it."""
         try:
             return self._same(storage.read(item.sha256), item.name, item.sha256)
         except storage.StorageError:
-            raise BadInput(f"blob {item.sha256[:12]} is missing from the store", "missing_file") from None
+            missing = f"blob {item.sha256[:12]} is missing from the store"
+            if Mesh.objects.filter(source=Mesh.Source.LIBRARY, blob_id=item.sha256).exists():
+                raise Away(missing) from None
+            raise BadInput(missing, "missing_file") from None
 
 
 def stock_of(source: str) -> Stock:

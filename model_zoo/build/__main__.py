@@ -15,6 +15,7 @@ from model_zoo.build.kinds import Settings
 from model_zoo.build.local import build_all, build_shard, planned, stocks
 from model_zoo.build.place import place_of
 from model_zoo.build.plan import read_plan, same_build
+from model_zoo.build.run import is_done
 from model_zoo.build.variants import VARIANTS
 from model_zoo.io.errors import BadInput
 
@@ -79,6 +80,9 @@ def add_phases(top: argparse.ArgumentParser) -> None:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """The build that is asked for. Raises BadInput."""
+    for name, place in (("--from", args.source), ("--out", args.out)):
+        if not place.strip():
+            raise BadInput(f"{name} is empty: name a folder or s3://BUCKET/PREFIX", "bad_argument")
     if not SIZES[0] <= args.size <= SIZES[1]:
         raise BadInput(f"--size: {SIZES[0]} to {SIZES[1]} pixels", "bad_argument")
     if args.limit < 0 or args.seed < 0 or not 1 <= args.views <= 1000:
@@ -110,7 +114,10 @@ def run(settings: Settings, args: argparse.Namespace) -> str:
         if summary is None or not 0 <= args.shard < summary.shards:
             there = "no plan" if summary is None else f"shards 0 to {summary.shards - 1}"
             raise BadInput(f"there is no shard {args.shard} to build: {args.out} has {there}", "no_shard")
-        rows, refused = build_shard(same_build(summary, settings), args.out, args.shard)
+        settings = same_build(summary, settings)
+        if is_done(place, args.shard):
+            return f"shard {args.shard} is there already"
+        rows, refused = build_shard(settings, args.out, args.shard)
         return f"shard {args.shard}: {rows} samples, {refused} refused"
     if not args.finish:
         if args.plan:

@@ -104,6 +104,10 @@ class Unfit(BadInput):
         self.measures = dict(measures)
 
 
+class Away(Exception):
+    """A source that cannot be read now. No BadInput: it is no fault of the item, so nothing may refuse the item for it."""
+
+
 @dataclass(frozen=True)
 class Refused:
     """What gave no sample, and why: `code` groups reasons, `measures` are the values that decided."""

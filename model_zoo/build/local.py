@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from model_zoo.build.kinds import Encode, Settings
 from model_zoo.build.place import Place, place_of
-from model_zoo.build.plan import Summary, make_plan, read_plan, read_work, same_build
+from model_zoo.build.plan import Summary, check_free, make_plan, read_plan, read_work, same_build, same_source
 from model_zoo.build.run import Opener, is_done, open_raster, run_shard
 from model_zoo.build.sources import Stock, open_stock
 from model_zoo.io.errors import BadInput
@@ -33,12 +33,18 @@ def stocks(settings: Settings, endpoint: str = "") -> tuple[Stock, Stock]:
 
 
 def planned(settings: Settings, place: Place, stocks: tuple[Stock, Stock]) -> tuple[Summary, Settings]:
-    """The plan in a place, made now if there is none, and its settings. Raises BadInput when it is another build's."""
+    """The plan in a place, made now if there is none, and its settings.
+
+    Raises BadInput when it is another build's, or of other meshes and photos than the sources have now.
+    """
     summary = read_plan(place)
     if summary is None:
+        check_free(place, settings)
         definite = replace(settings, renderer=open_raster(settings).backend)
-        summary = make_plan(definite, *stocks, place)
-    return summary, same_build(summary, settings)
+        return make_plan(definite, *stocks, place), definite
+    definite = same_build(summary, settings)
+    same_source(summary, definite, *stocks)
+    return summary, definite
 
 
 def encoder_of(settings: Settings) -> Encode | None:

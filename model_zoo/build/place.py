@@ -1,9 +1,12 @@
 """Where a build is written: a place of model_zoo.data.places that also takes files, each there whole or not at all."""
 
+import errno
+import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +16,9 @@ from model_zoo.data import places
 from model_zoo.data.places import S3
 from model_zoo.io.errors import BadInput, safe_text
 
-TMP = "tmp"
+TMP = ".build-tmp"  # of a folder; no name that somebody else would give
+HELD = "held"  # lies in every scratch folder, locked by the process that works there
+TRIES = 100  # to make a folder that another process tidies away at that moment
 
 
 class Place(places.Place, Protocol):
@@ -32,7 +37,10 @@ class Place(places.Place, Protocol):
         """An empty folder for files on their way in; gone afterwards."""
 
     def tidy(self) -> None:
-        """Delete what killed processes left behind; only when nobody writes here any more."""
+        """Delete what killed processes left behind; what is being written stays."""
+
+    def within(self, source: str) -> bool:
+        """Whether it is the folder or prefix that --from names, or lies below it."""
 
 
 def place_of(out: str, endpoint: str = "") -> Place:
@@ -72,18 +80,53 @@ class Folder(places.Folder):
     def scratch(self) -> Iterator[Path]:
         """A folder on the same disk, so that `put` is one step. What a killed process left in it is in nobody's way."""
         try:
-            (self.root / TMP).mkdir(parents=True, exist_ok=True)
-            folder = tempfile.mkdtemp(dir=self.root / TMP)
+            folder, held = self._hold()
         except OSError as error:
             raise BadInput(f"cannot write to {self.root}: {error.strerror}", "unwritable") from None
         try:
-            yield Path(folder)
+            yield folder / "files"
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._drop(folder)
+            os.close(held)
+
+    def _hold(self) -> tuple[Path, int]:
+        """A new scratch folder with an empty folder `files` in it, and its lock, which ends with this process."""
+        for left in reversed(range(TRIES)):
+            try:
+                (self.root / TMP).mkdir(parents=True, exist_ok=True)
+                folder = Path(tempfile.mkdtemp(dir=self.root / TMP))
+                held = os.open(folder / HELD, os.O_CREAT | os.O_RDWR)
+            except (FileNotFoundError, FileExistsError):
+                if left:
+                    continue
+                raise
+            with suppress(OSError):  # a disk without locks, where `tidy` deletes nothing
+                fcntl.flock(held, fcntl.LOCK_SH)
+            with suppress(FileNotFoundError):
+                (folder / "files").mkdir()
+                return folder, held
+            os.close(held)
+        raise FileNotFoundError(errno.ENOENT, "its scratch folder goes away again and again")
+
+    @staticmethod
+    def _drop(folder: Path) -> None:
+        """Delete a scratch folder, its lock last: so `tidy` knows it for one if this is cut short."""
+        shutil.rmtree(folder / "files", ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def tidy(self) -> None:
-        """Delete what killed processes left behind; only when nobody writes here any more."""
-        shutil.rmtree(self.root / TMP, ignore_errors=True)
+        """Delete what killed processes left behind; what is being written stays."""
+        with suppress(FileNotFoundError):
+            for folder in list((self.root / TMP).iterdir()):
+                with suppress(OSError), (folder / HELD).open("r+b") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    self._drop(folder)
+        with suppress(OSError):
+            (self.root / TMP).rmdir()
+
+    def within(self, source: str) -> bool:
+        """Whether it is the folder that --from names, or lies below it."""
+        return not source.startswith(S3) and self.root.resolve().is_relative_to(Path(source).resolve())
 
 
 class Bucket(places.Bucket):
@@ -126,3 +169,8 @@ class Bucket(places.Bucket):
 
     def tidy(self) -> None:
         """Nothing is ever left in a bucket."""
+
+    def within(self, source: str) -> bool:
+        """Whether it is the prefix that --from names, or lies below it."""
+        here, there = (f"{where.removeprefix(S3).strip('/')}/" for where in (self.where, source))
+        return source.startswith(S3) and here.startswith(there)

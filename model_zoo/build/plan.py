@@ -7,18 +7,20 @@ what is planned as a whole, plan/000012.json what shard 12 is made of.
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from model_zoo.build.kinds import MeshItem, PhotoItem, Refused, Settings, Work, chance, side_of
-from model_zoo.build.place import Place
+from model_zoo.build.place import TMP, Place
 from model_zoo.build.sources import Stock
-from model_zoo.io.errors import BadInput
+from model_zoo.io.errors import BadInput, safe_text
 from model_zoo.io.records import parse_json
 
 FORMAT = "maquette-plan/1"
 PLAN = "plan/plan.json"
+BEGUN = re.compile(rf"plan/\d{{6}}\.json|{re.escape(TMP)}/.*")  # what a plan leaves that was killed
 # A shard of 64 meshes in 24 views of 512 px is about 350 MB, one of 400 photos about 300 MB.
 MESHES_PER_SHARD = 64
 PHOTOS_PER_SHARD = 400
@@ -45,12 +47,27 @@ def make_plan(settings: Settings, stock: Stock, meshes: Stock, place: Place) -> 
 
     settings.renderer must be a definite one.
     """
+    summary, works = plan_of(settings, stock, meshes)
+    with place.scratch() as folder:
+        for work in works:
+            _put(place, folder, f"plan/{work.number:06d}.json", _text(dataclasses.asdict(work)))
+        _put(place, folder, PLAN, _text({"format": FORMAT, **summary._asdict()}))
+    return summary
+
+
+def plan_of(settings: Settings, stock: Stock, meshes: Stock) -> tuple[Summary, list[Work]]:
+    """The plan of a build, which is written nowhere: its summary and its shards. Raises BadInput as make_plan."""
     refused: list[Refused] = []
+    told: set[tuple[str, str, str]] = set()  # what photos and meshes of one source both tell of its manifest
 
     def kept(found: Iterator[Any]) -> list[Any]:
         items = []
         for item in found:
-            (refused if isinstance(item, Refused) else items).append(item)
+            if not isinstance(item, Refused):
+                items.append(item)
+            elif (key := (item.name, item.code, item.reason)) not in told:
+                told.add(key)
+                refused.append(item)
         return items
 
     if settings.variant == "iso3do":
@@ -68,21 +85,11 @@ def make_plan(settings: Settings, stock: Stock, meshes: Stock, place: Place) -> 
         "refused": len(refused),
     }
     digest = hashlib.sha256(_text(portable(settings)).encode())
-    with place.scratch() as folder:
-        for work in works:
-            text = _text(dataclasses.asdict(work))
-            digest.update(text.encode())
-            _put(place, folder, f"plan/{work.number:06d}.json", text)
-        summary = Summary(
-            settings.variant,
-            portable(settings),
-            len(works),
-            counts,
-            [dataclasses.asdict(one) for one in refused],
-            digest.hexdigest(),
-        )
-        _put(place, folder, PLAN, _text({"format": FORMAT, **summary._asdict()}))
-    return summary
+    for work in works:
+        digest.update(_text(dataclasses.asdict(work)).encode())
+    left_out = [dataclasses.asdict(one) for one in refused]
+    values = settings.variant, portable(settings), len(works), counts, left_out, digest.hexdigest()
+    return Summary(*values), works
 
 
 def iso_works(settings: Settings, items: list[MeshItem]) -> Iterator[Work]:
@@ -156,6 +163,21 @@ def read_plan(place: Place) -> Summary | None:
         raise BadInput(f"{PLAN} is not a plan of format {FORMAT}", "bad_plan") from None
 
 
+def check_free(place: Place, settings: Settings) -> None:
+    """Raises BadInput when a place without a plan holds files, which a build would overwrite, or is part of a source."""
+    for source in filter(None, (settings.source, settings.meshes)):
+        if place.within(source):
+            raise BadInput(
+                f"--out lies in {source}, which the build reads: choose another --out", "bad_place"
+            )
+    foreign = next((name for name in place.names("") if not BEGUN.fullmatch(name)), None)
+    if foreign is not None:
+        raise BadInput(
+            f'{place.name} holds files that are no build\'s ("{safe_text(foreign)}"): choose a new or empty --out',
+            "not_empty",
+        )
+
+
 def read_work(place: Place, number: int) -> Work:
     """What a shard is made of. Raises BadInput."""
     value = parse_json(place.read(f"plan/{number:06d}.json"), what="plan")
@@ -183,6 +205,22 @@ def same_build(summary: Summary, settings: Settings) -> Settings:
             f"the plan in this place is another build's ({said}): choose a new --out", "other_plan"
         )
     return settings
+
+
+def same_source(summary: Summary, settings: Settings, stock: Stock, meshes: Stock) -> None:
+    """Raises BadInput when the sources would give another plan than the one that is there: they are listed again."""
+    if stock.grows or meshes.grows:
+        return
+    now, _ = plan_of(settings, stock, meshes)
+    if now.hash != summary.hash:
+        then, there = (
+            f"{one.counts['meshes']} meshes and {one.counts['photos']} photos" for one in (summary, now)
+        )
+        raise BadInput(
+            f"the plan in this place is of another source, or the source has changed ({then} then, {there} now): choose a "
+            "new --out",
+            "other_source",
+        )
 
 
 def portable(settings: Settings) -> dict[str, Any]:

@@ -16,7 +16,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import trimesh
 
-from model_zoo.build.kinds import Encode, Made, MeshItem, PhotoItem, Refused, Room, Settings, Shape, Work
+from model_zoo.build.kinds import (
+    Away,
+    Encode,
+    Made,
+    MeshItem,
+    PhotoItem,
+    Refused,
+    Room,
+    Settings,
+    Shape,
+    Work,
+)
 from model_zoo.build.place import Place
 from model_zoo.build.shapes import shape_members
 from model_zoo.build.sources import Stock
@@ -155,10 +166,20 @@ def run_shard(
     encode: Encode | None = None,
     tick: Callable[[int], None] = lambda samples: None,
 ) -> dict[str, Any]:
-    """Build one shard into its place and return its report. tick(samples so far) is called meanwhile."""
+    """Build one shard into its place and return its report. tick(samples so far) is called meanwhile.
+
+    Raises BadInput when its source cannot be read now: then nothing of it is kept, and it is built when it is tried again.
+    """
     with place.scratch() as folder:
         shard = _Shard(settings, work, folder, opener, encode)
-        report = shard.write(tick)
+        try:
+            report = shard.write(tick)
+        except Away as error:
+            raise BadInput(
+                f"{error}: the source cannot be read now, so shard {work.number} is not built; run the same command again "
+                "to go on",
+                "source_away",
+            ) from None
         if report["rows"]:
             place.put(f"shards/{report['shard']}", folder / report["shard"])
             place.put(rows_name(work.number), folder / "rows.parquet")

@@ -8,12 +8,14 @@ import dataclasses
 import hashlib
 import json
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from model_zoo.build.kinds import MeshItem, PhotoItem, Refused, Shape
+from model_zoo.build.kinds import Away, MeshItem, PhotoItem, Refused, Shape
 from model_zoo.build.shapes import open_shape, read_shape
 from model_zoo.data.places import S3, Bucket, open_place
 from model_zoo.data.reader import MANIFEST as DATA_MANIFEST
@@ -28,12 +30,18 @@ from model_zoo.io.sniff import kind_of
 from model_zoo.io.sources import MAX_FILE_BYTES, FolderSource, Source, ZipSource, check_relative
 
 MANIFEST = "manifest.jsonl"
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+NOTED = 8  # bad lines of a manifest that the report shows
 MESHES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".zip")
 # An image in a folder with one of these is a texture, not a photo.
 TEXTURED = (".gltf", ".obj", ".mtl")
 SAID = ("licence", "attribution", "category")
 EACH = ("masks", "categories")  # of a Plan: what it has of every object
 TRAIN = "train"
+# Codes of places and sources that say nothing about a file's content: it may be read another time.
+DOWN = "s3"
+PASSING = (DOWN, "unreadable")
+GONE = "missing_file"
 
 
 class BucketSource:
@@ -68,6 +76,49 @@ class BucketSource:
             if not folder:
                 return None
             folder = posixpath.dirname(folder)
+
+
+@contextmanager
+def at_hand(*codes: str) -> Iterator[None]:
+    """Raises Away for errors of these codes and of PASSING, which mean that a source cannot be read now."""
+    try:
+        yield
+    except BadInput as error:
+        if error.code in (*PASSING, *codes):
+            raise Away(error.message) from None
+        raise
+
+
+def _encodes(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _misnamed(name: str) -> Refused:
+    return Refused(safe_text(name, 255), "bad_name", "its name is not UTF-8: rename it")
+
+
+class PlannedFiles:
+    """The files of a source as a build reads them: one that cannot be read now raises Away, and so does one of `items`
+    that is not there."""
+
+    def __init__(self, files: Source, *items: str) -> None:
+        self.files, self.items = files, items
+        self.title, self.warnings = files.title, files.warnings
+
+    @property
+    def names(self) -> list[str]:
+        """Those of the source that can be written down."""
+        return [name for name in self.files.names if _encodes(name)]
+
+    def read(self, name: str) -> bytes:
+        """Bytes of a file. Raises BadInput, Away."""
+        with at_hand(*[GONE] * (name in self.items)):
+            return self.files.read(name)
+
+    def find_mesh(self, folder: str, reference: str) -> Path | bytes | None:
+        """As the source's. Raises BadInput, Away."""
+        with at_hand(GONE):
+            return self.files.find_mesh(folder, reference)
 
 
 def open_stock(source: str, endpoint: str = "") -> "Stock":
@@ -109,16 +160,39 @@ def open_source(source: str, endpoint: str = "") -> Source:
 class Stock:
     """The items of a source, in the order of their names, and how to open them."""
 
+    grows = False  # whether it may list more while a build lasts: then a plan stands for what it had
+
     def __init__(self, files: Source) -> None:
         self.files = files
 
     @cached_property
     def facts(self) -> dict[str, dict[str, Any]]:
         """Rows of the manifest by path."""
+        return self._manifest[0]
+
+    @cached_property
+    def _manifest(self) -> tuple[dict[str, dict[str, Any]], list[Refused]]:
+        """Its rows by path, and what of it cannot be used."""
         if MANIFEST not in self.files.names:
-            return {}
-        rows = parse_jsonl(self.files.read(MANIFEST), what=MANIFEST).rows
-        return {str(row.get("path")): row for row in rows}
+            return {}, []
+        try:
+            records = parse_jsonl(self.files.read(MANIFEST), what=MANIFEST, lenient=True)
+        except BadInput as error:
+            if error.code in (*PASSING, GONE):
+                raise
+            return {}, [Refused(MANIFEST, error.code, error.message)]
+        faults = list(records.errors)
+        for row, line in zip(records.rows, records.lines, strict=True):
+            told = row.get("sha256")
+            if told is not None and not (isinstance(told, str) and SHA256.fullmatch(told)):
+                faults.append(f"line {line}: its sha256 is not 64 hexadecimal digits")
+                del row["sha256"]
+        shown = "; ".join(faults[:NOTED]) + (
+            f"; and {len(faults) - NOTED} more" if len(faults) > NOTED else ""
+        )
+        return {str(row.get("path")): row for row in records.rows}, [
+            Refused(MANIFEST, "bad_line", shown)
+        ] * bool(faults)
 
     @cached_property
     def _by_hash(self) -> dict[str, dict[str, Any]]:
@@ -131,14 +205,20 @@ class Stock:
         return dataclasses.replace(item, **said)
 
     def meshes(self) -> Iterator[MeshItem | Refused]:
-        """Every mesh file; of files with equal bytes the first."""
+        """Every mesh file; of files with equal bytes the first. What of the manifest is not used comes before them."""
+        yield from self._manifest[1]
         seen: dict[str, str] = {}
         for name in self.files.names:
             if not name.lower().endswith(MESHES):
                 continue
+            if not _encodes(name):
+                yield _misnamed(name)
+                continue
             try:
                 sha256 = self._hash(name)
             except BadInput as error:
+                if error.code == DOWN:
+                    raise
                 yield Refused(safe_text(name, 255), error.code, error.message)
                 continue
             if sha256 in seen:
@@ -154,11 +234,16 @@ class Stock:
     def photos(self, *, apart: bool = False) -> Iterator[PhotoItem | Refused]:
         """Every photo with its masks, depth and known objects; of photos with equal bytes the first.
 
-        apart: an item for every object, where the source knows more of an object than its photo (ReleaseStock).
+        What of the manifest is not used comes before them. apart: an item for every object, where the source knows more
+        of an object than its photo (ReleaseStock).
         """
+        yield from self._manifest[1]
         textured = {posixpath.dirname(name) for name in self.files.names if name.lower().endswith(TEXTURED)}
         seen: dict[str, str] = {}
-        for plan in plan_files(self.files, look=False):
+        for name in self.files.names:
+            if not _encodes(name) and not name.lower().endswith(MESHES):
+                yield _misnamed(name)
+        for plan in plan_files(PlannedFiles(self.files), look=False):
             if isinstance(plan, PlanRefusal):
                 # Files that belong to no photo are none of a build's business, unless they claim to.
                 if not plan.name.lower().endswith((*MESHES, ".jsonl")):
@@ -167,8 +252,11 @@ class Stock:
             if posixpath.dirname(plan.image) in textured:
                 continue
             try:
-                sha256 = plan.hashes.get(plan.image) or self._hash(plan.image)
+                plan.hashes = {name: told for name, told in plan.hashes.items() if SHA256.fullmatch(told)}
+                sha256 = plan.hashes.get(plan.image, "").lower() or self._hash(plan.image)
             except BadInput as error:
+                if error.code == DOWN:
+                    raise
                 yield Refused(plan.name, error.code, error.message)
                 continue
             if sha256 in seen:
@@ -179,24 +267,26 @@ class Stock:
 
     def _hash(self, name: str) -> str:
         told = self.facts.get(name, {}).get("sha256")
-        if isinstance(told, str) and len(told) == 64:
-            return told.lower()
+        if told:
+            return str(told).lower()
         return hashlib.sha256(self.files.read(name)).hexdigest()
 
     def mesh_bytes(self, item: MeshItem) -> bytes:
-        """An item's file, which must still be what the plan saw. Raises BadInput."""
-        return self._same(self.files.read(item.name), item.name, item.sha256)
+        """An item's file, which must still be what the plan saw. Raises BadInput, Away."""
+        return self._same(PlannedFiles(self.files, item.name).read(item.name), item.name, item.sha256)
 
     def shape(self, item: MeshItem) -> Shape:
-        """An item's shape. Raises BadInput."""
+        """An item's shape. Raises BadInput, Away."""
         return open_shape(self.mesh_bytes(item), item, self._beside(item))
 
     def _beside(self, item: MeshItem) -> Finder:
         """Finds what a mesh names: material libraries, textures and buffers in its folder or near it in the source."""
 
+        files = PlannedFiles(self.files)
+
         def find(name: str) -> bytes | None:
             try:
-                return self.files.read(beside(posixpath.dirname(item.name), name))
+                return files.read(beside(posixpath.dirname(item.name), name))
             except BadInput as error:
                 if error.code != "missing_file":
                     raise
@@ -205,9 +295,10 @@ class Stock:
         return find
 
     def scene(self, item: PhotoItem, note: Callable[[Refused], None] = lambda refused: None) -> Scene:
-        """A photo with what came with it; note() is told of each file beside it that is refused. Raises BadInput."""
+        """A photo with what came with it; note() is told of each file beside it that is refused. Raises BadInput, Away."""
         refusals = []
-        for found in load(self.files, Plan(**item.files)):
+        plan = Plan(**item.files)
+        for found in load(PlannedFiles(self.files, plan.image), plan):
             if isinstance(found, Scene):
                 self._same(found.image_bytes, item.name, item.sha256)
                 for refusal in refusals:
@@ -254,11 +345,12 @@ class IsoStock(Stock):
         return iter(())
 
     def shape(self, item: MeshItem) -> Shape:
-        """An item's shape, as it is stored. Raises BadInput."""
+        """An item's shape, as it is stored. Raises BadInput, Away."""
         key = f"m{item.sha256[:16]}"  # Shape.key
-        if key not in self._rows:
-            raise BadInput(f"{safe_text(item.name)} is not in {self.data.name}", "missing_file")
-        return read_shape(self.data.shape(self._rows[key]), item)
+        with at_hand(GONE):
+            if key not in self._rows:
+                raise BadInput(f"{safe_text(item.name)} is not in {self.data.name}", GONE)
+            return read_shape(self.data.shape(self._rows[key]), item)
 
 
 class ReleaseFiles:

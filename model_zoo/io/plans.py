@@ -82,7 +82,8 @@ def _manifest_rows(files: Source) -> dict[str, dict[str, Any]]:
         return {}
     try:
         return {
-            str(row.get("path")): row for row in parse_jsonl(files.read(name), what="manifest.jsonl").rows
+            str(row.get("path")): row
+            for row in parse_jsonl(files.read(name), what="manifest.jsonl", lenient=True).rows
         }
     except BadInput:
         return {}

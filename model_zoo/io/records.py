@@ -26,6 +26,7 @@ class Records:
     rows: list[dict[str, Any]]
     lines: list[int]
     warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)  # of lines that a lenient reader left out
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,11 @@ def _float(text: str) -> float | _Unusable:
     return value if abs(value) != float("inf") else _Unusable(f"too large a number ({text[:20]})")
 
 
-def parse_jsonl(data: bytes, *, what: str = "JSON lines") -> Records:
-    """JSON objects, one a line. A cut last line is left out with a warning; any other bad line is refused by number."""
+def parse_jsonl(data: bytes, *, what: str = "JSON lines", lenient: bool = False) -> Records:
+    """JSON objects, one a line. A cut last line is left out with a warning; any other bad line is refused by number.
+
+    lenient: bad lines are left out and told in `errors`, and there may be no other.
+    """
     if len(data) > MAX_BYTES:
         raise BadInput(f"{what}: larger than {MAX_BYTES >> 20} MB", "too_large")
     records = Records([], [])
@@ -128,8 +132,12 @@ def parse_jsonl(data: bytes, *, what: str = "JSON lines") -> Records:
     last = max((n for n, line in enumerate(lines, 1) if line.strip()), default=0)
     errors: list[str] = []
     for number, line in enumerate(lines, 1):
-        if line.strip() and len(errors) <= MAX_ERRORS:
-            _read_line(line, number, number == last and number == len(lines), records, errors)
+        if line.strip() and (lenient or len(errors) <= MAX_ERRORS):
+            may_be_cut = not lenient and number == last and number == len(lines)
+            _read_line(line, number, may_be_cut, records, errors)
+    if lenient:
+        records.errors = errors
+        return records
     if errors:
         more = " (and more lines)" if len(errors) > MAX_ERRORS else ""
         raise BadInput(f"{what}: " + "; ".join(errors[:MAX_ERRORS]) + more, "bad_line")

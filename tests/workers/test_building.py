@@ -9,11 +9,12 @@ import pytest
 import trimesh
 from django.core.management import CommandError, call_command
 
-from backend import jobs
+from backend import jobs, storage
+from backend.catalog.models import Mesh
 from backend.datasets import builds
 from backend.datasets.models import Build
 from backend.models import Job
-from model_zoo.build.place import Folder
+from model_zoo.build.place import TMP, Folder
 from model_zoo.build.run import is_done
 from workers import building, importing
 from workers.tasks import build_finish, build_plan, build_shard
@@ -56,7 +57,7 @@ def test_a_build_goes_through_plan_shards_and_index(alone: None, meshes: Path, t
     assert (build.state, build.sha256, build.shards) == (Build.State.DONE, manifest["hash"], 4)
     assert (build.counts["rows"], build.counts["refused"]) == (6, 1)
     assert builds.progress(build) == 1
-    assert not (tmp_path / "out" / "tmp").exists()
+    assert not (tmp_path / "out" / TMP).exists()
     with pytest.raises(jobs.UserError, match="is finished"):
         begin(meshes, tmp_path / "out")
 
@@ -108,6 +109,32 @@ def test_the_library_is_a_source(alone: None, meshes: Path, tmp_path: Path) -> N
     build = begin(building.LIBRARY, tmp_path / "out")
     work(build)
     assert (build.state, build.counts["shapes"]) == (Build.State.DONE, 3)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mesh_of_the_library_that_the_store_lacks_now_is_not_lost(
+    alone: None, meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (meshes / "broken.glb").unlink()
+    importing.import_meshes(meshes, given={"licence": "CC0-1.0", "category": "toy"})
+    build, real = begin(building.LIBRARY, tmp_path / "out"), storage.read
+    gone = Mesh.objects.order_by("blob_id").first()
+    assert gone is not None
+
+    def slow_down(blob: Any) -> bytes:
+        if blob == gone.blob_id:
+            raise storage.StorageError("503 SlowDown")
+        return real(blob)
+
+    monkeypatch.setattr(storage, "read", slow_down)
+    work(build)
+    assert build.state == Build.State.FAILED and "the source cannot be read now" in build.error
+    monkeypatch.setattr(storage, "read", real)
+    trimesh.creation.icosphere(1).export(meshes / "one_more.glb")  # the library grows, the plan stays
+    importing.import_meshes(meshes, given={"licence": "CC0-1.0", "category": "toy"})
+    again = begin(building.LIBRARY, tmp_path / "out")
+    work(again)
+    assert (again.state, again.counts["shapes"]) == (Build.State.DONE, 3)
 
 
 @pytest.mark.django_db(transaction=True)

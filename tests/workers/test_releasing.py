@@ -487,8 +487,8 @@ def listed(bucket: Any, prefix: str) -> list[str]:  # noqa: F811
 
 
 def test_of_two_releases_at_one_prefix_the_second_is_refused(
-    bucket: Any,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    bucket: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world, write, late = loop(), storage.S3Store.write, []
 
@@ -521,9 +521,9 @@ def take_out_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("place", ["folder", "bucket", "store"])
 def test_of_a_release_that_lost_a_photo_meanwhile_nothing_is_left(
     tmp_path: Path,
-    bucket: Any,
+    bucket: Any,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
-    place: str,  # noqa: F811
+    place: str,
 ) -> None:
     world = loop()
     take_out_meanwhile(monkeypatch)

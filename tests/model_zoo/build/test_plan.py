@@ -1,6 +1,8 @@
 """Plans: from names and hashes alone, the same wherever the source lies, readable by a person."""
 
+import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from model_zoo.build.kinds import MeshItem, PhotoItem, Settings, chance, side_of
+from model_zoo.build.kinds import Away, MeshItem, PhotoItem, Refused, Settings, chance, side_of
 from model_zoo.build.place import Folder
 from model_zoo.build.plan import (
     PLAN,
@@ -153,6 +155,100 @@ def test_a_changed_file_is_refused_when_its_shard_is_built(source: Path) -> None
     trimesh.creation.icosphere(2).export(source / "ball.glb")
     with pytest.raises(BadInput, match="not the file that the plan"):
         stock.mesh_bytes(ball)
+
+
+@pytest.mark.parametrize("code", ["s3", "unreadable"])
+@pytest.mark.parametrize("name", ["ball.glb", "a.jpg", "a.mask_cup.png"])
+def test_a_file_that_cannot_be_read_now_is_not_refused(
+    code: str, name: str, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = Stock(open_source(str(source)))
+    ball = next(item for item in stock.meshes() if isinstance(item, MeshItem) and item.name == "ball.glb")
+    photo = next(item for item in stock.photos() if isinstance(item, PhotoItem) and item.name == "a")
+    read = stock.files.read
+
+    def slow_down(asked: str) -> bytes:
+        if asked == name:
+            raise BadInput(f"{name}: 503 SlowDown", code)
+        return read(asked)
+
+    monkeypatch.setattr(stock.files, "read", slow_down)
+    with pytest.raises(Away, match="SlowDown"):
+        stock.shape(ball) if name == "ball.glb" else stock.scene(photo)
+    if code == "s3" and name != "a.mask_cup.png":  # which the plan does not read
+        with pytest.raises(BadInput, match="SlowDown"):
+            list(stock.meshes() if name == "ball.glb" else stock.photos())
+
+
+def test_a_name_that_is_not_utf_8_is_refused_alone(source: Path, tmp_path: Path) -> None:
+    for name in ("ball.glb", "a.jpg", "a.mask_cup.png"):
+        stem, _, end = name.partition(".")
+        shutil.copy(source / name, os.fsencode(source / stem) + b"\xff." + end.encode())
+    shutil.copy(source / "a.mask_cup.png", os.fsencode(source / "a.mask_") + b"\xff.png")
+    wanted = {
+        "iso3do": {"ball\\udcff.glb"},
+        "rp3do-fo": {"a\\udcff.jpg", "a\\udcff.mask_cup.png", "a.mask_\\udcff.png"},
+    }
+    wanted["rp3do-fo"] |= wanted["iso3do"]
+    for variant, names in wanted.items():
+        place = Folder(tmp_path / variant)
+        planned(Settings(variant, str(source)), place.root)
+        summary = read_plan(place)
+        assert summary is not None
+        assert {one["name"] for one in summary.refused if one["code"] == "bad_name"} == names
+        assert len(summary.refused) == len(names) + 1 and summary.counts["meshes"] == 2
+    photos = [photo for number in range(summary.shards) for photo in read_work(place, number).photos]
+    assert {photo.name: photo.files["masks"] for photo in photos} == {"a": {"cup": "a.mask_cup.png"}, "b": {}}
+
+
+def test_bad_lines_of_a_manifest_are_told_once_and_the_others_count(source: Path, tmp_path: Path) -> None:
+    rows = [
+        json.dumps({"path": "ball.glb", "sha256": "z" * 64, "licence": "CC-BY-4.0"}),
+        "{not json",
+        json.dumps({"path": "a.jpg", "sha256": "z" * 64, "licence": "CC0-1.0"}),
+        json.dumps(
+            {"path": "b.jpg", "sha256": hashlib.sha256((source / "b.jpg").read_bytes()).hexdigest().upper()}
+        ),
+        json.dumps({"path": "obj/box.obj", "licence": "CC0-1.0"})[:-1],
+    ]
+    (source / "manifest.jsonl").write_text("\n".join(rows))
+    planned(Settings("rp3do-fo", str(source)), tmp_path / "out")
+    place = Folder(tmp_path / "out")
+    summary = read_plan(place)
+    assert summary is not None
+    refused = [one for one in summary.refused if one["name"] == "manifest.jsonl"]
+    assert [one["code"] for one in refused] == ["bad_line"]
+    assert [line.partition(":")[0] for line in refused[0]["reason"].split("; ")] == [
+        f"line {n}" for n in (2, 5, 1, 3)
+    ]
+    works = [read_work(place, number) for number in range(summary.shards)]
+    licences = {mesh.name: mesh.licence for work in works for mesh in work.meshes}
+    assert licences == {"ball.glb": "CC-BY-4.0", "obj/box.obj": ""}
+    assert {photo.name: photo.licence for work in works for photo in work.photos} == {"a": "CC0-1.0", "b": ""}
+    stock = Stock(open_source(str(source)))
+    for item in (item for work in works for item in (*work.meshes, *work.photos)):
+        assert side_of(item.sha256) in ("train", "validation")
+        stock.scene(item) if isinstance(item, PhotoItem) else stock.mesh_bytes(item)
+
+
+def test_a_manifest_that_is_no_text_is_told_once(source: Path, tmp_path: Path) -> None:
+    (source / "manifest.jsonl").write_bytes(b"\xff\xfe\n" * 20)
+    planned(Settings("iso3do", str(source)), tmp_path / "out")
+    summary = read_plan(Folder(tmp_path / "out"))
+    assert summary is not None and summary.counts["meshes"] == 2
+    assert summary.refused[0]["reason"].endswith("; and 12 more")
+
+
+def test_a_mask_that_is_gone_is_noted_and_a_photo_that_is_gone_is_away(source: Path) -> None:
+    stock = Stock(open_source(str(source)))
+    photo = next(item for item in stock.photos() if isinstance(item, PhotoItem) and item.name == "a")
+    noted: list[Refused] = []
+    (source / "a.mask_cup.png").unlink()
+    assert not stock.scene(photo, noted.append).masks
+    assert [(one.name, one.code) for one in noted] == [("a.mask_cup.png", "beside_photo")]
+    (source / "a.jpg").unlink()
+    with pytest.raises(Away, match="not in the folder"):
+        stock.scene(photo)
 
 
 def test_a_mesh_finds_its_materials_and_textures_beside_it_and_never_outside(source: Path) -> None:

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mlcroissant
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import trimesh
 import webdataset
@@ -26,7 +28,7 @@ from model_zoo.build import iso3do, verify
 from model_zoo.build.__main__ import main
 from model_zoo.build.finish import finish
 from model_zoo.build.kinds import Made, MeshItem, Refused, Room, Settings, Shape, Work
-from model_zoo.build.place import Folder
+from model_zoo.build.place import TMP, Bucket, Folder
 from model_zoo.build.plan import make_plan, read_work
 from model_zoo.build.run import Opener, _size, run_shard
 from model_zoo.build.sources import open_stock
@@ -99,7 +101,7 @@ def test_a_kill_in_mid_shard_leaves_no_half_and_the_same_bytes_come_of_it(
         [sys.executable, "-m", "model_zoo.build", *command, "--shard", str(number)], stdout=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 60
-    while not list(out.glob("tmp/*/*.part")):
+    while not list(out.glob(f"{TMP}/*/files/*.part")):
         assert child.poll() is None and time.monotonic() < deadline
         time.sleep(0.002)
     os.kill(child.pid, signal.SIGKILL)
@@ -238,3 +240,151 @@ def test_verify_finds_a_flipped_bit_a_missing_file_and_a_changed_row(
     assert "report.md" in error and "more.txt is not part of" in error
     (copy / "manifest.json").write_text("{}")
     assert verify.main([str(copy)]) == 1
+
+
+def test_verify_tells_everything_whatever_is_broken(built: Path, tmp_path: Path, capsys: Any) -> None:
+    def said(name: str, change: Callable[[Path], None]) -> str:
+        copy = tmp_path / name
+        shutil.copytree(built, copy)
+        (copy / "report.md").unlink()
+        change(copy)
+        assert verify.main([str(copy)]) == 1
+        error = str(capsys.readouterr().err)
+        assert all(line.startswith("error: ") for line in error.splitlines())
+        assert name == "bare" or "report.md" in error
+        return error
+
+    def part(copy: Path) -> Path:
+        return copy / "index" / "part-00000.parquet"
+
+    def without(*names: str) -> Callable[[Path], None]:
+        def change(copy: Path) -> None:
+            manifest = json.loads((copy / "manifest.json").read_text())
+            kept = {name: value for name, value in manifest.items() if name not in names}
+            (copy / "manifest.json").write_text(json.dumps(kept))
+
+        return change
+
+    def rows(change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
+        return lambda copy: pq.write_table(change(pq.read_table(part(copy))), part(copy))
+
+    for length in (5, 2000, -9):
+        error = said(f"cut{length}", lambda copy: part(copy).write_bytes(part(copy).read_bytes()[:length]))  # noqa: B023
+        assert "cannot be read as a part of an index" in error and "the index has 0 rows" in error
+    error = said("gone", lambda copy: part(copy).unlink())
+    assert "part-00000.parquet of gone cannot be read" in error and "the index has 0 rows" in error
+    assert "manifest.json was changed" in said("kind", without("kind"))
+    error = said("bare", without("kind", "files", "counts"))
+    assert "manifest.json was changed" in error and "part-00000.parquet is not part of" in error
+    twice = said("twice", rows(lambda table: pa.concat_tables([table, table.slice(0, 1)])))
+    assert f"2 rows have the id {DataSet(built).id(0)}" in twice and "the index has 13 rows" in twice
+    assert "names no bytes" in said("columns", rows(lambda table: table.drop_columns(["offset"])))
+
+
+def test_an_empty_place_is_refused_before_anything_is_written(
+    meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for source, out, said in ((str(meshes), "", "--out is empty"), ("", "iso", "--from is empty")):
+        assert main(["iso3do", "--from", source, "--out", out, *SMALL]) == 1
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_shard_that_is_there_is_said_to_be(meshes: Path, built: Path, capsys: Any) -> None:
+    assert main(["iso3do", "--from", str(meshes), "--out", str(built), *SMALL, "--shard", "0"]) == 0
+    assert capsys.readouterr().out == "shard 0 is there already\n"
+
+
+def refused_places(meshes: str, place: str, full: str) -> list[tuple[list[str], str]]:
+    """Arguments of builds that must not write, and what is said: into files of somebody's, into a source, below one."""
+    return [
+        (["--from", meshes, "--out", full], "holds files that are no build's"),
+        (["--from", meshes, "--out", meshes], f"--out lies in {meshes}"),
+        (["--from", meshes, "--out", f"{meshes}/{place}"], f"--out lies in {meshes}"),
+    ]
+
+
+@pytest.mark.parametrize("phase", [[], ["--plan"]])
+def test_a_folder_that_no_build_made_is_left_alone(
+    phase: list[str], meshes: Path, tmp_path: Path, capsys: Any
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "tmp").mkdir(parents=True)
+    (mine / "tmp" / "notes.txt").write_text("dear to me")
+    (mine / "README.md").write_text("mine")
+    before = contents(mine), contents(meshes)
+    for arguments, said in refused_places(str(meshes), "iso", str(mine)):
+        assert main(["iso3do", *arguments, *SMALL, *phase]) == 1
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+    assert (contents(mine), contents(meshes)) == before
+    assert not (mine / "plan").exists()
+
+
+def test_a_prefix_that_no_build_made_is_left_alone(
+    meshes: Path, bucket_server: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    for name, value in {**KEYS, "AWS_ENDPOINT_URL": bucket_server}.items():
+        monkeypatch.setenv(name, value)
+    mine = Bucket("s3://mine/full")
+    mine.client.create_bucket(Bucket="mine")
+    mine.client.upload_file(str(meshes / "box.ply"), "mine", "full/box.ply")
+    mine.client.upload_file(str(meshes / "box.ply"), "mine", "meshes/box.ply")
+    for arguments, said in refused_places("s3://mine/meshes", "iso", "s3://mine/full"):
+        assert main(["iso3do", *arguments, *SMALL]) == 1
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+    assert mine.names("") == ["box.ply"]
+    assert not Bucket("s3://mine/meshes/iso").within("s3://mine/mesh")
+
+
+def test_a_plan_that_was_killed_is_made_again(meshes: Path, tmp_path: Path) -> None:
+    command = ["iso3do", "--from", str(meshes), "--out", str(tmp_path / "iso"), *SMALL, "--plan"]
+    assert main(command) == 0
+    plan = tmp_path / "iso" / "plan" / "plan.json"
+    before = plan.read_bytes()
+    plan.unlink()
+    (tmp_path / "iso" / TMP / "killed").mkdir(parents=True)
+    (tmp_path / "iso" / TMP / "killed" / "file").write_text("")
+    assert main(command) == 0
+    assert plan.read_bytes() == before
+
+
+def test_another_source_in_the_same_place_is_refused_and_the_same_elsewhere_is_not(
+    meshes: Path, built: Path, tmp_path: Path, capsys: Any
+) -> None:
+    other, out = tmp_path / "other", tmp_path / "iso"
+    shutil.copytree(meshes, other)
+    shutil.copytree(built, out)
+    command = ["iso3do", "--from", str(other), "--out", str(out), *SMALL]
+    assert main(command) == 0
+    trimesh.creation.icosphere(2).export(other / "box.ply")
+    capsys.readouterr()
+    for phase in ([], ["--plan"]):
+        assert main([*command, *phase]) == 1
+        error = capsys.readouterr().err
+        assert "is of another source" in error and error.count("\n") == 1
+    shutil.rmtree(other)
+    assert main([*command, "--finish"]) == 0  # which reads no source
+    assert contents(out) == contents(built)
+
+
+def test_a_source_that_is_away_for_a_while_loses_nothing(
+    meshes: Path, built: Path, tmp_path: Path, capsys: Any
+) -> None:
+    source, out = tmp_path / "meshes", tmp_path / "iso"
+    shutil.copytree(meshes, source)
+    command = ["iso3do", "--from", str(source), "--out", str(out), "--workers", "1", *SMALL]
+    assert main([*command, "--plan"]) == 0
+    number = next(n for n in range(9) if "ball.glb" in (out / "plan" / f"{n:06d}.json").read_text())
+    (source / "ball.glb").rename(tmp_path / "ball.glb")
+    capsys.readouterr()
+    assert main([*command, "--shard", str(number)]) == 1
+    error = capsys.readouterr().err
+    assert "the source cannot be read now" in error and "ball.glb" in error and error.count("\n") == 1
+    assert not (out / "parts").exists() and not (out / "shards").exists()
+    (tmp_path / "ball.glb").rename(source / "ball.glb")
+    assert main(command) == 0
+    assert contents(out) == contents(built)
