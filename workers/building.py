@@ -44,7 +44,7 @@ class LibraryStock(Stock):
         """The item as it is."""
         return item
 
-    def photos(self) -> Iterator[Any]:
+    def photos(self, *, apart: bool = False) -> Iterator[Any]:
         """None: photos come from a folder, a bucket or a release."""
         return iter(())
 
