@@ -7,10 +7,12 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import IO, Any
 
 from django.db import connection, connections, transaction
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from backend import jobs
@@ -25,6 +27,7 @@ from backend.words import word
 # Releases that are being sealed share it, a removal has it alone: a photo is removed either before its release is checked
 # for such photos, or after it is frozen and named among those that hold the photo.
 SEAL_LOCK = 0x7365616C
+COMMAND_TIME = timedelta(days=1)
 # One collector or choice a batch at a time: two could each drop what the other just added or chose.
 LOCK = "SELECT id FROM catalog_batch WHERE id = ANY(%(batches)s) ORDER BY id FOR NO KEY UPDATE"
 LOAD_DATASETS = """\
@@ -285,9 +288,11 @@ def fail(release: Release) -> None:
 
 
 def settle() -> None:
-    """Let go of the rows of releases whose job is over without having frozen them: its worker died for good."""
-    over = [Job.State.FAILED, Job.State.CANCELLED]
-    for release in Release.objects.filter(state=Release.State.BUILDING, job__state__in=over):
+    """Let go of the rows of releases that nobody will freeze: the job is over, its worker died for good; or a command
+    was killed, of whose release nothing was heard for a day."""
+    over = Q(job__state__in=[Job.State.FAILED, Job.State.CANCELLED])
+    killed = Q(job=None, created_at__lt=timezone.now() - COMMAND_TIME)
+    for release in Release.objects.filter(over | killed, state=Release.State.BUILDING):
         fail(release)
 
 

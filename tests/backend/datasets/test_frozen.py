@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from backend import jobs, storage
 from backend.annotation.models import Review
@@ -120,3 +122,18 @@ def test_a_release_whose_job_failed_for_good_lets_go_of_its_rows() -> None:
     services.settle()
     made.refresh_from_db()
     assert (made.state, made.samples.count()) == ("failed", 0)
+
+
+@pytest.mark.django_db
+def test_a_release_of_a_command_that_was_killed_lets_go_of_its_rows_after_a_day() -> None:
+    world = World()
+    world.bracket(world.target(), PLAIN, winner=0)
+    services.collect([world.batch])
+    made = services.begin(kind="sft", batches=[world.batch])
+    with connection.cursor() as cursor:
+        services.choose(cursor, made)
+    services.settle()
+    assert made.samples.count() == 1  # the command may still be writing
+    Release.objects.filter(pk=made.pk).update(created_at=timezone.now() - timedelta(days=2))
+    services.settle()
+    assert made.samples.count() == 0
