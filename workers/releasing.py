@@ -244,6 +244,7 @@ def release_job(job: Job) -> dict[str, Any]:
     release = Release.objects.get(pk=job.args["release"])
     if release.state == Release.State.FROZEN:
         return _result(release)
+    Release.objects.filter(pk=release.pk, state=Release.State.FAILED).update(state=Release.State.BUILDING)
     scratch = settings.HOME / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     for left in scratch.glob(f"release-{release.pk}-*"):  # of an attempt that was killed

@@ -248,7 +248,7 @@ def freeze(
 ) -> Release:
     """Seal a release whose files are written. From here on the database refuses to change it.
 
-    UserError when it is frozen already, or a photo of it was removed while the files were written.
+    UserError when it is frozen already or was given up, or a photo of it was removed while the files were written.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [SEAL_LOCK])
@@ -260,9 +260,7 @@ def freeze(
     ReleaseFile.objects.bulk_create(
         ReleaseFile(release=release, name=name, blob=blob) for name, blob in files
     )
-    moved = Release.objects.filter(
-        pk=release.pk, state__in=[Release.State.BUILDING, Release.State.FAILED]
-    ).update(
+    moved = Release.objects.filter(pk=release.pk, state=Release.State.BUILDING).update(
         state=Release.State.FROZEN,
         sha256=manifest.sha256,
         manifest=manifest,
@@ -271,7 +269,7 @@ def freeze(
         location=location,
     )
     if not moved:
-        raise jobs.UserError(_("release %(pk)s is frozen already") % {"pk": release.pk})
+        raise jobs.UserError(_("release %(pk)s is frozen already, or was given up") % {"pk": release.pk})
     release.refresh_from_db()
     return release
 
