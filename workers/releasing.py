@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 
 from backend import jobs, storage
 from backend.datasets import services
-from backend.datasets.models import PreferencePair, Release, ReleaseFile, Sample
+from backend.datasets.models import PreferencePair, Release, Sample
 from backend.models import Blob, Job
 from model_zoo.io.index_writer import IndexWriter
 from model_zoo.io.shards import ShardWriter, file_sha256
@@ -266,9 +266,7 @@ def release_job(job: Job) -> dict[str, Any]:
         )
     except Exception:
         services.fail(release)
-        for _name, blob in files:  # a photo may be in them that was removed meanwhile
-            if not ReleaseFile.objects.filter(blob=blob).exists():
-                storage.erase(blob.sha256)
+        services.erase([blob for _name, blob in files])
         raise
     return _result(sealed)
 

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from backend import jobs
+from backend import jobs, storage
 from backend.accounts.access import ApiError, record
 from backend.catalog.models import Batch
 from backend.datasets import sql
@@ -256,6 +256,9 @@ def freeze(
         if removed := cursor.fetchone():
             message = _("photo %(name)s was removed while the release was written: freeze it again")
             raise jobs.UserError(message % {"name": removed[0]})
+    for name, blob in files:
+        if storage.store().size(storage.blob_name(blob.sha256)) is None:
+            raise storage.StorageError(f"{name} is gone from the store: the release is written again")
     ReleaseFile.objects.filter(release=release).delete()
     ReleaseFile.objects.bulk_create(
         ReleaseFile(release=release, name=name, blob=blob) for name, blob in files
@@ -283,6 +286,20 @@ def fail(release: Release) -> None:
     if moved:
         with connection.cursor() as cursor:
             cursor.execute(sql.THAW[release.kind], {"release": release.pk})
+
+
+def erase(blobs: Sequence[Blob]) -> None:
+    """Delete the files of a release that was not sealed, for a photo may be in them that was removed; what is another
+    release's stays. One that is about to be sealed with the same bytes is written again (see `freeze`)."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SEAL_LOCK])
+        kept = {
+            *ReleaseFile.objects.filter(blob__in=blobs).values_list("blob_id", flat=True),
+            *Release.objects.filter(manifest__in=blobs).values_list("manifest_id", flat=True),
+        }
+        for blob in blobs:
+            if blob.pk not in kept:
+                storage.erase(blob.sha256)
 
 
 def settle() -> None:

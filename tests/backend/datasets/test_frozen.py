@@ -67,13 +67,18 @@ def test_answers_that_come_while_files_are_written_leave_the_chosen_rows_alone()
     assert not made.pairs.exists() and made.samples.count() == 0
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_photo_that_is_removed_while_files_are_written_stops_the_release() -> None:
+def begun() -> tuple[Any, Release]:
+    """An object that Ada decided, and a release that is begun and will hold it."""
     world = World()
     target = world.target()
     world.bracket(target, PLAIN, winner=0)
     services.collect([world.batch])
-    made = services.begin(kind="sft", batches=[world.batch])
+    return target, services.begin(kind="sft", batches=[world.batch])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_photo_that_is_removed_while_files_are_written_stops_the_release() -> None:
+    target, made = begun()
     with services.snapshot(made):
         removal.remove(target.image, reason="asked")
     manifest = storage.put(b"manifest", "application/json")
@@ -83,11 +88,7 @@ def test_a_photo_that_is_removed_while_files_are_written_stops_the_release() -> 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_removal_waits_for_a_release_that_is_being_sealed_and_names_it() -> None:
-    world = World()
-    target = world.target()
-    world.bracket(target, PLAIN, winner=0)
-    services.collect([world.batch])
-    made = services.begin(kind="sft", batches=[world.batch])
+    target, made = begun()
     with services.snapshot(made):
         pass
     manifest = storage.put(b"manifest", "application/json")
@@ -109,10 +110,7 @@ def test_a_removal_waits_for_a_release_that_is_being_sealed_and_names_it() -> No
 
 @pytest.mark.django_db
 def test_a_release_whose_job_failed_for_good_lets_go_of_its_rows() -> None:
-    world = World()
-    world.bracket(world.target(), PLAIN, winner=0)
-    services.collect([world.batch])
-    made = services.begin(kind="sft", batches=[world.batch])
+    _, made = begun()
     job = services.order(made)
     with connection.cursor() as cursor:
         services.choose(cursor, made)
@@ -126,10 +124,7 @@ def test_a_release_whose_job_failed_for_good_lets_go_of_its_rows() -> None:
 
 @pytest.mark.django_db
 def test_a_release_of_a_command_that_was_killed_lets_go_of_its_rows_after_a_day() -> None:
-    world = World()
-    world.bracket(world.target(), PLAIN, winner=0)
-    services.collect([world.batch])
-    made = services.begin(kind="sft", batches=[world.batch])
+    _, made = begun()
     with connection.cursor() as cursor:
         services.choose(cursor, made)
     services.settle()
@@ -137,3 +132,24 @@ def test_a_release_of_a_command_that_was_killed_lets_go_of_its_rows_after_a_day(
     Release.objects.filter(pk=made.pk).update(created_at=timezone.now() - timedelta(days=2))
     services.settle()
     assert made.samples.count() == 0
+
+
+@pytest.mark.django_db
+def test_files_of_a_release_that_was_not_sealed_go_and_what_others_hold_stays() -> None:
+    manifest, shard, alone = (storage.put(name, "application/x-tar") for name in (b"m", b"shared", b"alone"))
+    _, made = begun()
+    services.freeze(made, manifest=manifest, rows=1, counts={}, files=[("shards/a.tar", shard)])
+    services.erase([manifest, shard, alone])
+    there = [storage.store().size(storage.blob_name(blob.sha256)) for blob in (manifest, shard, alone)]
+    assert there == [1, 6, None]
+
+
+@pytest.mark.django_db
+def test_a_release_whose_file_went_meanwhile_is_not_sealed() -> None:
+    _, made = begun()
+    gone = storage.put(b"gone", "application/x-tar")
+    services.erase([gone])
+    with pytest.raises(storage.StorageError, match=r"shards/a\.tar is gone from the store"):
+        services.freeze(made, manifest=gone, rows=1, counts={}, files=[("shards/a.tar", gone)])
+    made.refresh_from_db()
+    assert made.state == "building"
