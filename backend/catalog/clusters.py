@@ -41,10 +41,11 @@ WITH flips AS (
   SELECT coalesce(cluster, id) AS label, signature FROM catalog_image WHERE id = ANY(%(ids)s) AND signature IS NOT NULL
 )
 """ + " UNION ".join(_BAND.format(shift=shift) for shift in (0, 16, 32, 48))
-MERGE = """
+# The side of photo `i`: that of its cluster of near-duplicates; before it was looked at, by the hash of its own bytes.
+SIDE = """coalesce(i.side, CASE WHEN ('x' || left(i.blob_id, 8))::bit(32)::bigint %% 10 = 0 THEN 'validation' ELSE 'train' END)"""
+MERGE = f"""
 UPDATE catalog_image i SET cluster = v.cluster, side = v.side,
-  turned_at = CASE WHEN v.side = 'train' AND (i.side = 'validation' OR
-    (i.side IS NULL AND ('x' || left(i.blob_id, 8))::bit(32)::bigint %% 10 = 0)) THEN clock_timestamp() ELSE i.turned_at END
+  turned_at = CASE WHEN v.side = 'train' AND {SIDE} = 'validation' THEN clock_timestamp() ELSE i.turned_at END
 FROM unnest(%(labels)s::bigint[], %(clusters)s::bigint[], %(sides)s::text[]) AS v(label, cluster, side)
 WHERE (i.cluster = v.label OR (i.id = v.label AND i.cluster IS NULL)) AND (i.cluster, i.side) IS DISTINCT FROM (v.cluster, v.side)
 """

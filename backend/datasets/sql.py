@@ -3,6 +3,8 @@
 Tables of apps further up (training) are only joined by name, for the provenance columns.
 """
 
+from backend.catalog.clusters import SIDE
+
 # Restricts a statement to some objects; NULL stands for all of them.
 _HERE = "(%(objects)s::bigint[] IS NULL OR {table}.object_id = ANY(%(objects)s))"
 _HERE_SAMPLE, _HERE_PAIR = _HERE.format(table="s"), _HERE.format(table="p")
@@ -232,9 +234,6 @@ ORDER BY object_id, assignment_id, rejected_id
 ON CONFLICT (assignment_id, chosen_id, rejected_id) WHERE withdrawn_at IS NULL DO UPDATE SET weight = EXCLUDED.weight
   WHERE p.weight <> EXCLUDED.weight AND NOT {_PAIR_RELEASED}
 """
-
-# The side of photo `i`: that of its cluster of near-duplicates; before it was looked at, by the hash of its own bytes.
-SIDE = """coalesce(i.side, CASE WHEN ('x' || left(i.blob_id, 8))::bit(32)::bigint %% 10 = 0 THEN 'validation' ELSE 'train' END)"""
 
 # A release's rows, chosen inside its snapshot: what the filters let through, less what the releases it builds on hold.
 # Nothing of a removed photo or of a withdrawn candidate.
